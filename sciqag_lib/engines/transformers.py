@@ -1,0 +1,392 @@
+"""Any causal language model that Hugging Face transformers reads: a local folder, a hub id or a GGUF file.
+
+Prompts of similar length are decoded together: each is prefilled alone (no padding is computed, and what two prompts
+have in common is computed once), then their caches are padded on the left and one `generate` writes all replies.
+Each row has its own limits, stop strings, JSON schema, temperature, top_p and seed, so a reply does not depend on
+its neighbours but for rounding: in bfloat16 two tokens of nearly equal score may change places.
+"""
+
+import contextlib
+import importlib.util
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import torch
+import transformers
+from transformers.utils import logging as transformers_logging
+
+from sciqag_lib.engines import Completion, EngineError, Prompt, Request
+from sciqag_lib.engines.common import (
+    check_text,
+    describe_error,
+    find_packaged_model,
+    find_stop,
+    hash_files,
+    make_messages,
+    read_gguf_context,
+    refuse_request,
+    tighten_schema,
+)
+
+MAX_BATCH_TOKENS = 32768  # rows times (longest prompt + reply): bounds the memory of the cache
+MIN_SHARED_TOKENS = 32  # a shorter common beginning is not worth a copy of its cache
+
+
+class TransformersEngine:
+    """Implements sciqag_lib.engines.Engine; `model` is a folder, a hub id or a .gguf path, None the packaged GGUF."""
+
+    name = "transformers"
+    tokens_exact = True
+    reuses_prefix = False
+
+    def __init__(
+        self,
+        model: Optional[str] = None,
+        context_size: int = 8192,
+        *,
+        cache_dir: Optional[str] = None,
+        flash_attn: bool = True,
+        batch_size: int = 8,
+    ) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.dtype = choose_dtype(self.device)
+        attention, reason = choose_attention(self.device, flash_attn)
+        source = str(model or find_packaged_model())
+        self._tokenizer, self._model = load_model(source, cache_dir, self.dtype, attention)
+        self._model = self._model.to(self.device).eval()
+        self.model_id = identify_model(source, self._model)
+        text_config = self._model.config.get_text_config()
+        self.context_size = min(context_size, getattr(text_config, "max_position_embeddings", context_size))
+        self.batch_size = batch_size
+        self.concurrency = 4 * batch_size  # so that prompts of similar length can be found
+        self.description = (
+            f"{self.model_id} on {self.device.type} in {str(self.dtype).removeprefix('torch.')}, "
+            f"attention {attention}{reason}, {batch_size} prompts at a time"
+        )
+        self._eos = _list_eos(self._model, self._tokenizer)
+        self._plain_cache = _has_plain_cache(self._model)
+        self._last_prefill: tuple[list[int], list[tuple[torch.Tensor, torch.Tensor]]] = ([], [])
+        self._grammar_tokenizer: Any = None
+        self._waiting: list[tuple[Request, list[int]]] = []
+        self._refused: list[Completion] = []
+
+    def format(self, prompt: Prompt) -> str:
+        if prompt.text:
+            return prompt.text
+        if not self._tokenizer.chat_template:
+            raise EngineError(f"{self.model_id} has no chat template: give a complete prompt (Prompt.text) instead")
+        messages = make_messages(prompt)
+        return self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        return [len(self._tokenize(text)) for text in texts]
+
+    def submit(self, request: Request) -> None:
+        try:
+            ids = self._tokenize(self.format(request.prompt))
+            refused = refuse_request(request, len(ids), self.context_size)
+            if request.prompt.json_schema is not None:
+                tighten_schema(request.prompt.json_schema)  # before it is in a batch
+        except Exception as error:  # of this request alone
+            refused = Completion(request.id, "", "error", error=describe_error(error))
+        if refused:
+            self._refused.append(refused)
+        else:
+            self._waiting.append((request, ids))
+
+    def wait(self) -> list[Completion]:
+        done, self._refused = self._refused, []
+        if done or not self._waiting:
+            return done
+        return self._complete_batch(self._take_batch())
+
+    def close(self) -> None:
+        """Frees the model's memory."""
+        self._model = self._grammar_tokenizer = None
+        self._last_prefill = ([], [])
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def __enter__(self) -> "TransformersEngine":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _tokenize(self, text: str) -> list[int]:
+        check_text(text)
+        bos = self._tokenizer.bos_token  # a chat template writes it itself: never twice
+        special = not (bos and text.startswith(bos))
+        return self._tokenizer(text, add_special_tokens=special)["input_ids"]
+
+    def _take_batch(self) -> list[tuple[Request, list[int]]]:
+        """The oldest request and those nearest to it in length, within batch_size rows and MAX_BATCH_TOKENS."""
+        oldest = len(self._waiting[0][1])
+        order = sorted(range(len(self._waiting)), key=lambda index: abs(len(self._waiting[index][1]) - oldest))
+        chosen: list[int] = []
+        for index in order[: self.batch_size]:
+            rows = [self._waiting[other] for other in [*chosen, index]]
+            widest = max(len(ids) for _, ids in rows) + max(request.sampling.max_new_tokens for request, _ in rows)
+            if chosen and len(rows) * widest > MAX_BATCH_TOKENS:
+                break
+            chosen.append(index)
+        batch = [self._waiting[index] for index in sorted(chosen)]
+        self._waiting = [item for index, item in enumerate(self._waiting) if index not in set(chosen)]
+        return batch
+
+    def _complete_batch(self, batch: list[tuple[Request, list[int]]]) -> list[Completion]:
+        start = time.perf_counter()
+        try:
+            completions = self._generate(batch)
+        except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                completions = [Completion(batch[0][0].id, "", "error", len(batch[0][1]), error=describe_error(error))]
+            else:
+                half = len(batch) // 2
+                return self._complete_batch(batch[:half]) + self._complete_batch(batch[half:])
+        except Exception as error:  # one bad row must not take its neighbours along: each is tried alone
+            if len(batch) > 1:
+                return [completion for item in batch for completion in self._complete_batch([item])]
+            completions = [Completion(batch[0][0].id, "", "error", len(batch[0][1]), error=describe_error(error))]
+        for completion in completions:
+            completion.seconds = (time.perf_counter() - start) / len(batch)
+        return completions
+
+    @torch.inference_mode()
+    def _generate(self, batch: list[tuple[Request, list[int]]]) -> list[Completion]:
+        rows = [Row(request, ids, self._open_grammar(request)) for request, ids in batch]
+        logits, cache, mask = self._prefill([row.ids for row in rows])
+        running = list(rows)
+        while True:
+            tokens = choose_tokens(running, logits)
+            kept = [
+                index for index, row in enumerate(running) if not row.add(tokens[index], self._eos, self._tokenizer)
+            ]
+            if not kept:
+                return [row.make_completion(self._tokenizer) for row in rows]
+            if len(kept) < len(running):  # a finished row is no longer computed
+                running = [running[index] for index in kept]
+                chosen = torch.tensor(kept, device=self.device)
+                cache.batch_select_indices(chosen)
+                mask = mask[chosen]
+            mask = torch.cat([mask, mask.new_ones(len(kept), 1)], dim=1)
+            newest = torch.tensor([[row.new_ids[-1]] for row in running], device=self.device)
+            logits = self._forward(newest, mask, cache)
+
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, cache: Any) -> torch.Tensor:
+        """Logits (rows, vocabulary) in float32 after the last of `ids` (rows, new tokens); `mask` covers the cache."""
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        padded = not bool(mask.all())  # without a mask torch takes its fastest attention
+        output = self._model(
+            input_ids=ids,
+            attention_mask=mask if padded else None,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1].float()
+
+    def _prefill(self, prompts: list[list[int]]) -> tuple[torch.Tensor, Any, torch.Tensor]:
+        """(logits after each prompt, their cache padded on the left, its mask (rows, widest prompt))"""
+        width = max(len(ids) for ids in prompts)
+        mask = self._tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts])
+        if not self._plain_cache:  # sliding windows and states are not cut and joined: all rows are padded
+            cache = transformers.DynamicCache(config=self._model.config)
+            padded = self._tensor([[0] * (width - len(ids)) + ids for ids in prompts])
+            return self._forward(padded, mask, cache), cache, mask
+        logits, layers = zip(*[self._prefill_one(ids) for ids in prompts])
+        joined = [[_join_left_padded(tensors, width) for tensors in zip(*layer)] for layer in zip(*layers)]
+        return torch.cat(logits), transformers.DynamicCache(ddp_cache_data=joined), mask
+
+    def _prefill_one(self, ids: list[int]) -> tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]]]:
+        """(logits, keys and values per layer) of one prompt; what it shares with the one before is not computed."""
+        last_ids, last_layers = self._last_prefill
+        shared = min(count_shared(ids, last_ids), len(ids) - 1)
+        past = [(keys[:, :, :shared], values[:, :, :shared]) for keys, values in last_layers]
+        cache = transformers.DynamicCache(ddp_cache_data=past if shared >= MIN_SHARED_TOKENS else None)
+        new = self._tensor([ids[cache.get_seq_length() :]])
+        logits = self._forward(new, self._tensor([[1] * len(ids)]), cache)
+        layers = [(layer.keys, layer.values) for layer in cache.layers]
+        self._last_prefill = (ids, layers)
+        return logits, layers
+
+    def _tensor(self, rows: list[list[int]]) -> torch.Tensor:
+        return torch.tensor(rows, device=self.device)
+
+    def _open_grammar(self, request: Request) -> Any:
+        """A matcher that says which tokens may come next, or None; the library is the one inside llama.cpp."""
+        if request.prompt.json_schema is None:
+            return None
+        import llguidance
+        import llguidance.hf
+
+        if self._grammar_tokenizer is None:
+            size = self._model.get_output_embeddings().weight.shape[0]
+            self._grammar_tokenizer = llguidance.hf.from_tokenizer(self._tokenizer, n_vocab=size, eos_token=self._eos)
+        grammar = llguidance.LLMatcher.grammar_from_json_schema(tighten_schema(request.prompt.json_schema))
+        return llguidance.LLMatcher(self._grammar_tokenizer, grammar)
+
+
+def load_model(source: str, cache_dir: Optional[str], dtype: torch.dtype, attention: str) -> tuple[Any, Any]:
+    """(tokenizer, model on the CPU); EngineError where `source` is neither a readable folder, GGUF file nor hub id."""
+    where: dict[str, Any] = {"cache_dir": cache_dir, "trust_remote_code": False}
+    weights: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention}
+    path = Path(source).expanduser()
+    if path.suffix == ".gguf":
+        read_gguf_context(path)  # refuses what is no GGUF file, with a clearer message than the library's
+        source, where["gguf_file"] = str(path.parent), path.name
+        weights["quantization_config"] = transformers.GgufConfig(dequantize=True)  # packed weights are slow on a CPU
+    elif path.exists():
+        source = str(path)
+    try:
+        with _hide_progress():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **where)
+            model = transformers.AutoModelForCausalLM.from_pretrained(source, **where, **weights)
+    except Exception as error:
+        raise EngineError(
+            f"model: expected a folder with a transformers model, a hub id or the path of a .gguf file, "
+            f"found {source!r}, which could not be loaded: {describe_error(error)}"
+        ) from error
+    return tokenizer, model
+
+
+def identify_model(source: str, model: Any) -> str:
+    """Name and content hash of local weights, or the hub id and its revision."""
+    path = Path(source).expanduser()
+    if path.is_file():
+        return f"{path.name} {hash_files([path])}"
+    if path.is_dir():
+        files = [file for file in path.iterdir() if file.suffix in (".safetensors", ".bin", ".json", ".model")]
+        return f"{path.resolve().name} {hash_files(files)}"
+    return f"{source} {getattr(model.config, '_commit_hash', None) or ''}".strip()
+
+
+def choose_attention(device: torch.device, flash_attn: bool) -> tuple[str, str]:
+    """(attn_implementation, why it is not flash attention, in words for the description)"""
+    if not flash_attn:
+        return "sdpa", ""
+    if device.type != "cuda":
+        return "sdpa", " (flash_attention_2 needs a GPU)"
+    if importlib.util.find_spec("flash_attn") is None:
+        return "sdpa", " (flash_attention_2 is not installed)"
+    return "flash_attention_2", ""
+
+
+def choose_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where this machine multiplies it faster than float32, which not every CPU does: it is tried."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        left, right = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+        torch.mm(left, right)  # the first product also sets the library up
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            torch.mm(left, right)
+            times.append(time.perf_counter() - start)
+        seconds[dtype] = min(times)
+    return min(seconds, key=lambda dtype: seconds[dtype])
+
+
+@dataclass
+class Row:
+    """One prompt of a batch and its reply so far."""
+
+    request: Request
+    ids: list[int]
+    grammar: Any = None
+    new_ids: list[int] = field(default_factory=list)
+    finish_reason: str = ""
+
+    def __post_init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(self.request.sampling.seed % 2**63)
+        # A token is at least one byte, so the longest stop string lies within as many tokens, and one more in case it
+        # begins inside one.
+        self.tail = 1 + max((len(stop.encode()) for stop in self.request.sampling.stop), default=0)
+
+    def add(self, token: int, eos: list[int], tokenizer: Any) -> bool:
+        """Takes one more token; True when the reply is finished."""
+        self.new_ids.append(token)
+        stop = self.request.sampling.stop
+        if self.grammar is not None:
+            self.grammar.consume_token(token)
+        if token in eos or (self.grammar is not None and self.grammar.is_stopped()):
+            self.finish_reason = "stop"
+        elif stop and find_stop(tokenizer.decode(self.new_ids[-self.tail :]), stop) is not None:
+            self.finish_reason = "stop"
+        elif len(self.new_ids) >= self.request.sampling.max_new_tokens:
+            self.finish_reason = "length"
+        return bool(self.finish_reason)
+
+    def make_completion(self, tokenizer: Any) -> Completion:
+        text = tokenizer.decode(self.new_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text = text[: find_stop(text, self.request.sampling.stop)]
+        return Completion(self.request.id, text, self.finish_reason, len(self.ids), len(self.new_ids))
+
+
+def choose_tokens(rows: list[Row], logits: torch.Tensor) -> list[int]:
+    """The next token of each row from its `logits` (rows, vocabulary), by its own schema, temperature and seed."""
+    for index, row in enumerate(rows):
+        if row.grammar is not None:
+            allowed = np.unpackbits(np.frombuffer(row.grammar.compute_bitmask(), dtype=np.uint8), bitorder="little")
+            forbidden = torch.from_numpy(allowed == 0)[: logits.shape[1]].to(logits.device)
+            logits[index, : len(forbidden)].masked_fill_(forbidden, -torch.inf)
+    tokens = logits.argmax(dim=-1).tolist()
+    for index, row in enumerate(rows):
+        if row.request.sampling.temperature > 0:
+            tokens[index] = sample_token(logits[index].cpu(), row)
+    return tokens
+
+
+def sample_token(logits: torch.Tensor, row: Row) -> int:
+    """One token by temperature and nucleus sampling (Holtzman et al. 2020): the likeliest that make up top_p."""
+    sampling = row.request.sampling
+    scores, tokens = (logits / sampling.temperature).softmax(dim=-1).sort(descending=True)
+    before = scores.cumsum(dim=-1) - scores  # probability of all likelier tokens; the likeliest is always kept
+    kept = scores.masked_fill(before >= sampling.top_p, 0.0)
+    kept[0] = scores[0]
+    return int(tokens[torch.multinomial(kept, 1, generator=row.generator)])
+
+
+def count_shared(first: list[int], second: list[int]) -> int:
+    """How many tokens two prompts have in common at their beginning."""
+    shortest = min(len(first), len(second))
+    return next((index for index in range(shortest) if first[index] != second[index]), shortest)
+
+
+def _join_left_padded(tensors: tuple[torch.Tensor, ...], width: int) -> torch.Tensor:
+    """Cache tensors (1, heads, tokens, size) of several prompts as one (rows, heads, width, size)."""
+    return torch.cat([torch.nn.functional.pad(one, (0, 0, width - one.shape[2], 0)) for one in tensors])
+
+
+def _has_plain_cache(model: Any) -> bool:
+    layers = transformers.DynamicCache(config=model.config).layers
+    return all(type(layer) is transformers.cache_utils.DynamicLayer for layer in layers)
+
+
+def _list_eos(model: Any, tokenizer: Any) -> list[int]:
+    named = model.generation_config.eos_token_id if model.generation_config else None
+    ids = named if isinstance(named, list) else [named]
+    return sorted({token for token in [*ids, tokenizer.eos_token_id] if token is not None})
+
+
+@contextlib.contextmanager
+def _hide_progress() -> Iterator[None]:
+    """Loading without the library's bars and notices, which would fill a notebook."""
+    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # the bar of a GGUF file knows no other switch
+            yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if shown:
+            transformers_logging.enable_progress_bar()

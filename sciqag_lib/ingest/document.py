@@ -1,0 +1,144 @@
+"""What every reader makes of a file, and how it becomes a Paper: boilerplate cut, text put together, sections found.
+
+A reader fills a Document with blocks in reading order; nothing here knows a file format:
+
+    Block("heading", "Methods", level=1), Block("paragraph", "Cells were grown at 37 °C."),
+    Block("caption", "Table 1. Growth rates."), Block("table", "strain | rate\\nA | 0.3")
+
+`txt` is the blocks' texts, one a line (a table's rows one a line each). Sections partition it: each runs from
+its heading to the line before the next one; text before the first heading is a section titled "".
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sciqag_lib.papers import Paper, Section
+
+
+@dataclass
+class Block:
+    kind: str  # "heading", "paragraph", "caption", "table" or "equation"
+    text: str  # one line; a table has one a row
+    level: int = 0  # of a heading: 1 is a top-level section
+
+
+@dataclass
+class Document:
+    title: str = ""
+    doi: str = ""
+    abstract: str = ""
+    journal: str = ""
+    keywords: list[str] = field(default_factory=list)
+    article_type: str = ""  # JATS's article-type, "" where the format has none
+    blocks: list[Block] = field(default_factory=list)
+    cut: Counter[str] = field(default_factory=Counter)  # characters removed, by kind
+    notes: list[str] = field(default_factory=list)  # what a person should know, "2 formulas are images"
+
+    def add(self, kind: str, text: str, level: int = 0) -> None:
+        """Append a block; a text of nothing but white space is no block."""
+        if text.strip():
+            self.blocks.append(Block(kind, text.strip(), level))
+
+
+# Kinds of boilerplate, by the heading that opens them. The whole heading must match: "Data analysis" is science.
+_AND = r"(?:\s*(?:,|and|&|/)\s*)"
+_BOILERPLATE = {
+    "references": r"(?:list of )?references?(?: list| cited)?|bibliography|literature(?: cited)?|works cited"
+    r"|references and (?:notes|further reading)|notes and references|further reading",
+    "acknowledgements": rf"acknowledge?ments?(?:{_AND}.*)?",
+    "funding": rf"(?:sources? of )?(?:funding|financial (?:support|disclosures?)|grant support)"
+    rf"(?: (?:statement|sources?|information|support))?(?:{_AND}.*)?|role of the funding source",
+    "competing interests": r"(?:declarations? of )?(?:potential )?(?:competing|conflicts?(?: of)?|conflicting)"
+    r"(?: financial)? interests?(?: statement)?|disclosures?(?: statement)?|duality of interest|declarations?",
+    "author contributions": r"(?:author|authors|author's|authors'|authors’|author’s)?s? ?contributions?"
+    r"(?: statement)?|credit authorship contribution statement|author(?:s['’]?|['’]s)? (?:information|details)"
+    r"|about the authors?|authorship",
+    "supporting information": r"(?:supporting|supplement(?:al|ary)|electronic supplementary|additional)"
+    r" (?:information|materials?|data|files?|figures?|tables?|online material|methods?)(?: available)?"
+    r"(?: files?| legends?)?|supplements?|appendix a\.? supplementary (?:data|material)|web extra material",
+    "data availability": r"(?:data|code|software|materials?)(?:(?: and |/|, )(?:data|code|software|materials?))*"
+    r" (?:availability|accessibility|deposition|archiving|access)(?: statements?)?"
+    r"|availability of (?:data|materials?|code).*|accession (?:codes|numbers)",
+    "ethics": r"ethic(?:s|al) (?:statements?|approval.*|declarations?|considerations?|standards?)|ethics"
+    r"|consent (?:for publication|to (?:publish|participate))|informed consent(?: statement)?"
+    r"|institutional review board statement",
+    "copyright": rf"(?:rights{_AND})?permissions|copyright.*|licen[cs]e|open access|publisher['’]?s note",
+    "publication history": r"pre-?publication history|article (?:history|information|info|notes?)|peer review.*"
+    r"|cite this article|how to cite|citation|handling editor|reviewer information",
+    "abbreviations": r"(?:list of )?abbreviations?(?: used)?|nomenclature|glossary",
+}
+_BOILERPLATE_PATTERNS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _BOILERPLATE.items()}
+
+
+def find_boilerplate_kind(heading: str) -> str:
+    """The kind of boilerplate that a section with this heading holds, or "" where it belongs to the paper.
+
+    >>> find_boilerplate_kind("5. Authors' contributions")
+    'author contributions'
+    """
+    bare = re.sub(r"^\s*(?:\d+(?:\.\d+)*|[IVX]+|[A-H])[.)]?\s+", "", heading).strip().rstrip(" .:")
+    if len(bare) > 100:  # no heading: and a pattern ending in .* must not swallow a paragraph
+        return ""
+    for kind, pattern in _BOILERPLATE_PATTERNS.items():
+        if pattern.fullmatch(bare):
+            return kind
+    return ""
+
+
+def cut_boilerplate(document: Document) -> None:
+    """Remove sections that are no part of the paper's text, with their subsections; their size goes to `cut`."""
+    kept: list[Block] = []
+    kind, level = "", 0  # of the section being cut
+    for block in document.blocks:
+        if block.kind == "heading" and (not kind or block.level <= level):
+            kind, level = find_boilerplate_kind(block.text), block.level
+        if kind:
+            document.cut[kind] += len(block.text)
+        else:
+            kept.append(block)
+    document.blocks = _drop_empty_headings(kept)
+
+
+def _drop_empty_headings(blocks: list[Block]) -> list[Block]:
+    """Without headings under which nothing is left, neither text nor a deeper heading with text."""
+    kept: list[Block] = []
+    for block in reversed(blocks):
+        following = kept[-1] if kept else None
+        if block.kind == "heading":
+            if following is None or (following.kind == "heading" and following.level <= block.level):
+                continue
+        kept.append(block)
+    return kept[::-1]
+
+
+def make_paper(document: Document, source: str) -> Paper:
+    """The Paper of a document as it stands; keywords are the paper's own, `doi` is empty where none was found."""
+    txt, sections = join_blocks(document.blocks)
+    return Paper(
+        doi=document.doi,
+        txt=txt,
+        keywords=document.keywords,
+        source=source,
+        abstract=document.abstract,
+        title=document.title,
+        journal=document.journal,
+        sections=sections,
+    )
+
+
+def join_blocks(blocks: list[Block]) -> tuple[str, list[Section]]:
+    """The text, one block after the other, and the sections that partition it, titled "Methods / Cell culture"."""
+    lines: list[str] = []
+    sections: list[Section] = []
+    path: list[tuple[int, str]] = []  # the open headings, outermost first, with their levels
+    offset = 0
+    for block in blocks:
+        if block.kind == "heading":
+            path = [(level, title) for level, title in path if level < block.level] + [(block.level, block.text)]
+        if block.kind == "heading" or not sections:
+            sections.append(Section(" / ".join(title for _, title in path), offset, offset))
+        lines.append(block.text)
+        sections[-1].end = offset + len(block.text)
+        offset += len(block.text) + 1
+    return "\n".join(lines), sections

@@ -1,0 +1,220 @@
+"""A paper's web page (publisher, PubMed Central, arXiv's HTML, or a page of one's own) -> Document.
+
+What a page says about itself is taken from the tags that Google Scholar asks publishers for:
+
+    <meta name="citation_title" content="..."> <meta name="citation_doi" content="10.1234/abc">
+    <meta name="citation_journal_title" content="..."> <meta name="citation_keywords" content="a; b">
+
+The text is that of <article> or <main> where there is one; menus, sidebars, forms and scripts are dropped.
+"""
+
+import re
+from typing import Any
+
+from lxml import etree
+from lxml import html as lxml_html
+
+from sciqag_lib.ingest.document import Document
+from sciqag_lib.ingest.inline import clean_text, inline_text
+from sciqag_lib.ingest.nodes import child_elements, local_name
+from sciqag_lib.ingest.tables import format_table
+from sciqag_lib.ingest.text import find_doi, split_keywords
+from sciqag_lib.papers import InputError
+
+FURNITURE = {"nav", "aside", "footer", "form", "script", "style", "noscript", "template", "button", "iframe", "dialog",
+             "select", "menu", "head", "svg", "canvas", "audio", "video", "input", "textarea", "object"}  # fmt: skip
+_FURNITURE_ROLES = {"navigation", "banner", "contentinfo", "complementary", "search", "dialog", "menu"}
+_FURNITURE_CLASS = re.compile(r"\b(?:nav(?:bar|igation)?|breadcrumbs?|cookie\w*|share|social|sidebar|toc|skip-link|menu)\b")
+_REFERENCE_CLASS = re.compile(r"\b(?:ltx_bibliography|ref-?list|references|citation-list|bibliography|c-article-references)\b")
+CONTAINERS = {"html", "body", "div", "section", "article", "main", "header", "center", "span", "figure", "details", "summary",
+              "ul", "ol", "dl", "blockquote", "hgroup", "fieldset", "address", "font"}  # fmt: skip
+BLOCK_NAMES = CONTAINERS - {"span", "font"} | {"p", "table", "pre", "li", "dt", "dd", "figcaption", "h1", "h2", "h3", "h4", "h5", "h6"}
+_HEADING = re.compile(r"h([1-6])")
+
+
+def read_html(data: bytes) -> Document:
+    """The document of a web page. InputError: bytes that are not in the page's encoding, or no page at all."""
+    try:
+        root = lxml_html.document_fromstring(decode_page(data), parser=lxml_html.HTMLParser(huge_tree=False))
+    except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
+        raise InputError(f"not readable as HTML: {error}") from error
+    document = Document()
+    meta = _read_meta(root)
+    document.title = _first(meta, "citation_title", "dc.title", "og:title")
+    document.doi = find_doi(_first(meta, "citation_doi", "dc.identifier", "prism.doi", "bepress_citation_doi"))
+    document.journal = _first(meta, "citation_journal_title", "prism.publicationname")
+    keywords = meta.get("citation_keywords") or meta.get("citation_keyword") or meta.get("keywords") or []
+    document.keywords = list(dict.fromkeys(word for content in keywords for word in split_keywords(content)))
+    _read_block(_find_content(root), document)
+    _take_title(document, root)
+    _take_front_matter(document, _first(meta, "citation_abstract", "dc.description"))
+    _level_headings(document)
+    return document
+
+
+def decode_page(data: bytes) -> str:
+    """The page as text, in the encoding it declares, else UTF-8. InputError names the first byte that does not fit."""
+    declared = re.search(rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*[\"']?([\w.:-]+)", data[:4096], re.IGNORECASE)
+    names = ["utf-8-sig"] + ([declared.group(1).decode("ascii", "replace")] if declared else [])
+    problem = ""
+    for name in names:
+        try:
+            text = data.decode(name)
+        except UnicodeDecodeError as error:
+            problem = f"not valid {error.encoding} at byte {error.start}: save the file as UTF-8"
+        except (LookupError, ValueError):
+            problem = f"its encoding {name!r} is unknown and it is not UTF-8: save the file as UTF-8"
+        else:
+            # lxml refuses text with an XML declaration of its encoding, and NUL.
+            return re.sub(r"^\s*<\?xml[^>]*\?>", "", text).replace("\0", "")
+    raise InputError(problem)
+
+
+def _read_meta(root: Any) -> dict[str, list[str]]:
+    meta: dict[str, list[str]] = {}
+    for node in root.iter("meta"):
+        name = (node.get("name") or node.get("property") or "").lower()
+        if name and node.get("content"):
+            meta.setdefault(name, []).append(clean_text(node.get("content")))
+    return meta
+
+
+def _first(meta: dict[str, list[str]], *names: str) -> str:
+    return next((meta[name][0] for name in names if meta.get(name)), "")
+
+
+def _find_content(root: Any) -> Any:
+    """The element that holds the paper: the longest <article>, else <main>, where it holds most paragraphs of the page."""
+    body = root.find("body") if root.find("body") is not None else root
+    total = len(body.xpath(".//p"))
+    for path in (".//article", ".//main", ".//*[@role='main']"):
+        found = sorted(body.xpath(path), key=lambda node: len(node.xpath(".//p")))
+        if found and len(found[-1].xpath(".//p")) * 2 > total:
+            return found[-1]
+    return body
+
+
+def _is_furniture(node: Any) -> bool:
+    if local_name(node) in FURNITURE or node.get("role", "") in _FURNITURE_ROLES or node.get("hidden") is not None:
+        return True
+    return node.get("aria-hidden") == "true" or _FURNITURE_CLASS.search(node.get("class", "").lower()) is not None
+
+
+def _read_block(node: Any, document: Document) -> None:
+    """An element and what is in it, in order; loose text between blocks becomes paragraphs."""
+    loose: list[Any] = []
+    if node.text and node.text.strip():
+        loose.append(node.text)
+    for child in node:
+        name = local_name(child)
+        if name and _is_furniture(child):
+            document.cut["page furniture"] += len(clean_text("".join(child.itertext())))
+        elif name and (name in BLOCK_NAMES or _holds_blocks(child)):
+            _flush(loose, document)
+            _read_child(child, document)
+        elif name:
+            loose.append(child)
+        if child.tail and child.tail.strip():
+            loose.append(child.tail)
+    _flush(loose, document)
+
+
+def _holds_blocks(node: Any) -> bool:
+    return any(local_name(below) in BLOCK_NAMES for below in node.iterdescendants())
+
+
+def _flush(loose: list[Any], document: Document) -> None:
+    if not loose:
+        return
+    wrapper = etree.Element("wrapper")
+    for part in loose:
+        if isinstance(part, str):
+            if len(wrapper):
+                wrapper[-1].tail = (wrapper[-1].tail or "") + part
+            else:
+                wrapper.text = (wrapper.text or "") + part
+        else:
+            copied = etree.fromstring(etree.tostring(part, with_tail=False, encoding="unicode"), etree.HTMLParser())
+            wrapper.extend(copied.find("body"))
+    document.add("paragraph", inline_text(wrapper, document.cut))
+    loose.clear()
+
+
+def _read_child(node: Any, document: Document) -> None:
+    name = local_name(node)
+    heading = _HEADING.fullmatch(name)
+    if heading:
+        document.add("heading", inline_text(node, document.cut), int(heading.group(1)))
+    elif _REFERENCE_CLASS.search(node.get("class", "").lower()) or node.get("role") == "doc-bibliography":
+        document.cut["references"] += len(clean_text("".join(node.itertext())))
+    elif name == "table":
+        _read_table(node, document)
+    elif name == "figcaption":
+        document.add("caption", inline_text(node, document.cut))
+    elif name in ("p", "li", "dt", "dd", "pre") and not _holds_blocks(node):
+        document.add("paragraph", inline_text(node, document.cut))
+    else:
+        _read_block(node, document)
+
+
+def _read_table(table: Any, document: Document) -> None:
+    if table.xpath(".//table") or table.xpath(".//h1|.//h2|.//h3"):  # a table that lays out the page
+        for cell in table.xpath(".//td[not(.//table)]|.//th[not(.//table)]"):
+            _read_block(cell, document)
+        return
+    for caption in table.iterchildren("caption"):
+        document.add("caption", inline_text(caption, document.cut))
+    rows = [[cell for cell in child_elements(row) if local_name(cell) in ("td", "th")] for row in table.iter("tr")]
+    if all(len(row) == 1 for row in rows):  # one column: a list, or an equation laid out by MathJax or LaTeXML
+        for row in rows:
+            document.add("paragraph", inline_text(row[0], document.cut))
+    else:
+        document.add("table", format_table(rows, lambda cell: inline_text(cell, document.cut)))
+
+
+def _take_title(document: Document, root: Any) -> None:
+    """The title from the first <h1> where no tag gave it, and that heading removed from the text."""
+    position = next((n for n, block in enumerate(document.blocks[:20]) if block.kind == "heading"), None)
+    if position is not None:
+        text, level = document.blocks[position].text, document.blocks[position].level
+        only_one = sum(block.kind == "heading" and block.level == level for block in document.blocks) == 1
+        if text == document.title or (level == 1 and (not document.title or only_one)):
+            document.title = document.title or text
+            document.cut["title and authors"] += sum(len(block.text) for block in document.blocks[: position + 1])
+            del document.blocks[: position + 1]
+    if not document.title:
+        titles = root.xpath("//title")
+        document.title = clean_text("".join(titles[0].itertext())) if titles else ""
+
+
+def _take_front_matter(document: Document, abstract: str) -> None:
+    """Abstract, keywords and DOI from the text; what stands before the first heading is authors and links."""
+    first = next((n for n, block in enumerate(document.blocks) if block.kind == "heading"), 0)
+    front = document.blocks[:first]
+    document.doi = document.doi or next(filter(None, (find_doi(block.text) for block in front)), "")
+    if front and all(len(block.text) < 400 for block in front):
+        document.cut["title and authors"] += sum(len(block.text) for block in front)
+        del document.blocks[:first]
+    document.abstract = _take_section(document, ("abstract", "summary")) or abstract
+    keywords = _take_section(document, ("keywords", "key words", "keyword", "index terms"))
+    document.keywords = document.keywords or split_keywords(keywords)
+
+
+def _take_section(document: Document, titles: tuple[str, ...]) -> str:
+    """The text of the first section of one of these titles, which is removed from the blocks; "" if there is none."""
+    for start, block in enumerate(document.blocks):
+        if block.kind == "heading" and block.text.lower().rstrip(":. ") in titles:
+            rest = document.blocks[start + 1 :]
+            length = next((n for n, b in enumerate(rest) if b.kind == "heading" and b.level <= block.level), len(rest))
+            del document.blocks[start : start + 1 + length]
+            return "\n".join(part.text for part in rest[:length] if part.text)
+    return ""
+
+
+def _level_headings(document: Document) -> None:
+    """Levels counted from the highest that the text uses: a page whose sections are <h2> starts at 1."""
+    top = min((block.level for block in document.blocks if block.kind == "heading"), default=1)
+    for block in document.blocks:
+        if block.kind == "heading":
+            block.level -= top - 1
+            block.text = re.sub(r"^\d+(?:\.\d+)*\.?\s+(?=\D)", "", block.text)

@@ -1,0 +1,190 @@
+"""The running text of an element, as one line, for JATS, TEI and HTML alike.
+
+What happens to marked-up text, by example:
+
+    10<sup>5</sup> cells            10^5 cells          x<sub>i</sub>, H<sub>2</sub>O      x_i, H2O
+    Ca<sup>2+</sup>, CD4<sup>+</sup>  Ca2+, CD4+        <sup>13</sup>C, 2<sup>nd</sup>     13C, 2nd
+    shown [<xref>12</xref>,13].     shown.              as in [<xref>12</xref>].           as in [12].
+    (<xref>Li et al. 2004</xref>)   (removed)           <xref>Li et al. 2004</xref> found  Li et al. 2004 found
+
+Citation marks are removed with their brackets, because they mean nothing without the reference list; they stay
+where the sentence needs them: after a preposition, and where an author's name is part of the sentence.
+"""
+
+import re
+from collections import Counter
+from typing import Any
+
+from sciqag_lib.ingest.mathml import mathml_text, tex_text
+from sciqag_lib.ingest.nodes import child_elements, find_first, local_name, resolve_entity
+
+SUPERSCRIPT, SUBSCRIPT = ("sup", "superscript"), ("sub", "subscript")
+DROPPED = {"graphic", "inline-graphic", "inline-supplementary-material", "object-id", "media", "fn", "script", "style",
+           "img", "svg", "button", "noscript", "target", "milestone-start", "milestone-end", "index-term", "col"}  # fmt: skip
+FORMULAS = {"inline-formula", "disp-formula", "alternatives", "formula"}
+SPACES = {"break", "br", "lb", "hr", "td", "th", "cell", "p", "li", "list-item", "title", "div", "x"}
+NO_FORMULA = "[formula]"
+
+# Citations are collected between two characters that no text may hold, and judged when the line is complete.
+_OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+_MARK = rf"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}"
+_BETWEEN = r"\s*(?:,|;|–|-|—|−|and|&|to)?\s*"
+_INTRO = r"(?:(?:for (?:a |an )?reviews?|reviewed (?:in|by)|see(?: also)?|e\.g\.|cf\.|i\.e\.|refs?\.?|references?|also|in|and),?\s*)*"
+_CITATION = re.compile(
+    rf"(?P<before>[^\s(\[{_OPEN}]*)(?P<gap>\s*)(?P<open>[\[(]\s*{_INTRO})?(?P<marks>{_MARK}(?:{_BETWEEN}{_MARK})*)"
+    rf"(?P<close>\s*[,;]?(?:\s*and references therein)?\s*[\])])?",
+    re.IGNORECASE,
+)
+_NEEDS_OBJECT = {"in", "by", "from", "of", "to", "with", "see", "ref", "ref.", "refs", "refs.", "reference",
+                 "references", "than", "and", "both"}  # fmt: skip
+
+
+def inline_text(node: Any, cut: Counter[str], skip: frozenset[str] = frozenset()) -> str:
+    """Text of an element and all below it on one line; elements named in `skip` are left out.
+
+    Characters of removed citation marks and formulas that are images are counted in `cut`.
+    """
+    pieces: list[str] = []
+    _collect(node, pieces, cut, skip)
+    return tidy_line("".join(pieces), cut)
+
+
+def tidy_line(text: str, cut: Counter[str]) -> str:
+    """One line: citations judged, white space single, none before a comma or inside brackets."""
+    if _OPEN in text:
+        text = _CITATION.sub(lambda match: _judge_citation(match, cut), text)
+        text = text.replace(_OPEN, "").replace(_CLOSE, "")
+        text = re.sub(r" +(?=[.,;:)\]](?:\s|$))|[,;]\s*(?=\))", "", text)
+        text = re.sub(r"\bal\.\.(?=\s|$)", "al.", text)
+    return clean_text(text)
+
+
+def clean_text(text: str) -> str:
+    """White space made single; invisible and control characters removed."""
+    text = re.sub(r"[\u00ad\u200b-\u200d\u2060\ufeff\ufdd0\ufdd1\x00-\x08\x0e-\x1f\x7f]", "", text)
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _collect(node: Any, pieces: list[str], cut: Counter[str], skip: frozenset[str]) -> None:
+    pieces.append(node.text or "" if isinstance(node.tag, str) else "")
+    for child in node:
+        _collect_child(child, pieces, cut, skip)
+        pieces.append(child.tail or "")
+
+
+def _collect_child(child: Any, pieces: list[str], cut: Counter[str], skip: frozenset[str]) -> None:
+    name = local_name(child)
+    if not name:
+        pieces.append(resolve_entity(child))
+    elif name in skip or name in DROPPED:
+        return
+    elif is_script(child, SUPERSCRIPT):
+        pieces.append(_superscript(_part(child, cut, skip), "".join(pieces[-3:])))
+    elif is_script(child, SUBSCRIPT):
+        pieces.append(_subscript(_part(child, cut, skip), "".join(pieces[-3:])))
+    elif name == "math":
+        pieces.append(mathml_text(child))
+    elif name == "tex-math":
+        pieces.append(tex_text("".join(child.itertext())))
+    elif name in FORMULAS:
+        pieces.append(formula_text(child, cut))
+    elif is_citation(child):
+        pieces.append(_OPEN + _part(child, cut, skip).replace(_OPEN, "").replace(_CLOSE, "") + _CLOSE)
+    else:
+        space = " " if name in SPACES else ""
+        pieces.append(space)
+        _collect(child, pieces, cut, skip)
+        pieces.append(space)
+
+
+def _part(node: Any, cut: Counter[str], skip: frozenset[str]) -> str:
+    pieces: list[str] = []
+    _collect(node, pieces, cut, skip)
+    return "".join(pieces)
+
+
+def is_script(node: Any, kinds: tuple[str, str]) -> bool:
+    """Whether an element is a superscript (or a subscript): <sup>, or TEI's <hi rend="superscript">."""
+    return local_name(node) == kinds[0] or (local_name(node) == "hi" and kinds[1] in node.get("rend", ""))
+
+
+def is_citation(node: Any) -> bool:
+    """Whether an element calls out a reference: JATS xref, TEI ref, or a link into an HTML reference list."""
+    name = local_name(node)
+    if name in ("xref", "ref"):
+        return (node.get("ref-type") or node.get("type")) == "bibr"
+    if name in ("a", "cite"):
+        kind = f"{node.get('class', '')} {node.get('role', '')} {node.get('data-test', '')} {node.get('epub:type', '')}"
+        target = node.get("href", "")
+        return bool(re.search(r"bibr|biblioref|citation-ref|ltx_cite|doc-biblioref|cite[-_]?ref", kind)) or bool(
+            re.match(r"#(?:bib|ref|cite|cr|b|R)[-_.]?\w*\d", target) and not re.match(r"#(?:bib)?(?:fig|tab)", target)
+        )
+    return False
+
+
+def formula_text(node: Any, cut: Counter[str]) -> str:
+    """A formula from the best of its forms: MathML, TeX, plain text; an image alone becomes "[formula]"."""
+    math, tex = find_first(node, "math"), find_first(node, "tex-math")
+    if math is not None:
+        text = mathml_text(math)
+    elif tex is not None:
+        text = tex_text("".join(tex.itertext()))
+    else:
+        pieces: list[str] = []
+        _collect(node, pieces, cut, frozenset({"label"}))
+        text = "".join(pieces).strip()
+    if not text.strip():
+        cut["formulas that are images (number)"] += 1
+        text = NO_FORMULA
+    label = next((child for child in child_elements(node) if local_name(child) == "label"), None)
+    if local_name(node) in ("disp-formula", "formula"):
+        number = "".join(label.itertext()).strip() if label is not None else ""
+        return f" {text} {number} "
+    return text
+
+
+def _superscript(text: str, before: str) -> str:
+    bare = text.strip()
+    if not bare:
+        return text
+    if _OPEN in bare:  # citations; other text in the same superscript would be marks between them
+        rest = re.sub(_MARK, "", bare)
+        return bare if re.fullmatch(r"[\s,;–\-—−]*", rest) else "^" + wrap_script(bare)
+    last = before.rstrip()[-1:] if before[-1:].strip() else ""  # "" at the start of a word
+    is_sign = re.fullmatch(r"[+\-−–/±]+", bare) is not None
+    is_charge = re.fullmatch(r"\d?[+\-−–]", bare) is not None and last.isalpha()
+    is_ordinal = bare in ("st", "nd", "rd", "th") and last.isdigit()
+    is_symbol = not re.search(r"\w", bare) and not is_sign
+    is_isotope = bare.isdigit() and not last
+    if is_charge or (is_sign and not last.isdigit()) or is_ordinal or is_symbol or is_isotope:
+        return text
+    return text.replace(bare, "^" + wrap_script(bare))  # white space around it stays
+
+
+def _subscript(text: str, before: str) -> str:
+    bare, last = text.strip(), before[-1:]
+    if not bare or (re.fullmatch(r"[\d.,+\-−]+", bare) and (last.isalpha() or last in ")]")):
+        return text
+    return text.replace(bare, "_" + wrap_script(bare))
+
+
+def wrap_script(text: str) -> str:
+    """Brackets around an exponent or index of more than one word or sign: (n+1), but -1, 2+ and max as they are."""
+    return text if re.fullmatch(r"[−–+-]?[\w.∞′'*]+[+−–-]?|\([^()]*\)|\[[^\[\]]*\]|\S", text) else f"({text})"
+
+
+def _judge_citation(match: re.Match[str], cut: Counter[str]) -> str:
+    raw = match["marks"].replace(_OPEN, "").replace(_CLOSE, "").strip()
+    opening, closing, before = match["open"] or "", match["close"] or "", match["before"]
+    whole = f"{opening}{raw}{closing}"
+    bracketed = whole.lstrip()[:1] in ("[", "(") and whole.rstrip()[-1:] in ("]", ")")
+    names_author = re.search(r"[^\W\d_]{2}", raw) is not None
+    is_object = match["gap"] != "" and before.lower().lstrip("([") in _NEEDS_OBJECT
+    if (names_author and not bracketed) or (is_object and not names_author):
+        return match[0]
+    if bool(opening) != bool(closing) and not bracketed:
+        # Half a bracket belongs to the text around: "([12]; data not shown)".
+        cut["citation marks"] += len(raw)
+        return before + match["gap"] + re.sub(r"[^\[(].*", "", opening, flags=re.DOTALL) + closing.lstrip(" ,;")
+    cut["citation marks"] += len(whole)
+    return before

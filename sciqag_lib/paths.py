@@ -1,0 +1,87 @@
+"""Where files lie: the repository's root, files that an installed package carries, and writing without half files.
+
+    resolve_path("data/papers")  # below the repository's root, whatever the working folder is
+    resolve_path("package://allofplos/starter_corpus")  # a folder of an installed package, which is not imported
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TextIO, Union
+
+from sciqag_lib.papers import InputError
+
+REPO_ROOT = Path(__file__).resolve().parents[1]
+PACKAGE_SCHEME = "package://"
+
+
+def resolve_path(path: Union[str, Path]) -> Path:
+    """The absolute path of a parameter: relative ones start at REPO_ROOT, `package://name/sub/path` in a package.
+
+    InputError: the package is not installed, or it has no such file. A plain path need not exist, it may be an
+    output.
+    """
+    text = str(path)
+    if text.startswith(PACKAGE_SCHEME):
+        return _resolve_in_package(text)
+    return (REPO_ROOT / Path(text).expanduser()).resolve()
+
+
+def _resolve_in_package(text: str) -> Path:
+    name, _, inside = text.removeprefix(PACKAGE_SCHEME).partition("/")
+    if not name.isidentifier():
+        raise InputError(f"{text}: expected package://name/path with the name it is imported by, found {name!r}")
+    spec = find_spec(name)  # of a top-level module: finds its folder without running its code
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    if not folders:
+        raise InputError(f"{text}: no package {name!r} is installed here; install it (pip install {name}) or change it")
+    root = Path(folders[0]).resolve()
+    found = (root / inside).resolve()
+    if not found.is_relative_to(root):
+        raise InputError(f"{text}: leads out of the package; give a path inside {name}")
+    if not found.exists():
+        raise InputError(f"{text}: the package {name} is installed but has no {inside!r}; look into {root} for the name")
+    return found
+
+
+@contextmanager
+def write_atomic(path: Union[str, Path]) -> Iterator[TextIO]:
+    """A UTF-8 text file that appears under `path` whole or not at all; the folder is made where it is missing.
+
+    The text goes to a temporary file in the same folder, is flushed to the disk and renamed over `path` when the
+    block ends; where the block raises, the temporary file is removed and an older `path` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_current_umask())  # mkstemp makes it readable by its owner alone
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _current_umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut; not every file system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # the file's content is on the disk already
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,199 @@
+"""Before anything is asked: which papers there are, how many tokens they have, what is cut, what a run will cost.
+
+A row of plan.csv:
+
+    position,doi,characters,paper_tokens,calls,prompt_tokens,new_tokens,cut_characters,status
+    0,10.1371/journal.pone.0000217,41234,9871,1,6832,650,12044,to ask
+"""
+
+import csv
+import hashlib
+import os.path
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional, Union
+
+from tqdm import tqdm
+
+from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete
+from sciqag_lib.ledger import FingerprintMismatch, Ledger
+from sciqag_lib.papers import BadRecord, InputError, Paper, normalize_doi, read_papers_json
+from sciqag_lib.paths import write_atomic
+from sciqag_lib.recipe import Recipe, output_room
+from sciqag_lib.strategies import STRATEGIES
+
+COLUMNS = ("position", "doi", "characters", "paper_tokens", "calls", "prompt_tokens", "new_tokens",
+           "cut_characters", "status")
+# Replies fill about half of the room kept for them (120 tokens a pair, where the published pairs need 60 to 75).
+EXPECTED_FILL = 0.5
+SHOWN_ROWS = 20
+
+
+@dataclass
+class Plan:
+    """What a run is about to do. Rows of all papers stand in plan.csv; here are the totals and what is shown."""
+
+    file_path: str
+    context_size: int
+    context_asked: int
+    room: int  # tokens kept free for a reply
+    tokens_exact: bool
+    item_ids: list[str] = field(default_factory=list)  # in the order of the file
+    num_to_ask: int = 0
+    num_cut: int = 0
+    prompt_tokens: int = 0
+    fresh_tokens: float = 0.0  # prompt tokens that a prefix cache does not spare
+    new_tokens: int = 0
+    seconds: Optional[float] = None
+    duplicates: list[str] = field(default_factory=list)
+    bad_records: list[str] = field(default_factory=list)
+    shown: list[dict] = field(default_factory=list)  # the first rows, and every row where something is cut
+
+    def show(self) -> None:
+        """Print the table, what is cut, and the forecast."""
+        kind = "tokens" if self.tokens_exact else "tokens, estimated: this server does not count them"
+        print(f"context: {self.context_size:,} tokens ({self.context_asked:,} asked for); "
+              f"kept for a reply: {self.room:,}; counts are in {kind}")
+        if self.shown:
+            print(f"{'paper':44} {'characters':>10} {'tokens':>8} {'calls':>5} {'prompt':>8} {'cut':>8}")
+        for row in self.shown:
+            print(f"{row['doi'][:44]:44} {row['characters']:>10,} {row['paper_tokens']:>8,} {row['calls']:>5} "
+                  f"{row['prompt_tokens']:>8,} {row['cut_characters']:>8,}")
+        if self.num_to_ask > len(self.shown):
+            print(f"... {self.num_to_ask - len(self.shown):,} more in plan.csv")
+        for line in self.bad_records[:SHOWN_ROWS]:
+            print(f"not usable: {line}")
+        for line in self.duplicates[:SHOWN_ROWS]:
+            print(f"duplicate: {line}")
+        finished = len(self.item_ids) - self.num_to_ask
+        print(f"papers: {len(self.item_ids):,}, finished before: {finished:,}, to ask: {self.num_to_ask:,}, "
+              f"cut to fit: {self.num_cut:,}, duplicates: {len(self.duplicates):,}, "
+              f"not usable: {len(self.bad_records):,}")
+        if self.num_to_ask:
+            time_needed = format_seconds(self.seconds) if self.seconds else "an unknown time"
+            print(f"forecast: {self.prompt_tokens:,} prompt and about {self.new_tokens:,} new tokens, "
+                  f"about {time_needed}; pairs that are asked again come on top")
+
+
+def format_seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def scan_papers(file_path: Union[str, Path], limit: Optional[int] = None
+                ) -> Iterator[tuple[int, str, Union[Paper, BadRecord, str]]]:
+    """Position, id and paper of each record; a bad record has its BadRecord, a duplicate a sentence, as the third.
+
+    The id is the normalised DOI: two spellings of one DOI are one paper, and the first record of it counts.
+    `limit` counts papers only.
+    """
+    seen: dict[str, int] = {}
+    for position, entry in enumerate(read_papers_json(file_path)):
+        if limit is not None and len(seen) >= limit:
+            return
+        if isinstance(entry, BadRecord):
+            yield position, "", entry
+            continue
+        item_id = normalize_doi(entry.doi)
+        if item_id in seen:
+            yield position, item_id, (f"record {position + 1} ({entry.doi}) has the DOI of record "
+                                      f"{seen[item_id] + 1} and is not asked")
+            continue
+        seen[item_id] = position
+        yield position, item_id, entry
+
+
+def iterate_papers(file_path: Union[str, Path], limit: Optional[int] = None) -> Iterator[tuple[int, str, Paper]]:
+    """The papers of scan_papers alone."""
+    return (entry for entry in scan_papers(file_path, limit) if isinstance(entry[2], Paper))
+
+
+def plan_run(file_path: Union[str, Path], output_dir: Path, engine: Engine, recipe: Recipe, ledger: Ledger,
+             limit: Optional[int] = None) -> Plan:
+    """Count every paper with the engine's own tokenizer, write plan.csv, and forecast tokens and time.
+
+    Raises InputError where the file holds no paper, FingerprintMismatch where a finished paper's text changed.
+    """
+    plan = Plan(str(file_path), engine.context_size, recipe.context_size,
+                output_room(recipe, recipe.n_qa, engine.context_size), engine.tokens_exact)
+    with write_atomic(output_dir / "plan.csv") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for position, item_id, entry in tqdm(scan_papers(file_path, limit), desc="counting tokens", unit="paper"):
+            if isinstance(entry, BadRecord):
+                plan.bad_records.append(str(entry))
+            elif isinstance(entry, str):
+                plan.duplicates.append(entry)
+            else:
+                writer.writerow(_plan_paper(plan, position, item_id, entry, engine, recipe, ledger))
+    if not plan.item_ids:
+        detail = f"; the first of {len(plan.bad_records)} faults: {plan.bad_records[0]}" if plan.bad_records else ""
+        raise InputError(f"{file_path}: holds no paper that can be asked{detail}")
+    if plan.num_to_ask:
+        plan.seconds = _forecast_seconds(plan, engine)
+    return plan
+
+
+def _plan_paper(plan: Plan, position: int, item_id: str, paper: Paper, engine: Engine, recipe: Recipe,
+                ledger: Ledger) -> dict:
+    plan.item_ids.append(item_id)
+    row = dict.fromkeys(COLUMNS, 0) | {"position": position, "doi": paper.doi, "characters": len(paper.txt)}
+    known = ledger.digest(item_id)
+    if known and known != text_digest(paper.txt):
+        raise FingerprintMismatch(f"{ledger.path}: the text of {paper.doi} is not the one its result was made from; "
+                                  "use another output_dir, or the text as it was")
+    if ledger.finished(item_id):
+        return row | {"status": f"{ledger.status(item_id)} before"}
+    plan.num_to_ask += 1
+    try:
+        first_round = next(STRATEGIES[recipe.strategy](paper, recipe, engine))
+    except StopIteration:  # nothing in it to ask about
+        return row | {"status": "nothing to ask"}
+    except InputError as error:
+        return row | {"status": f"does not fit: {error}"}
+    texts = [engine.format(request.prompt) for request in first_round.requests]
+    counts = engine.count_tokens([paper.txt, *texts])
+    new_tokens = int(EXPECTED_FILL * sum(request.sampling.max_new_tokens for request in first_round.requests))
+    row |= {"paper_tokens": counts[0], "calls": len(texts), "prompt_tokens": sum(counts[1:]),
+            "new_tokens": new_tokens, "cut_characters": first_round.cut_characters, "status": "to ask"}
+    plan.prompt_tokens += row["prompt_tokens"]
+    plan.fresh_tokens += _fresh_tokens(texts, counts[1:]) if engine.reuses_prefix else row["prompt_tokens"]
+    plan.new_tokens += new_tokens
+    plan.num_cut += bool(row["cut_characters"])
+    if len(plan.shown) < SHOWN_ROWS or row["cut_characters"] and len(plan.shown) < 5 * SHOWN_ROWS:
+        plan.shown.append(row)
+    return row
+
+
+def _fresh_tokens(texts: list[str], counts: list[int]) -> float:
+    """Tokens of each prompt after what it has in common with the one before it."""
+    fresh, before = 0.0, ""
+    for text, count in zip(texts, counts):
+        fresh += count * (1 - len(os.path.commonprefix([before, text])) / max(1, len(text)))
+        before = text
+    return fresh
+
+
+def _forecast_seconds(plan: Plan, engine: Engine) -> Optional[float]:
+    """From the speed of two short requests about nothing: one prompt with 1 new token, one with 33. None where
+    one of them fails: the run then meets the same error and reports it."""
+    size = min(300, engine.context_size // 4)
+    seconds = []
+    for number, new_tokens in enumerate((1, 33)):
+        prompt = Prompt(text=" ".join(f"{number} {word}" for word in range(size // 2)))
+        started = time.perf_counter()
+        [completion] = complete(engine, [Request(f"speed#{number}", prompt, Sampling(min(new_tokens, size)))])
+        seconds.append(time.perf_counter() - started)
+        if completion.finish_reason == "error":
+            return None
+        if number == 0:
+            prompt_rate = max(1, completion.prompt_tokens) / max(1e-6, seconds[0])
+        elif completion.new_tokens > 1:
+            new_rate = (completion.new_tokens - 1) / max(1e-6, seconds[1] - seconds[0])
+            return (plan.fresh_tokens / prompt_rate + plan.new_tokens / new_rate) / engine.concurrency
+    return plan.fresh_tokens / prompt_rate / engine.concurrency

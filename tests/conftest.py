@@ -1,0 +1,46 @@
+"""The real engines, opened once for all tests; each is skipped, saying so, where its packages are not installed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sciqag_lib.engines import EngineError, open_engine
+from sciqag_lib.engines.common import find_packaged_model
+
+
+@pytest.fixture(scope="session")
+def packaged_model() -> Path:
+    """The GGUF of SmolLM2-135M-Instruct."""
+    try:
+        return find_packaged_model()
+    except EngineError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def llama_engine(packaged_model: Path) -> Iterator:
+    """llama.cpp on the packaged model, a context of 2,048 tokens."""
+    pytest.importorskip("xllamacpp", reason="needs xllamacpp: pip install -r requirements.txt")
+    with open_engine("llama_cpp", context_size=2048) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def transformers_engine(packaged_model: Path) -> Iterator:
+    """transformers on the packaged model, a context of 2,048 tokens, batches of 4."""
+    pytest.importorskip("transformers", reason="needs transformers: pip install -r requirements.txt")
+    with open_engine("transformers", context_size=2048, batch_size=4) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def real_server(packaged_model: Path) -> Iterator[str]:
+    """The address of llama.cpp's own OpenAI server on loopback, with the packaged model and 2,048 tokens."""
+    xllamacpp = pytest.importorskip("xllamacpp", reason="needs xllamacpp: pip install -r requirements.txt")
+    params = xllamacpp.CommonParams()
+    params.model.path, params.n_ctx, params.n_parallel, params.verbosity = str(packaged_model), 2048, 1, -1
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+    server = xllamacpp.Server(params)
+    yield server.listening_address
+    del server
