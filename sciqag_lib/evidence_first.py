@@ -30,6 +30,7 @@ DEPENDENT = re.compile(
     r"|\b(figs?|figures?|tables?|eqs?|equations?|sections?|appendix|supplementary|supporting information)\b"
     r"|\b(this|the present|our|the current) (study|work|paper|article|report|review|manuscript)\b"
     r"|\b(see|described|mentioned|shown|discussed|defined|listed) (above|below|in|elsewhere|previously|earlier)\b"
+    r"|\bdata not shown\b|\bin (this|that) case\b|\bas an example\b|\bone (\w+ )?(example|explanation|reason)\b"
     r"|\bet al\b|\bas follows\b|\brespectively\b.*\brespectively\b|\?|\s\|\s|:$",
     re.IGNORECASE,
 )
@@ -39,7 +40,7 @@ POINTING = re.compile(r"\b(this|these|those|its|their|they|it|former|latter|we|o
 OPENING = re.compile(
     r"^(?:(?:however|moreover|furthermore|in addition|additionally|interestingly|notably|importantly|therefore|thus|"
     r"hence|consequently|accordingly|finally|indeed|overall|in contrast|by contrast|in conclusion|in summary|"
-    r"taken together|nevertheless|nonetheless|similarly|likewise|specifically|in particular|for example|"
+    r"taken together|in principle|in general|correspondingly|as expected|of note|nevertheless|nonetheless|similarly|likewise|specifically|in particular|for example|"
     r"for instance|surprisingly|remarkably|clearly|first|second|third|meanwhile|conversely|again),\s+)?"
     r"(?:(?:we|our (?:results|data|findings|analys[ie]s|experiments|observations)|(?:the|these) (?:results|data|"
     r"findings|observations))\s+(?:also |clearly |further |have |thus |therefore )*(?:found|find|show|showed|shown|observed|"

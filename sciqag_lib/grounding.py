@@ -29,14 +29,15 @@ from sciqag_lib.sentences import Span, list_content_words, split_sentences
 
 MAX_WINDOW = 3  # neighbouring sentences that may support one answer sentence together
 MIN_GAIN = 0.1  # a further sentence becomes evidence where it adds at least this share
+MAX_PLACES = 500  # a term in more sentences than this says little about where the evidence is; it bounds the time
 FLIP_FACTOR = 0.6  # what remains of the support of "rose" where the paper says only "fell"
 NEGATION_REACH = 3  # content words after "not" that it negates
 
 UP = "<up>"
 DOWN = "<down>"
 _DIRECTIONS = {
-    **dict.fromkeys("increas rise rose risen grew elev enhanc rais improv higher boost augment upregul".split(), UP),
-    **dict.fromkeys("decreas fall fell fallen drop reduc declin diminish lower lessen suppress downregul".split(), DOWN),
+    **dict.fromkeys("increas rise grow elev enhanc rais improv higher boost augment upregul".split(), UP),
+    **dict.fromkeys("decreas fall drop reduc declin diminish lower lessen suppress downregul".split(), DOWN),
 }
 _NEGATIONS = frozenset("not no never neither nor without cannot n't nothing none".split())
 _PAUSES = frozenset(".;:!?,")
@@ -123,7 +124,7 @@ def score_support(sentence: str, index: PaperIndex) -> tuple[list[int], float]:
     single: dict[int, float] = defaultdict(float)
     for term, weight in weights.items():
         bare = term.removeprefix("not:")
-        for number in {*index.places.get(bare, ()), *index.places.get("not:" + bare, ())}:
+        for number in {*index.places.get(bare, ())[:MAX_PLACES], *index.places.get("not:" + bare, ())[:MAX_PLACES]}:
             single[number] += weight
     if not single:
         return [], 0.0
@@ -172,8 +173,12 @@ def find_evidence(
         index = index_paper(txt) if sentence_spans is None else PaperIndex(txt, sentence_spans)
     numbers: set[int] = set()
     support = []
+    known: dict[str, tuple[list[int], float]] = {}  # an answer caught in a loop repeats its sentences
     for start, end in split_sentences(answer):
-        window, score = score_support(answer[start:end], index)
+        sentence = answer[start:end]
+        if sentence not in known:
+            known[sentence] = score_support(sentence, index)
+        window, score = known[sentence]
         numbers.update(window)
         support.append(round(score, 4))
     return [index.spans[number] for number in sorted(numbers)], support

@@ -88,7 +88,7 @@ def check_params(params: dict[str, Any], path: Path) -> list[Step]:
         raise ParamsError(f"{path}: notebooks: a name stands twice in {', '.join(names)}")
     problems: list[str] = []
     # Keys of one notebook come last, so that they win over the same key given to all.
-    for key in sorted(params.keys() - set(OWN_KEYS), key=lambda key: "." in key):
+    for key in sorted((key for key in params if key not in OWN_KEYS), key=lambda key: "." in key):
         step_name, dot, parameter = key.rpartition(".")
         takers = [step for step in steps if parameter in step.known and (not dot or step.name == step_name)]
         if not takers:

@@ -11,9 +11,8 @@ Also read: `Q:`/`A:`, `Question 1:`, `Q1.`, `Q1)`, `1. question` with an `A:` li
 bullets, tables) and JSON (`{"Q": ..., "A": ...}` and its relatives, nested, one a line, fenced or cut short).
 Reasoning text before or between the pairs is skipped. What can't be read is named, never guessed at:
 
-    >>> parse_reply("Q1: How many loci?\nA1: Eleven.\n\nQ2: Where")
-    ParsedReply(keywords=[], pairs=[QAPair(question='How many loci?', answer='Eleven.', origin='generated', \
-evidence=[], support=[], numbers=[])], problems=['question_without_answer'])
+    >>> parse_reply("Q1: How many loci?\nA1: Eleven.\n\nQ2: Where").problems
+    ['question_without_answer']
 
 Every pattern below is anchored at the start of a line and bounded in length, or can't fail once it has begun,
 so that the time needed grows linearly with the text whatever a model writes.
@@ -21,6 +20,7 @@ so that the time needed grows linearly with the text whatever a model writes.
 
 import re
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Optional
 
 from sciqag_lib.papers import QAPair
@@ -86,8 +86,6 @@ def _one_line(text: str) -> str:
     return re.sub(r"\s*[\r\n]\s*", " ", text.strip())
 
 
-# Reasoning -----------------------------------------------------------------------------------------------------------
-
 REASONING_TAG = re.compile(
     r"(?P<open><(?:think|thinking|reasoning|thought)>|\[THINK\]|<\|begin_of_thought\|>)"
     r"|</(?:think|thinking|reasoning|thought)>|\[/THINK\]|<\|end_of_thought\|>",
@@ -130,8 +128,6 @@ def _strip_channels(text: str) -> tuple[str, bool]:
     return text, True
 
 
-# Marked text ---------------------------------------------------------------------------------------------------------
-
 _LEAD = r"^[ \t>]{0,12}(?:[-*+•][ \t]{1,4})?(?:#{1,6}[ \t]{0,4})?"  # quote, bullet, heading
 _ITEM = r"(?:\d{1,3}[.)][ \t]{0,4})?"
 _CLOSE = r"(?P<close>(?P=bold))?[ \t]{0,4}"  # emphasis ends before the colon or after it
@@ -154,6 +150,7 @@ _TITLE = (
 )
 _HEADING = r"^[ \t]{0,3}(?P<heading>#{1,6}[ \t][^\n]*)"
 MARKER = re.compile("|".join((_QUESTION_OR_ANSWER, _KEYWORDS, _NUMBERED, _TITLE, _HEADING)), re.MULTILINE)
+LINE = re.compile(r"[^\n]*")
 MARKUP_LINE = re.compile(r"^[ \t]*(?:```[\w-]*|[-*_=]{3,})[ \t]*$", re.MULTILINE)
 CLOSING_REMARK = re.compile(r"\n\s*\n(?:I hope (?:this|these)|(?:Please )?[Ll]et me know|Feel free)[^\n]*\Z")
 INLINE_MARKER = re.compile(r"(?<=[.?!*)])[ \t]{1,4}(?:\*\*)?(?P<kind>Q|Question|A|Answer) ?(?P<number>\d{1,3})?[:：]")
@@ -165,8 +162,8 @@ class Marker:
 
     kind: str  # "question", "answer", "keywords", "item" (a numbered line), "break"
     number: str  # "" where it has none
-    start: int  # offset of the marker
-    end: int  # offset of the text it opens
+    start: int
+    end: int  # where the text begins that it opens
     open_bold: str = ""  # emphasis opened before the marker and not closed by it
 
 
@@ -193,20 +190,18 @@ def _drop_lookalikes(text: str, markers: list[Marker]) -> list[Marker]:
     has_answers = any(m.kind == "answer" for m in markers)
     kept: list[Marker] = []
     for index, marker in enumerate(markers):
-        previous = kept[-1] if kept else None
+        in_answer = bool(kept) and kept[-1].kind == "answer"
         if marker.kind == "item":
             following = markers[index + 1].kind if index + 1 < len(markers) else ""
-            end_of_line = text.find("\n", marker.end)
-            line = text[marker.end : end_of_line if end_of_line >= 0 else len(text)]
+            line = LINE.match(text, marker.end)[0]
             asks = following == "answer" if has_answers else line.rstrip(" \t*_").endswith("?")
             if has_questions or not asks and not INLINE_MARKER.search(line):
                 continue
             marker.kind = "question"
         elif marker.kind == "question" and numbered and not marker.number:
             continue
-        elif marker.kind == "answer" and previous and previous.kind == "answer":
-            if marker.number in ("", previous.number):
-                continue
+        elif marker.kind == "answer" and in_answer and marker.number in ("", kept[-1].number):
+            continue
         kept.append(marker)
     return kept
 
@@ -228,6 +223,7 @@ def _read_marked(text: str, markers: list[Marker], finished: bool) -> ParsedRepl
             *whole, (question, answer) = _split_inline(marker, content, has_answers)
             for pair in whole:
                 _add_pair(reply, *pair)
+            num_pairs = len(reply.pairs)
             if answer:
                 _add_pair(reply, question, answer)
                 question = ""
@@ -253,14 +249,12 @@ def _split_inline(marker: Marker, content: str, has_answers: bool) -> list[tuple
     if not content.strip():
         return [("", "")]
     parts, start, kind, number = [], 0, "Q", int(marker.number or 0)
-    candidates = list(INLINE_MARKER.finditer(content))
-    last_answer = max((m.start() for m in candidates if m["kind"][0] == "A"), default=-1)
-    for match in candidates:
+    for match in INLINE_MARKER.finditer(content):
         expected = str(number + 1) if kind == "A" else str(number)
         if match["kind"][0] == kind or (match["number"] or expected) != expected:
             continue
-        if kind == "A" and (not match["number"] or match.start() > last_answer):
-            continue  # a question that no answer follows is part of the text
+        if kind == "A" and not match["number"]:
+            continue  # a quality factor
         parts.append(content[start : match.start()])
         start, kind, number = match.end(), match["kind"][0], int(expected)
     parts.append(content[start:])
@@ -269,9 +263,7 @@ def _split_inline(marker: Marker, content: str, has_answers: bool) -> list[tuple
         first, _, rest = texts[0].partition("\n")
         if first.rstrip("*_ ").endswith("?") and rest.strip():
             texts = [_clean(first, marker.open_bold), rest.strip()]
-    if len(texts) % 2:
-        texts.append("")
-    return list(zip(texts[::2], texts[1::2]))
+    return list(zip_longest(texts[::2], texts[1::2], fillvalue=""))
 
 
 def _clean(content: str, open_bold: str = "") -> str:
@@ -288,8 +280,6 @@ def _clean(content: str, open_bold: str = "") -> str:
             content = content[2:-2]
     return content.strip()
 
-
-# Keywords and tables -------------------------------------------------------------------------------------------------
 
 BULLET = re.compile(r"[ \t]{0,12}(?:[-*+•]|\d{1,3}[.)])[ \t]{1,4}")
 
@@ -324,7 +314,7 @@ def _split_commas(line: str) -> list[str]:
             parts.append(line[start : match.start()])
             start = match.end()
     parts.append(line[start:].strip().removesuffix("."))
-    stripped = [part.strip().strip("*_").strip() for part in parts]
+    stripped = [part.strip(" \t*_") for part in parts]
     bare = [part[1:-1].strip() if part.startswith("[") and part.endswith("]") else part for part in stripped]
     return [part for part in bare if part]
 
@@ -355,7 +345,7 @@ def _read_table(text: str) -> ParsedReply:
 
 def _read_json(text: str, first_field: int) -> ParsedReply:
     keywords, pairs, problems = read_json(text, first_field)
-    reply = ParsedReply([k for word in keywords for k in split_keywords(word)] if len(keywords) == 1 else keywords)
+    reply = ParsedReply(split_keywords(keywords[0]) if len(keywords) == 1 else keywords)
     for question, answer in pairs:
         _add_pair(reply, question, answer)
     reply.problems += problems

@@ -1,7 +1,7 @@
 """Where files lie: the repository's root, files that an installed package carries, and writing without half files.
 
-    resolve_path("data/papers")  # below the repository's root, whatever the working folder is
-    resolve_path("package://allofplos/starter_corpus")  # a folder of an installed package, which is not imported
+resolve_path("data/papers")  # below the repository's root, whatever the working folder is
+resolve_path("package://allofplos/starter_corpus")  # a folder of an installed package, which is not imported
 """
 
 import os
@@ -43,7 +43,9 @@ def _resolve_in_package(text: str) -> Path:
     if not found.is_relative_to(root):
         raise InputError(f"{text}: leads out of the package; give a path inside {name}")
     if not found.exists():
-        raise InputError(f"{text}: the package {name} is installed but has no {inside!r}; look into {root} for the name")
+        raise InputError(
+            f"{text}: the package {name} is installed but has no {inside!r}; look into {root} for the name"
+        )
     return found
 
 

@@ -31,35 +31,50 @@ NUMBER_WORDS = {
 }
 # Every character is replaced by one character, so that offsets stay true.
 _PLAIN = str.maketrans(
-    {**dict.fromkeys("−‐‑‒–—﹣－", "-"), **dict.fromkeys("\u00a0\u2009\u202f\u2007\u200a\u2002\u2003", " "),
-     "µ": "u", "μ": "u", "·": "*", "⋅": "*", "×": "*", "∗": "*", "℃": "C", "′": "'", "，": ","}
+    {
+        **dict.fromkeys("−‐‑‒–—﹣－", "-"),
+        **dict.fromkeys("\u00a0\u2009\u202f\u2007\u200a\u2002\u2003", " "),
+        "µ": "u",
+        "μ": "u",
+        "·": "*",
+        "⋅": "*",
+        "×": "*",
+        "∗": "*",
+        "℃": "C",
+        "′": "'",
+        "，": ",",
+        "\u2126": "Ω",
+    }
 )
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _NUMBER = re.compile(
     r"""(?<![\w.^])(?<!\^\d/)                                                # not inside a word or another number
     (?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,]) | \d{1,3}(?:\ \d{3})+(?![\d.]) | \d+(?:\.\d+)? | \.\d+)
     (?P<e>[eE][-+]?\d{1,3}\b)?
-    (?:\s?[*x]\s?10\s?(?:\^\s?[({]?(?P<caret>[-+]?\d{1,3})[)}]? | (?P<sup>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}) | (?P<lost>-?\d{1,2}))(?!\d))?
+    (?:\s?[*x]\s?10\s?(?:\^\s?[({]?(?P<caret>[-+]?\d{1,3})[)}]? | (?P<sup>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})
+                      | (?P<lost>-?\d{1,2}))(?!\d))?
     """, re.X)  # fmt: skip
 _POWER = re.compile(r"\^\s?[({]?([-+]?\d{1,3})[)}]?|([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})")  # after a bare 10
+_NAME_AFTER = re.compile(r"[A-Za-z_]|\.\d|(?:,\d{1,2}){0,5}'?-?(?:\(?[A-Za-z]{1,3}\)?-|[a-zA-Z])")
+_JOIN_AFTER = re.compile(r"(?:,\d|\s)?-?(?:and|or|to)\b")
 _DECADE = re.compile(r"(?:1[5-9]|20)\d0s\b")  # 1990s, not 1990 seconds
 _WORD_NUMBER = re.compile(r"\b(?:" + "|".join(NUMBER_WORDS) + r")\b", re.I)
 _CONTEXT = Context(prec=60)
 
 _PREFIXED = {
     "m": "nupmck", "g": "npumk", "L": "nupmd", "mol": "pnumk", "M": "pnum", "s": "fpnum", "eV": "umkMGT", "J": "numkM",
-    "cal": "k", "Pa": "mhkMG", "bar": "m", "V": "num kM", "A": "pnumk", "W": "numkMG", "Hz": "mkMGT", "F": "pnum",
+    "cal": "k", "Pa": "mhkMG", "bar": "m", "V": "numkM", "A": "pnumk", "W": "numkMG", "Hz": "mkMGT", "F": "pnum",
     "S": "num", "Da": "kM", "T": "num", "Gy": "mcu", "Bq": "kMG", "N": "numkM", "B": "d", "H": "num", "b": "kM",
 }  # fmt: skip
-_UNITS = {prefix + unit for unit, prefixes in _PREFIXED.items() for prefix in prefixes.replace(" ", "")} | set(_PREFIXED)
-_UNITS |= set("h d min K C % fold U IU Torr mmHg atm psi rpm ppm ppb ppt bp kbp kb Mb pH ° Å OD rad sr Wh kWh mAh Ci".split())
+_UNITS = set(_PREFIXED) | {prefix + unit for unit, prefixes in _PREFIXED.items() for prefix in prefixes}
+_UNITS |= set("h d min K C % fold U IU Torr mmHg atm psi rpm ppm ppb ppt bp kbp kb Mb ° Å rad sr Wh kWh mAh Ci".split())
 _SYNONYMS = {
     "percent": "%", "percentage": "%", "wt%": "%", "at%": "%", "vol%": "%", "mol%": "%", "hr": "h", "hrs": "h",
     "hour": "h", "hours": "h", "minute": "min", "minutes": "min", "mins": "min", "second": "s", "seconds": "s",
     "sec": "s", "secs": "s", "day": "d", "days": "d", "week": "week", "weeks": "week", "wk": "week", "month": "month",
     "months": "month", "year": "year", "years": "year", "yr": "year", "yrs": "year", "°C": "C", "degC": "C",
     "degree": "°", "degrees": "°", "deg": "°", "folds": "fold", "times": "fold", "x": "fold", "kelvin": "K",
-    "Ω": "ohm", "Ω": "ohm", "ohm": "ohm", "ohms": "ohm", "kΩ": "kohm", "MΩ": "Mohm", "Å": "Å", "angstrom": "Å", "A°": "Å",
+    "Ω": "ohm", "ohm": "ohm", "ohms": "ohm", "kΩ": "kohm", "MΩ": "Mohm", "angstrom": "Å", "A°": "Å",
     "gram": "g", "grams": "g", "metre": "m", "metres": "m", "meter": "m", "meters": "m", "litre": "L", "litres": "L",
     "liter": "L", "liters": "L", "micron": "um", "microns": "um", "units": "U", "cells": "cells", "torr": "Torr",
     "kilometers": "km", "kilometres": "km", "micrometers": "um", "nanometers": "nm", "millimeters": "mm",
@@ -69,7 +84,10 @@ _UNIT = re.compile(
     r"\s?-?\s?(?:(?P<percent>(?:wt|at|vol|mol)\.?\s?-?%|%|per\s?cent\b|percent(?:age)?\b)"
     r"|°\s?C\b|degrees?\s(?:C|Celsius)\b|(?P<plain>°|[A-Za-zΩΩÅ]{1,11}))"
 )
-_FACTOR = re.compile(r"\s?(?:(?P<per>/|\sper\s)\s?|\*\s?|\s)(?P<unit>[A-Za-zΩ]{1,6})(?P<power>\^?\{?-?\d|[⁻]?[¹²³])?(?![\w])\}?")
+_FACTOR = re.compile(
+    r"\s?(?:(?P<per>/|\sper\s)\s?|\*\s?|\s)(?P<unit>[A-Za-zΩ]{1,6})"
+    r"(?P<power>\^?\{?-?\d|[⁻]?[¹²³])?(?![\w])\}?"
+)
 _OWN_POWER = re.compile(r"(?:\^?\{?(-?\d)\}?|([⁻]?[¹²³]))(?![\w.])")
 _LINK = re.compile(r"\s?(?:±|\+/?-|-|to|and|or|,|/|versus|vs\.?|from|,\sand)\s?(?:\+/-)?$")
 
@@ -95,7 +113,8 @@ def _read_number(plain: str, match: "re.Match[str]") -> "Quantity | None":
         if not before[:1].isdigit() and before[:1] not in "-.%°":
             sign = "-"
     digits = match["digits"].replace(",", "").replace(" ", "")
-    exponent = (match["e"] or "")[1:] or match["caret"] or (match["sup"] or "").translate(_SUPERSCRIPTS) or match["lost"]
+    superscript = (match["sup"] or "").translate(_SUPERSCRIPTS)
+    exponent = (match["e"] or "")[1:] or match["caret"] or superscript or match["lost"]
     values = [_canonical(sign + digits, exponent or "0")]
     if match["lost"]:  # "4 × 105" may be 4 times 10^5 or 4 by 105
         values += [_canonical(sign + digits, "0"), _canonical("10" + match["lost"].lstrip("-"), "0")]
@@ -111,9 +130,7 @@ def _read_number(plain: str, match: "re.Match[str]") -> "Quantity | None":
 
 def _inside_name(plain: str, end: int) -> bool:
     """Whether what follows the digits makes them part of a name: 2-propanol, 2,4-D, 3D, 1.5.2, 5'-end."""
-    return bool(re.match(r"[A-Za-z_]|\.\d|(?:,\d{1,2}){0,5}'?-?(?:\(?[A-Za-z]{1,3}\)?-|[a-zA-Z])", plain[end : end + 24])) and not (
-        re.match(r"(?:,\d|\s)?-?(?:and|or|to)\b", plain[end : end + 8])
-    )
+    return _NAME_AFTER.match(plain, end) is not None and _JOIN_AFTER.match(plain, end) is None
 
 
 def _read_word(plain: str, match: "re.Match[str]") -> "Quantity | None":
@@ -121,7 +138,8 @@ def _read_word(plain: str, match: "re.Match[str]") -> "Quantity | None":
     hyphened = plain[match.end() : match.end() + 1] == "-" or plain[max(0, match.start() - 1) : match.start()] == "-"
     if hyphened and not unit:
         return None  # three-dimensional, twenty-one
-    return Quantity("", match.start(), match.end(), (NUMBER_WORDS[match.group().lower()],), unit, is_word=True)
+    value = _canonical(NUMBER_WORDS[match.group().lower()], "0")
+    return Quantity("", match.start(), match.end(), (value,), unit, is_word=True)
 
 
 def _read_unit(plain: str, end: int) -> tuple[tuple[str, ...], int]:
@@ -130,8 +148,8 @@ def _read_unit(plain: str, end: int) -> tuple[tuple[str, ...], int]:
     if not match:
         return (), end
     name = "%" if match["percent"] else "C" if match["plain"] is None else _name_unit(match["plain"])
-    if not name or (match["plain"] == "x" and plain[match.end() : match.end() + 1] != "-" and match.start("plain") > end):
-        return (), end
+    if not name or (match["plain"] == "x" and match.start("plain") > end):
+        return (), end  # "3 x 4" is a product, "3x" a factor
     if match.start("plain") == end and match["plain"] in ("A", "C", "F", "S", "B", "H", "T", "d", "b", "cells"):
         return (), end  # "2A" and "3b" are names of figures and samples
     position, factors = match.end(), [name]

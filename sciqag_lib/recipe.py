@@ -51,18 +51,18 @@ def output_room(recipe: Recipe, num_pairs: int, context_size: int) -> int:
     return max(1, min(needed, recipe.max_gen_len, context_size // 2))
 
 
-def make_recipe(strategy: Optional[str] = None, base_model: Optional[str] = None, n_qa: int = 10,
-                prompt: Optional[str] = None, prompt_form: str = "chat", temperature: Optional[float] = None,
-                top_p: float = 0.9, max_gen_len: int = 12888, context_size: int = 12888, seq_len: Optional[int] = None,
-                seed: int = 0) -> Recipe:
+def make_recipe(strategy: Optional[str] = None, engine: str = "llama_cpp", base_model: Optional[str] = None,
+                n_qa: int = 10, prompt: Optional[str] = None, prompt_form: str = "chat",
+                temperature: Optional[float] = None, top_p: float = 0.9, max_gen_len: int = 12888,
+                context_size: int = 12888, seq_len: Optional[int] = None, seed: int = 0) -> Recipe:
     """A recipe from a notebook's parameters.
 
-    None means: for `strategy` evidence_first with the packaged model (no `base_model`), which must not be trusted
-    to write answers, else whole_paper; for `prompt` the strategy's own; for `temperature` 0 with evidence_first,
+    None means: for `strategy` evidence_first with the packaged model (a local engine without `base_model`), which
+    must not be trusted to write answers, else whole_paper; for `prompt` the strategy's own; for `temperature` 0 with evidence_first,
     else the published 0.6. `seq_len` is the published evaluation length: it is only checked. Raises InputError
     naming the parameter.
     """
-    strategy = strategy or ("whole_paper" if base_model else "evidence_first")
+    strategy = strategy or ("whole_paper" if base_model or engine == "openai" else "evidence_first")
     if temperature is None:
         temperature = 0.0 if strategy == "evidence_first" else PUBLISHED_TEMPERATURE
     expectations = [

@@ -107,6 +107,14 @@ STOP_WORDS = frozenset(
 # A word may hold hyphens, primes and dots inside (HIF-1α, PM2.5, N,N-dimethyl is two words) but not end in one.
 _WORD = re.compile(r"[^\W_]+(?:[-'’.‐‑–][^\W_]+)*[+]?")
 _HYPHENS = str.maketrans({"‐": "-", "‑": "-", "–": "-", "’": "'", "µ": "μ"})
+# Past forms that share no stem with their verb, the ones usual in papers.
+_IRREGULAR = {
+    "fell": "fall", "fallen": "fall", "rose": "rise", "risen": "rise", "grew": "grow", "grown": "grow", "gave": "give",
+    "given": "give", "became": "become", "shown": "show", "held": "hold", "led": "lead", "lost": "lose", "kept": "keep",
+    "took": "take", "taken": "take", "began": "begin", "begun": "begin", "bound": "bind", "broke": "break",
+    "broken": "break", "driven": "drive", "drove": "drive", "chosen": "choose", "chose": "choose", "felt": "feel",
+    "found": "find", "froze": "freeze", "frozen": "freeze", "bent": "bend", "built": "build", "sought": "seek",
+}  # fmt: skip
 _stemmer = snowballstemmer.stemmer("english")
 
 
@@ -118,8 +126,8 @@ def list_words(text: str) -> list[str]:
 @lru_cache(maxsize=65536)
 def stem_word(word: str) -> str:
     """The Snowball stem of a lower-case word; names that hold digits or symbols stay as they are."""
-    if word.endswith("'s"):
-        word = word[:-2]
+    word = word.removesuffix("'s")
+    word = _IRREGULAR.get(word, word)
     return _stemmer.stemWord(word) if word.isalpha() and len(word) > 3 else word
 
 

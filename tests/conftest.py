@@ -1,5 +1,6 @@
 """The real engines, opened once for all tests; each is skipped, saying so, where its packages are not installed."""
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,12 @@ import pytest
 
 from sciqag_lib.engines import EngineError, open_engine
 from sciqag_lib.engines.common import find_packaged_model
+from sciqag_lib.engines.llama_cpp import import_xllamacpp
+
+
+def skip_without(package: str) -> None:
+    if importlib.util.find_spec(package) is None:  # not imported: the engine does that in its own way
+        pytest.skip(f"needs {package}: pip install -r requirements.txt")
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +28,7 @@ def packaged_model() -> Path:
 @pytest.fixture(scope="session")
 def llama_engine(packaged_model: Path) -> Iterator:
     """llama.cpp on the packaged model, a context of 2,048 tokens."""
-    pytest.importorskip("xllamacpp", reason="needs xllamacpp: pip install -r requirements.txt")
+    skip_without("xllamacpp")
     with open_engine("llama_cpp", context_size=2048) as engine:
         yield engine
 
@@ -29,7 +36,7 @@ def llama_engine(packaged_model: Path) -> Iterator:
 @pytest.fixture(scope="session")
 def transformers_engine(packaged_model: Path) -> Iterator:
     """transformers on the packaged model, a context of 2,048 tokens, batches of 4."""
-    pytest.importorskip("transformers", reason="needs transformers: pip install -r requirements.txt")
+    skip_without("transformers")
     with open_engine("transformers", context_size=2048, batch_size=4) as engine:
         yield engine
 
@@ -37,7 +44,8 @@ def transformers_engine(packaged_model: Path) -> Iterator:
 @pytest.fixture(scope="session")
 def real_server(packaged_model: Path) -> Iterator[str]:
     """The address of llama.cpp's own OpenAI server on loopback, with the packaged model and 2,048 tokens."""
-    xllamacpp = pytest.importorskip("xllamacpp", reason="needs xllamacpp: pip install -r requirements.txt")
+    skip_without("xllamacpp")
+    xllamacpp = import_xllamacpp()
     params = xllamacpp.CommonParams()
     params.model.path, params.n_ctx, params.n_parallel, params.verbosity = str(packaged_model), 2048, 1, -1
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2

@@ -59,6 +59,7 @@ FORMS = {
     "json nested": json.dumps({"result": {"Q&A": [{"Q": Q1, "A": A1}, {"Q": Q2, "A": A2}]}}),
     "json with evidence": json.dumps([{"Q": q, "evidence": {"spans": [1]}, "A": a} for q, a in WANTED]),
     "json flat": json.dumps({"Q1": Q1, "A1": A1, "Q2": Q2, "A2": A2}),
+    "json one object": f'{{"Q": "{Q1}", "A": "{A1}", "Q": "{Q2}", "A": "{A2}"}}',
     "json flat, questions first": json.dumps({"Q1": Q1, "Q2": Q2, "A1": A1, "A2": A2}),
     "json by number": json.dumps({"Q1": {"question": Q1, "answer": A1}, "Q2": {"question": Q2, "answer": A2}}),
     "json lines": "\n".join(json.dumps({"Q": q, "A": a}) for q, a in WANTED),
@@ -66,7 +67,7 @@ FORMS = {
     "json trailing commas": f'[{{"Q": "{Q1}", "A": "{A1}",}}, {{"Q": "{Q2}", "A": "{A2}",}},]',
     "json answer as list": json.dumps([{"Q": q, "A": a.split(" 450 ")} for q, a in WANTED]).replace('", "R', ""),
     "think": f"<think>\nQ1: draft?\nA1: draft\n</think>\n\nQ1: {Q1}\nA1: {A1}\n\nQ2: {Q2}\nA2: {A2}",
-    "think opened in the template": f"Let me see. Q1: no\n</think>\nQ1: {Q1}\nA1: {A1}\nQ2: {Q2}\nA2: {A2}",
+    "think opened in the template": f"Let me see.\nQ1: no?\nA1: no\n</think>\nQ1: {Q1}\nA1: {A1}\nQ2: {Q2}\nA2: {A2}",
     "thinking between": f"<thinking>hm</thinking>Q1: {Q1}\nA1: {A1}\n<think>more</think>\nQ2: {Q2}\nA2: {A2}",
     "mistral": f"[THINK]Q1: a?\nA1: b[/THINK]Q1: {Q1}\nA1: {A1}\nQ2: {Q2}\nA2: {A2}",
     "harmony": f"<|channel|>analysis<|message|>Q1: a?\nA1: b<|end|><|start|>assistant<|channel|>final<|message|>"
@@ -129,6 +130,7 @@ def test_multi_line_answers_keep_their_lines() -> None:
         "Bases are\nA: adenine\nQ: a quality factor",
         "Set {x: 1} and \\frac{\\alpha}{2} at $T_{c}$ | 5 **bold** `{}`",
         '{"Q": 5}',
+        '{"Q": "a?", "A": "b"}',
         "A. thaliana\nA. thaliana grows",
         "A1-type receptors",
         "3.5 eV\n2.1 eV",
@@ -138,6 +140,23 @@ def test_marks_inside_an_answer_are_text(answer: str) -> None:
     reply = parse_reply(f"Q1: {Q1}\nA1: {answer}\n\nQ2: {Q2}\nA2: {A2}")
     assert texts(reply) == [(Q1, answer), (Q2, A2)]
     assert reply.problems == []
+
+
+def test_a_list_in_a_question_is_part_of_it() -> None:
+    question = "Which of these holds?\n1. The first.\n2. The second?"
+    assert texts(parse_reply(f"Q1: {question}\nA1: {A1}")) == [(question, A1)]
+
+
+def test_marks_inside_json_are_text() -> None:
+    answer = "As in\nQ1: this?\nA1: that"
+    assert texts(parse_reply('[{"Q": "%s", "A": "%s"}]' % (Q1, answer))) == [(Q1, answer)]
+
+
+def test_one_line_cut_short() -> None:
+    line = FORMS["one line"]
+    reply = parse_reply(line[: line.index(" A2:")], finished=False)
+    assert (texts(reply), reply.problems) == (WANTED[:1], ["truncated"])
+    assert parse_reply(line[: line.index(" A2:")]).problems == ["question_without_answer"]
 
 
 def test_json_keeps_latex_braces_and_marks() -> None:
@@ -277,16 +296,19 @@ def check_sound(reply: ParsedReply, finished: bool) -> None:
 
 
 HOSTILE = [
-    " ", "\n", "\t \n", "*", "#", "> ", "- ", "1. ", "1. a?\n", "Q", "Q1", "Q1:", "Q1: ", "Q:\n", "A1:\n", "Q1: a?\nA1: b\n",
-    " Q1: a? A1: b.", "Keywords:", "Keywords:\n", "Keywords: a\n", "a,", "(", "(,", "<think>", "</think>", "<think></think>",
-    "[", "{", "{[", '"', '\\"', '"\\', '"Q":', '{"Q":', '{"Q": "a", "A": "b"}', '"Q" ', '"keywords":', '"keywords": [', "|",
-    "|question|answer|\n", "| a | b |\n", "\\", "\\|", "**", "__", "```\n", "---\n", "\n\n", "\n \n", "<|channel|>final", "</s>",
-    "### Question 1\n", "\n\nI hope this", "analysis", "é:", "\u2028", "**Q1", "?", "? A", "? A1:", ". Q1:", "_", "：",
+    " ", "\n", "\t \n", "*", "#", "> ", "- ", "1. ", "1. a?\n", "Q", "Q1", "Q1:", "Q1: ", "Q:\n", "A1:\n",
+    "Q1: a?\nA1: b\n", " Q1: a? A1: b.", "Keywords:", "Keywords:\n", "Keywords: a\n", "a,", "(", "(,", "<think>",
+    "</think>", "<think></think>", "[", "{", "{[", '"', '\\"', '"\\', '"Q":', '{"Q":', '{"Q": "a", "A": "b"}', '"Q" ',
+    '"keywords":', '"keywords": [', "|", "|question|answer|\n", "| a | b |\n", "\\", "\\|", "**", "__", "```\n",
+    "---\n", "\n\n", "\n \n", "<|channel|>final", "</s>", "### Question 1\n", "\n\nI hope this", "analysis", "é:",
+    "\u2028", "**Q1", "?", "? A", "? A1:", ". Q1:", "_", "：",
 ]  # fmt: skip
+
+HEADS = ["", 'Q1: a?\nA1: {"Q": "b ', '{"Q": "', "Keywords: ", "|question|answer|\n"]
 
 
 @pytest.mark.parametrize("unit", HOSTILE, ids=repr)
-@pytest.mark.parametrize("head", ["", 'Q1: a?\nA1: {"Q": "b ', '{"Q": "', "Keywords: ", "|question|answer|\n"], ids=repr)
+@pytest.mark.parametrize("head", HEADS, ids=repr)
 def test_a_megabyte_of_anything_is_fast(unit: str, head: str) -> None:
     text = head + unit * (200_000 // len(unit))
     began = time.process_time()

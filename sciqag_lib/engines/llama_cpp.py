@@ -6,6 +6,7 @@ loopback port, used here to tokenize and to apply the chat template: it is locke
 """
 
 import gc
+import os
 import secrets
 import time
 from collections import deque
@@ -25,6 +26,7 @@ from sciqag_lib.engines.common import (
     tighten_schema,
 )
 
+WAIT_POLICY = "OMP_WAIT_POLICY"
 MIN_CONTEXT = 256  # llama.cpp rounds a context up to a multiple of this
 
 
@@ -113,8 +115,8 @@ class LlamaCppEngine:
 def _open_server(path: Path, context_size: int, flash_attn: bool) -> tuple[Any, Any]:
     """(xllamacpp.Server, httpx.Client that may talk to it)"""
     import httpx
-    import xllamacpp
 
+    xllamacpp = import_xllamacpp()
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.n_ctx = max(context_size, MIN_CONTEXT)
@@ -136,6 +138,19 @@ def _open_server(path: Path, context_size: int, flash_attn: bool) -> tuple[Any, 
         base_url=server.listening_address, headers={"Authorization": f"Bearer {key}"}, timeout=60.0, trust_env=False
     )
     return server, client
+
+
+def import_xllamacpp() -> Any:
+    """xllamacpp with threads that sleep while they wait for each other. OpenMP's default, to spin, made decoding ten
+    times slower on 2 cores as soon as anything else ran there; the variable is read once, when the library loads."""
+    chosen_by_user = WAIT_POLICY in os.environ
+    os.environ.setdefault(WAIT_POLICY, "passive")
+    try:
+        import xllamacpp
+    finally:
+        if not chosen_by_user:
+            del os.environ[WAIT_POLICY]  # torch, where it is loaded later, decides for itself
+    return xllamacpp
 
 
 def _make_body(request: Request, tokens: list[int]) -> dict[str, Any]:

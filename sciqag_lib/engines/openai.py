@@ -228,9 +228,11 @@ def read_reply(request: Request, reply: Any, prompt_tokens: int) -> Completion:
 
 
 def estimate_tokens(text: str) -> int:
-    """At least as many tokens as any common tokenizer makes of `text`: words by three letters, digits and signs one
-    each, anything outside ASCII by its bytes."""
-    words = re.findall(r"[A-Za-z]+", text)
-    marks = len(re.findall(r"[^A-Za-z\s]", text, re.ASCII)) + text.count("\n")
-    extra_bytes = len(text.encode("utf-8", "replace")) - len(text)
-    return sum(1 + (len(word) - 1) // 3 for word in words) + marks + extra_bytes
+    """At least as many tokens as the common tokenizers make of `text`: three letters of a word are one, and so is each
+    capital of a row of them (DNA), each digit and sign, each byte of anything not ASCII, and white space that does
+    not stand single before a letter or sign."""
+    capitals = sum(len(row) for row in re.findall(r"[A-Z]{2,}", text))
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]", re.sub(r"[A-Z]{2,}", " ", text))
+    signs = len(re.findall(r"[^A-Za-z\s]|\n|\s(?=[\s\d])", text, re.ASCII))
+    num_extra_bytes = len(text.encode("utf-8", "replace")) - len(text)
+    return capitals + sum(1 + (len(word) - 1) // 3 for word in words) + signs + num_extra_bytes

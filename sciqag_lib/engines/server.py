@@ -48,6 +48,7 @@ class Server:
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             limits=httpx.Limits(max_connections=concurrency + 1),
+            verify=self.url.startswith("https"),  # certificates take long to load, and http has none
         )
 
     def ask(self, method: str, url: str, body: Any = None, seconds: float = CONNECT_SECONDS) -> Any:

@@ -1,7 +1,7 @@
 """Any causal language model that Hugging Face transformers reads: a local folder, a hub id or a GGUF file.
 
 Prompts of similar length are decoded together: each is prefilled alone (no padding is computed, and what two prompts
-have in common is computed once), then their caches are padded on the left and one `generate` writes all replies.
+have in common is computed once), then their caches are padded on the left and the replies written side by side.
 Each row has its own limits, stop strings, JSON schema, temperature, top_p and seed, so a reply does not depend on
 its neighbours but for rounding: in bfloat16 two tokens of nearly equal score may change places.
 """
@@ -42,7 +42,6 @@ class TransformersEngine:
 
     name = "transformers"
     tokens_exact = True
-    reuses_prefix = False
 
     def __init__(
         self,
@@ -69,7 +68,7 @@ class TransformersEngine:
             f"attention {attention}{reason}, {batch_size} prompts at a time"
         )
         self._eos = _list_eos(self._model, self._tokenizer)
-        self._plain_cache = _has_plain_cache(self._model)
+        self._plain_cache = self.reuses_prefix = _has_plain_cache(self._model)
         self._last_prefill: tuple[list[int], list[tuple[torch.Tensor, torch.Tensor]]] = ([], [])
         self._grammar_tokenizer: Any = None
         self._waiting: list[tuple[Request, list[int]]] = []
@@ -80,8 +79,7 @@ class TransformersEngine:
             return prompt.text
         if not self._tokenizer.chat_template:
             raise EngineError(f"{self.model_id} has no chat template: give a complete prompt (Prompt.text) instead")
-        messages = make_messages(prompt)
-        return self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return self._tokenizer.apply_chat_template(make_messages(prompt), tokenize=False, add_generation_prompt=True)
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         return [len(self._tokenize(text)) for text in texts]
@@ -346,9 +344,10 @@ def choose_tokens(rows: list[Row], logits: torch.Tensor) -> list[int]:
 
 
 def sample_token(logits: torch.Tensor, row: Row) -> int:
-    """One token by temperature and nucleus sampling (Holtzman et al. 2020): the likeliest that make up top_p."""
+    """One token by temperature and nucleus sampling (Holtzman et al. 2020): the likeliest that make up top_p. The sort
+    is stable because bfloat16 often ties two scores, and argmax takes the first."""
     sampling = row.request.sampling
-    scores, tokens = (logits / sampling.temperature).softmax(dim=-1).sort(descending=True)
+    scores, tokens = (logits / sampling.temperature).softmax(dim=-1).sort(descending=True, stable=True)
     before = scores.cumsum(dim=-1) - scores  # probability of all likelier tokens; the likeliest is always kept
     kept = scores.masked_fill(before >= sampling.top_p, 0.0)
     kept[0] = scores[0]

@@ -15,20 +15,42 @@ from lxml import etree
 from lxml import html as lxml_html
 
 from sciqag_lib.ingest.document import Document
-from sciqag_lib.ingest.inline import clean_text, inline_text
+from sciqag_lib.ingest.inline import clean_text, inline_parts, inline_text
 from sciqag_lib.ingest.nodes import child_elements, local_name
 from sciqag_lib.ingest.tables import format_table
 from sciqag_lib.ingest.text import find_doi, split_keywords
 from sciqag_lib.papers import InputError
 
-FURNITURE = {"nav", "aside", "footer", "form", "script", "style", "noscript", "template", "button", "iframe", "dialog",
-             "select", "menu", "head", "svg", "canvas", "audio", "video", "input", "textarea", "object"}  # fmt: skip
+FURNITURE = frozenset(
+    "nav aside footer form script style noscript template button iframe dialog select menu head svg canvas audio"
+    " video input textarea object".split()
+)
 _FURNITURE_ROLES = {"navigation", "banner", "contentinfo", "complementary", "search", "dialog", "menu"}
-_FURNITURE_CLASS = re.compile(r"\b(?:nav(?:bar|igation)?|breadcrumbs?|cookie\w*|share|social|sidebar|toc|skip-link|menu)\b")
-_REFERENCE_CLASS = re.compile(r"\b(?:ltx_bibliography|ref-?list|references|citation-list|bibliography|c-article-references)\b")
-CONTAINERS = {"html", "body", "div", "section", "article", "main", "header", "center", "span", "figure", "details", "summary",
-              "ul", "ol", "dl", "blockquote", "hgroup", "fieldset", "address", "font"}  # fmt: skip
-BLOCK_NAMES = CONTAINERS - {"span", "font"} | {"p", "table", "pre", "li", "dt", "dd", "figcaption", "h1", "h2", "h3", "h4", "h5", "h6"}
+_FURNITURE_CLASS = re.compile(
+    r"\b(?:nav(?:bar|igation)?|breadcrumbs?|cookie\w*|share|social|sidebar|toc|skip-link|menu)\b"
+)
+_REFERENCE_CLASS = re.compile(
+    r"\b(?:ltx_bibliography|ref-?list|references|citation-list|bibliography|c-article-references)\b"
+)
+CONTAINERS = frozenset(
+    "html body div section article main header center span figure details summary ul ol dl blockquote hgroup"
+    " fieldset address font".split()
+)
+BLOCK_NAMES = CONTAINERS - {"span", "font"} | {
+    "p",
+    "table",
+    "pre",
+    "li",
+    "dt",
+    "dd",
+    "figcaption",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+}
 _HEADING = re.compile(r"h([1-6])")
 
 
@@ -54,7 +76,9 @@ def read_html(data: bytes) -> Document:
 
 def decode_page(data: bytes) -> str:
     """The page as text, in the encoding it declares, else UTF-8. InputError names the first byte that does not fit."""
-    declared = re.search(rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*[\"']?([\w.:-]+)", data[:4096], re.IGNORECASE)
+    declared = re.search(
+        rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*[\"']?([\w.:-]+)", data[:4096], re.IGNORECASE
+    )
     names = ["utf-8-sig"] + ([declared.group(1).decode("ascii", "replace")] if declared else [])
     problem = ""
     for name in names:
@@ -84,7 +108,7 @@ def _first(meta: dict[str, list[str]], *names: str) -> str:
 
 
 def _find_content(root: Any) -> Any:
-    """The element that holds the paper: the longest <article>, else <main>, where it holds most paragraphs of the page."""
+    """The element that holds the paper: the longest <article>, else <main>, if most paragraphs are in it."""
     body = root.find("body") if root.find("body") is not None else root
     total = len(body.xpath(".//p"))
     for path in (".//article", ".//main", ".//*[@role='main']"):
@@ -124,19 +148,7 @@ def _holds_blocks(node: Any) -> bool:
 
 
 def _flush(loose: list[Any], document: Document) -> None:
-    if not loose:
-        return
-    wrapper = etree.Element("wrapper")
-    for part in loose:
-        if isinstance(part, str):
-            if len(wrapper):
-                wrapper[-1].tail = (wrapper[-1].tail or "") + part
-            else:
-                wrapper.text = (wrapper.text or "") + part
-        else:
-            copied = etree.fromstring(etree.tostring(part, with_tail=False, encoding="unicode"), etree.HTMLParser())
-            wrapper.extend(copied.find("body"))
-    document.add("paragraph", inline_text(wrapper, document.cut))
+    document.add("paragraph", inline_parts(loose, document.cut))
     loose.clear()
 
 
@@ -165,7 +177,9 @@ def _read_table(table: Any, document: Document) -> None:
     for caption in table.iterchildren("caption"):
         document.add("caption", inline_text(caption, document.cut))
     rows = [[cell for cell in child_elements(row) if local_name(cell) in ("td", "th")] for row in table.iter("tr")]
-    if all(len(row) == 1 for row in rows):  # one column: a list, or an equation laid out by MathJax or LaTeXML
+    if "equation" in table.get("class", ""):  # LaTeXML sets formula and number side by side
+        document.add("equation", " ".join(inline_text(cell, document.cut) for row in rows for cell in row))
+    elif all(len(row) == 1 for row in rows):
         for row in rows:
             document.add("paragraph", inline_text(row[0], document.cut))
     else:

@@ -13,14 +13,17 @@ where the sentence needs them: after a preposition, and where an author's name i
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from sciqag_lib.ingest.mathml import mathml_text, tex_text
 from sciqag_lib.ingest.nodes import child_elements, find_first, local_name, resolve_entity
 
 SUPERSCRIPT, SUBSCRIPT = ("sup", "superscript"), ("sub", "subscript")
-DROPPED = {"graphic", "inline-graphic", "inline-supplementary-material", "object-id", "media", "fn", "script", "style",
-           "img", "svg", "button", "noscript", "target", "milestone-start", "milestone-end", "index-term", "col"}  # fmt: skip
+DROPPED = frozenset(
+    "graphic inline-graphic inline-supplementary-material object-id media fn script style img svg button noscript"
+    " target milestone-start milestone-end index-term col".split()
+)
 FORMULAS = {"inline-formula", "disp-formula", "alternatives", "formula"}
 SPACES = {"break", "br", "lb", "hr", "td", "th", "cell", "p", "li", "list-item", "title", "div", "x"}
 NO_FORMULA = "[formula]"
@@ -29,10 +32,14 @@ NO_FORMULA = "[formula]"
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 _MARK = rf"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}"
 _BETWEEN = r"\s*(?:,|;|–|-|—|−|and|&|to)?\s*"
-_INTRO = r"(?:(?:for (?:a |an )?reviews?|reviewed (?:in|by)|see(?: also)?|e\.g\.|cf\.|i\.e\.|refs?\.?|references?|also|in|and),?\s*)*"
+_INTRO = (
+    r"(?:(?:for (?:a |an )?reviews?|reviewed (?:in|by)|see(?: also)?|e\.g\.|cf\.|i\.e\.|refs?\.?|references?"
+    r"|also|in|and),?\s*)*"
+)
 _CITATION = re.compile(
-    rf"(?P<before>[^\s(\[{_OPEN}]*)(?P<gap>\s*)(?P<open>[\[(]\s*{_INTRO})?(?P<marks>{_MARK}(?:{_BETWEEN}{_MARK})*)"
-    rf"(?P<close>\s*[,;]?(?:\s*and references therein)?\s*[\])])?",
+    rf"(?P<before>[^\s(\[{_OPEN}]*)(?P<gap>\s*)(?P<open>[\[(]\s*{_INTRO}[\[(]?\s*)?"
+    rf"(?P<marks>{_MARK}(?:{_BETWEEN}{_MARK})*)"
+    rf"(?P<close>\s*(?:[,;:]?(?:\s*and references therein|\s*pp?\.?\s*[\d–-]+)\s*|[,;]\s*)?[\])]{{1,2}})?",
     re.IGNORECASE,
 )
 _NEEDS_OBJECT = {"in", "by", "from", "of", "to", "with", "see", "ref", "ref.", "refs", "refs.", "reference",
@@ -49,13 +56,24 @@ def inline_text(node: Any, cut: Counter[str], skip: frozenset[str] = frozenset()
     return tidy_line("".join(pieces), cut)
 
 
+def inline_parts(parts: Iterable[Any], cut: Counter[str]) -> str:
+    """As `inline_text`, for strings and elements that stand one after the other without one around them."""
+    pieces: list[str] = []
+    for part in parts:
+        if isinstance(part, str):
+            pieces.append(part)
+        else:
+            _collect_child(part, pieces, cut, frozenset())
+    return tidy_line("".join(pieces), cut)
+
+
 def tidy_line(text: str, cut: Counter[str]) -> str:
     """One line: citations judged, white space single, none before a comma or inside brackets."""
     if _OPEN in text:
         text = _CITATION.sub(lambda match: _judge_citation(match, cut), text)
         text = text.replace(_OPEN, "").replace(_CLOSE, "")
-        text = re.sub(r" +(?=[.,;:)\]](?:\s|$))|[,;]\s*(?=\))", "", text)
-        text = re.sub(r"\bal\.\.(?=\s|$)", "al.", text)
+        text = re.sub(r" +(?=[.,;:)\]](?:\s|$))|[,;]\s*(?=\))|(?<=[\[(])[,;]?\s+|[,;](?=[,;.](?:\s|$))", "", text)
+        text = re.sub(r"(?<!\.)\.\.(?=\s|$)", ".", text)  # "et al. [12]."
     return clean_text(text)
 
 
@@ -156,7 +174,7 @@ def _superscript(text: str, before: str) -> str:
     is_ordinal = bare in ("st", "nd", "rd", "th") and last.isdigit()
     is_symbol = not re.search(r"\w", bare) and not is_sign
     is_isotope = bare.isdigit() and not last
-    if is_charge or (is_sign and not last.isdigit()) or is_ordinal or is_symbol or is_isotope:
+    if is_charge or is_sign or is_ordinal or is_symbol or is_isotope:
         return text
     return text.replace(bare, "^" + wrap_script(bare))  # white space around it stays
 
@@ -165,7 +183,8 @@ def _subscript(text: str, before: str) -> str:
     bare, last = text.strip(), before[-1:]
     if not bare or (re.fullmatch(r"[\d.,+\-−]+", bare) and (last.isalpha() or last in ")]")):
         return text
-    return text.replace(bare, "_" + wrap_script(bare))
+    script = bare.rstrip(",;") or bare
+    return text.replace(bare, f"_{wrap_script(script)}{bare[len(script) :]}")
 
 
 def wrap_script(text: str) -> str:
@@ -180,11 +199,11 @@ def _judge_citation(match: re.Match[str], cut: Counter[str]) -> str:
     bracketed = whole.lstrip()[:1] in ("[", "(") and whole.rstrip()[-1:] in ("]", ")")
     names_author = re.search(r"[^\W\d_]{2}", raw) is not None
     is_object = match["gap"] != "" and before.lower().lstrip("([") in _NEEDS_OBJECT
-    if (names_author and not bracketed) or (is_object and not names_author):
+    if (names_author and not bracketed) or is_object:
         return match[0]
-    if bool(opening) != bool(closing) and not bracketed:
-        # Half a bracket belongs to the text around: "([12]; data not shown)".
-        cut["citation marks"] += len(raw)
-        return before + match["gap"] + re.sub(r"[^\[(].*", "", opening, flags=re.DOTALL) + closing.lstrip(" ,;")
-    cut["citation marks"] += len(whole)
-    return before
+    # Brackets without a partner belong to the text around: "([12]; data not shown)", "(Fig. 1, [12])".
+    opened, closed = re.findall(r"[\[(]", opening), re.findall(r"[\])]", closing)
+    pairs = min(len(opened), len(closed))
+    left, right = "".join(opened[: len(opened) - pairs]), "".join(closed[pairs:])
+    cut["citation marks"] += len(whole) - len(left) - len(right)
+    return before + (match["gap"] + left if left else "") + right

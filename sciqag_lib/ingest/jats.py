@@ -16,12 +16,21 @@ from sciqag_lib.ingest.nodes import child_elements, find_all, find_first, local_
 from sciqag_lib.ingest.tables import format_table
 
 # Elements that stand between paragraphs, or break one in two when they stand inside it.
-BLOCKS = {"sec", "p", "fig", "fig-group", "table-wrap", "table-wrap-group", "list", "def-list", "disp-quote", "boxed-text",
-          "supplementary-material", "disp-formula-group", "verse-group", "statement", "preformat", "code", "array", "app",
-          "ref-list", "speech", "chem-struct-wrap", "media", "fn-group", "ack", "glossary", "graphic"}  # fmt: skip
+BLOCKS = frozenset(
+    "sec p fig fig-group table-wrap table-wrap-group list def-list disp-quote boxed-text supplementary-material"
+    " disp-formula-group verse-group statement preformat code array app ref-list speech chem-struct-wrap media fn-"
+    " group ack glossary graphic".split()
+)
 # Back matter that is no section, and the heading under which it is cut.
-BACK_MATTER = {"ack": "acknowledgements", "ref-list": "references", "glossary": "abbreviations", "fn-group": "footnotes",
-               "bio": "author contributions", "notes": "notes", "supplementary-material": "supporting information"}  # fmt: skip
+BACK_MATTER = {
+    "ack": "acknowledgements",
+    "ref-list": "references",
+    "glossary": "abbreviations",
+    "fn-group": "footnotes",
+    "bio": "author contributions",
+    "notes": "notes",
+    "supplementary-material": "supporting information",
+}
 
 
 def read_jats(article: Any) -> Document:
@@ -174,7 +183,9 @@ def _read_table(node: Any, document: Document, level: int) -> None:
     document.add("caption", _caption(node, document))
     tables = [table for table in find_all(node, "table")]
     for table in tables:
-        rows = [[cell for cell in child_elements(row) if local_name(cell) in ("td", "th")] for row in find_all(table, "tr")]
+        rows = [
+            [cell for cell in child_elements(row) if local_name(cell) in ("td", "th")] for row in find_all(table, "tr")
+        ]
         document.add("table", format_table(rows, lambda cell: inline_text(cell, document.cut)))
     if not tables:
         document.cut["tables that are images (number)"] += 1

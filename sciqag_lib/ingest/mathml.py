@@ -1,7 +1,7 @@
 """Formulas as one line of text: MathML (as in JATS and HTML5) and TeX, close to how one types them.
 
-    <msup><mn>10</mn><mn>5</mn></msup>  ->  10^5
-    <mfrac><mi>a</mi><mrow><mi>b</mi><mo>+</mo><mn>1</mn></mrow></mfrac>  ->  a/(b + 1)
+<msup><mn>10</mn><mn>5</mn></msup>  ->  10^5
+<mfrac><mi>a</mi><mrow><mi>b</mi><mo>+</mo><mn>1</mn></mrow></mfrac>  ->  a/(b + 1)
 """
 
 import re
@@ -24,7 +24,8 @@ def mathml_text(math: Any) -> str:
 def _math(node: Any) -> str:
     name = local_name(node)
     if name in ("mi", "mn", "mtext", "ms"):
-        return _token(node)
+        text = _token(node)
+        return f" {text} " if name == "mi" and len(text) > 1 and text.isalpha() else text  # "log", "threshold"
     if name == "mo":
         return _operator(_token(node).strip())
     if name in ("annotation", "annotation-xml", "maligngroup", "malignmark", "mphantom", "none", "mprescripts"):
@@ -121,7 +122,9 @@ def tex_text(tex: str) -> str:
     """
     body = re.search(r"\\begin\{document\}(.*?)\\end\{document\}", tex, re.DOTALL)
     text = body.group(1) if body else tex
-    text = re.sub(r"\\(?:begin|end)\{[^{}]*\}(?:\{[^{}]*\})?|\\(?:nonumber|displaystyle|limits|label\{[^{}]*\})", " ", text)
+    text = re.sub(
+        r"\\(?:begin|end)\{[^{}]*\}(?:\{[^{}]*\})?|\\(?:nonumber|displaystyle|limits|label\{[^{}]*\})", " ", text
+    )
     text = re.sub(r"\\(?:left|right|[bB]igg?)(?![a-zA-Z])|\$+|\\[()\[\]]", "", text)
     text = re.sub(r"\\(?:mathrm|mathit|mathbf|text|textrm|textit|rm|it|bf)\s*\{([^{}]*)\}", r"\1", text)
     text = text.replace(r"\\", "; ")

@@ -34,7 +34,7 @@ def parse_xml(data: bytes) -> Any:
 
 def local_name(node: Any) -> str:
     """The element's name without its namespace; "" for comments, processing instructions and entities."""
-    return etree.QName(node).localname if isinstance(node.tag, str) else ""
+    return node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
 
 
 def child_elements(node: Any) -> Iterator[Any]:

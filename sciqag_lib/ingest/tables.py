@@ -14,7 +14,7 @@ MAX_SPAN = 200  # a file may claim a span of a million
 
 
 def format_table(rows: Iterable[Iterable[Any]], read_cell: Callable[[Any], str]) -> str:
-    """The text of a table; `rows` are lists of cell elements with colspan and rowspan (JATS, HTML) or cols, rows (TEI)."""
+    """The text of a table; `rows` hold cell elements with colspan, rowspan (JATS, HTML) or cols, rows (TEI)."""
     lines: list[str] = []
     hanging: dict[int, tuple[int, str]] = {}  # column -> rows still to fill, text: cells that span downwards
     for row in map(list, rows):

@@ -19,13 +19,17 @@ from sciqag_lib.ingest.inline import clean_text
 from sciqag_lib.papers import InputError
 
 _DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`\[\]]+")
-_KEYWORDS = re.compile(r"^\W*(?:key\s?-?words?(?: and phrases)?|index terms)\W*[:.—–-]\s*(.+)", re.IGNORECASE | re.DOTALL)
+_KEYWORDS = re.compile(
+    r"^\W*(?:key\s?-?words?(?: and phrases)?|index terms)\W*[:.—–-]\s*(.+)", re.IGNORECASE | re.DOTALL
+)
 _NUMBERED = re.compile(r"^((?:\d{1,2}\.)*\d{1,2}|[IVX]{1,5}|[A-Z])[.)]?\s+(?=[^\W\d_])")
 SECTION_NAMES = re.compile(
     r"(?:abstract|summary|introduction|background|(?:general |theoretical )?background and .*|related work|theory"
-    r"|(?:materials?|patients?|subjects?|data|experimental)? ?(?:(?:and|&) )?methods?|methodology|experimental(?: (?:section|procedures?|setup|part))?"
+    r"|(?:materials?|patients?|subjects?|data|experimental)? ?(?:(?:and|&) )?methods?|methodology|"
+    r"experimental(?: (?:section|procedures?|setup|part))?"
     r"|results?(?: ?(?:and|&|/) ?discussions?)?|discussions?(?: ?(?:and|&) ?conclusions?)?|(?:general )?conclusions?"
-    r"(?: and (?:outlook|future work|perspectives?))?|(?:conclud|clos)ing remarks|limitations|future (?:work|directions)|outlook"
+    r"(?: and (?:outlook|future work|perspectives?))?|(?:conclud|clos)ing remarks|limitations|future (?:work|"
+    r"directions)|outlook"
     r"|statistical analysis|study area|case (?:study|report)|appendix(?: [a-z0-9])?)",
     re.IGNORECASE,
 )
@@ -81,7 +85,9 @@ def _add_chunk(lines: list[str], document: Document) -> None:
 
 def is_table(lines: list[str]) -> bool:
     """Whether at least two lines, and all of them, have cells: set apart by tabs or bars."""
-    return len(lines) > 1 and all("\t" in line.strip() or " | " in line or line.strip().startswith("|") for line in lines)
+    return len(lines) > 1 and all(
+        "\t" in line.strip() or " | " in line or line.strip().startswith("|") for line in lines
+    )
 
 
 def format_lines(lines: list[str]) -> str:
@@ -116,31 +122,35 @@ def join_lines(lines: list[str]) -> str:
 
 
 def heading_level(line: str) -> int:
-    """1 for a top-level heading, 2 and more below, 0 where the line is none."""
-    text = line.strip()
-    marks = re.match(r"(#{1,6})\s+\S", text)
+    """1 for a top-level heading, 2 and more below, 0 where the line is none.
+
+    >>> [heading_level(line) for line in ("2.1 Cell culture", "RESULTS", "The cells grew.", "## Setup", "3.5 g")]
+    [2, 1, 0, 2, 0]
+    """
+    marks = re.match(r"(#{1,6})\s+\S", line.strip())
     if marks:
         return len(marks.group(1))
-    text = text.strip("*_ ")
-    if not text or len(text) > MAX_HEADING or text.endswith((".", ",", ";", "?", "!")) and not _NUMBERED.match(text):
-        return 0
-    if text.endswith((".", ",", ";")) and len(text) > 4 and not SECTION_NAMES.fullmatch(bare_heading(text).rstrip(".")):
-        return 0
+    text = line.strip().strip("*_ ")
     numbered = _NUMBERED.match(text)
+    level = numbered.group(1).count(".") + 1 if numbered else 1
     rest = text[numbered.end() :] if numbered else text
-    if not re.search(r"[^\W\d_]{2}", rest) or not rest[0].isupper() or len(rest.split()) > 14:
+    if not rest[:1].isupper() or len(text) > MAX_HEADING:
         return 0
     if _is_certain(text):
-        return numbered.group(1).count(".") + 1 if numbered else 1
-    if numbered and not re.search(r"\d\s*$|[=<>;,]", rest) and len(numbered.group(1)) > 1 - numbered.group(1).isdigit():
-        return numbered.group(1).count(".") + 1
-    return 2 if text.isupper() and len(rest.split()) <= 10 and not any(sign in rest for sign in "=;|<>") else 0
+        return level
+    if not re.search(r"[^\W\d_]{2}", rest) or re.search(r"[=<>;,|]|[.?!\d]$", rest) or len(rest.split()) > 14:
+        return 0
+    if numbered and not re.fullmatch(r"[A-Z]", numbered.group(1)):  # "A. Smith" is a name
+        return level
+    return 2 if text.isupper() and len(rest.split()) <= 10 else 0
 
 
 def _is_certain(line: str) -> bool:
     """A heading by its name or mark alone, even with text in the next line."""
     bare = bare_heading(line)
-    return line.lstrip().startswith("#") or SECTION_NAMES.fullmatch(bare) is not None or find_boilerplate_kind(bare) != ""
+    return (
+        line.lstrip().startswith("#") or SECTION_NAMES.fullmatch(bare) is not None or find_boilerplate_kind(bare) != ""
+    )
 
 
 def bare_heading(line: str) -> str:
@@ -152,17 +162,21 @@ def bare_heading(line: str) -> str:
 def take_front_matter(document: Document) -> None:
     """Title, DOI, keywords and abstract are taken out of the first blocks, authors and addresses with them."""
     blocks = document.blocks
-    end = next((n for n, b in enumerate(blocks) if b.kind == "heading" and SECTION_NAMES.fullmatch(b.text)), min(len(blocks), 3))
-    front = blocks[: max(end, 1)]
-    document.doi = document.doi or next(filter(None, (find_doi(block.text) for block in blocks[: end + 3])), "")
-    if not document.title and front and len(front[0].text) <= 300 and not front[0].text.endswith("."):
-        document.title = front[0].text
-        named = end < len(blocks) and blocks[end].kind == "heading"
-        # Without a heading after the title, what follows may be the text itself.
-        size = end if named else 1 + sum(find_doi(b.text) != "" and len(b.text) < 120 for b in front[1:2])
-        kept = [block for block in blocks[1:size] if _KEYWORDS.match(block.text) or len(block.text) > 400]
-        document.cut["title and authors"] += sum(len(block.text) for block in blocks[:size] if block not in kept)
-        blocks[:size] = kept
+    first = next(
+        (n for n, b in enumerate(blocks[:20]) if b.kind == "heading" and SECTION_NAMES.fullmatch(b.text)), None
+    )
+    document.doi = document.doi or next(
+        filter(None, (find_doi(block.text) for block in blocks[: (first or 3) + 3])), ""
+    )
+    if not document.title and first != 0 and blocks and len(blocks[0].text) <= 300 and not blocks[0].text.endswith("."):
+        document.title = blocks[0].text
+        document.cut["title and authors"] += len(blocks.pop(0).text)
+        first = first - 1 if first else first
+    # Without a section named after the title, what follows may be the text itself.
+    size = sum(len(b.text) < 120 and find_doi(b.text) != "" for b in blocks[:1]) if first is None else first
+    kept = [block for block in blocks[:size] if _KEYWORDS.match(block.text) or len(block.text) > 400]
+    document.cut["title and authors"] += sum(len(block.text) for block in blocks[:size] if block not in kept)
+    blocks[:size] = kept
     _take_keywords(document)
     _take_abstract(document)
 
@@ -210,8 +224,7 @@ def find_doi(text: str) -> str:
 
 def split_keywords(text: str) -> list[str]:
     """Keywords written in one line, set apart by semicolons or, without any, by commas, dots in the middle or bars."""
-    parts = re.split(r";", text) if ";" in text else re.split(r"\s[·•|∙–]\s|·|•|,(?!\d)", text)
+    separator = next((sign for sign in (";", "[·•∙|]", r"\s–\s") if re.search(sign, text)), r",(?!\d)")
+    parts = re.split(separator, text)
     words = (clean_text(part).strip(" .,:") for part in parts)
     return list(dict.fromkeys(word for word in words if 1 < len(word) <= 100))
-
-

@@ -1,0 +1,105 @@
+"""evidence_first against the published way: parsed, distinct pairs per minute, with the same model, in one run.
+
+    python benchmarks/pairs_speed.py [--papers 4] [--tokens 3000] [--pairs DIR]
+
+The baseline asks whole_paper's prompt of one paper at a time through transformers' `generate` in float32 or bfloat16,
+whichever is faster here, and parses the reply; a pair counts when it parses and its question is not a repeat. Ours is
+a complete run of evidence_first with llama.cpp on the same papers, cut to the same length: opening the engine, the
+plan, the checks and all files included. `--pairs DIR` writes both sides' pairs for a reader.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from generation_speed import make_requests, run_baseline, CORPUS
+from sciqag_lib.engines import Request, open_engine
+from sciqag_lib.engines.common import find_packaged_model
+from sciqag_lib.engines.transformers import load_model
+from sciqag_lib.generation import generate
+from sciqag_lib.ingest import read_papers
+from sciqag_lib.papers import Paper, paper_record
+from sciqag_lib.parsing import parse_reply
+from sciqag_lib.paths import resolve_path
+from sciqag_lib.recipe import make_recipe
+
+INPUT_START = "The paper:\n"  # where whole_paper's input begins
+
+
+def ask_baseline(requests: list[Request], dtype: torch.dtype) -> list[dict]:
+    """{"doi", "Q", "A"} of every parsed, distinct pair."""
+    tokenizer, model = load_model(str(find_packaged_model()), None, dtype, "sdpa")
+    pairs = []
+    for request in requests:
+        messages = [{"role": "system", "content": request.prompt.system}, {"role": "user", "content": request.prompt.user}]
+        inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        torch.manual_seed(0)
+        with torch.inference_mode():
+            output = model.generate(**inputs, max_new_tokens=request.sampling.max_new_tokens, do_sample=True,
+                                    temperature=0.6, top_p=0.9)
+        text = tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
+        seen = set()
+        for pair in parse_reply(text).pairs:
+            if pair.question.lower() not in seen:
+                seen.add(pair.question.lower())
+                pairs.append({"doi": request.id, "Q": pair.question, "A": pair.answer})
+    return pairs
+
+
+def cut_papers(requests: list[Request]) -> list[dict]:
+    """The papers' records with the very text that is in the requests' prompts."""
+    wanted = {request.id: request.prompt.user.split(INPUT_START, 1)[1] for request in requests}
+    records = []
+    for paper in read_papers([resolve_path(CORPUS)]):
+        if isinstance(paper, Paper) and paper.doi in wanted:
+            paper.txt = paper.txt[: len(wanted[paper.doi])]
+            paper.sections = [part for part in paper.sections if part.end <= len(paper.txt)]
+            records.append(paper_record(paper))
+    return records
+
+
+def ask_ours(records: list[dict]) -> list[dict]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "papers.json"
+        path.write_text(json.dumps(records), encoding="utf-8")
+        with open_engine("llama_cpp") as engine:
+            generate(path, Path(folder) / "out", engine, make_recipe())
+        papers = json.loads((Path(folder) / "out" / "processed_output.json").read_text(encoding="utf-8"))
+    return [{"doi": paper["doi"], **pair} for paper in papers for pair in paper["Q&A"]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--papers", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=3000)
+    parser.add_argument("--pairs", type=Path)
+    options = parser.parse_args()
+    requests = make_requests(options.papers, options.tokens, 1350)
+    times = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        started = time.perf_counter()
+        run_baseline([Request(r.id, r.prompt, type(r.sampling)(max_new_tokens=100)) for r in requests[:1]], dtype)
+        times[dtype] = time.perf_counter() - started
+    sides, speeds = {}, {}
+    records = cut_papers(requests)
+    for side, ask in (("baseline", lambda: ask_baseline(requests, min(times, key=times.get))),
+                      ("evidence_first", lambda: ask_ours(records))):
+        started = time.perf_counter()
+        sides[side] = ask()
+        seconds = time.perf_counter() - started
+        speeds[side] = 60 * len(sides[side]) / seconds
+        print(f"{side}: {len(sides[side])} pairs in {seconds:.1f} s, {speeds[side]:.1f} a minute", flush=True)
+    print(f"evidence_first: {speeds['evidence_first'] / max(speeds['baseline'], 1e-9):.1f} times the baseline "
+          f"({min(times, key=times.get)})")
+    if options.pairs:
+        options.pairs.mkdir(parents=True, exist_ok=True)
+        (options.pairs / "sides.json").write_text(json.dumps(sides, ensure_ascii=False, indent=1), encoding="utf-8")
+        (options.pairs / "papers.json").write_text(json.dumps(records, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""From files to prepared papers: finds the files, picks the reader by content, judges what is worth keeping.
+
+for item in read_papers("papers/"):
+    # PreparedPaper(paper=Paper(doi="10.1371/journal.pone.0000217", ...), keywords_origin="extracted", ...)
+    # Skipped(source="erratum.xml", doi="10.1371/...", title="Correction: ...", reason="a correction")
+    # BadRecord(file="broken.xml", record="", field="", message="broken XML at line 3, ...")
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Union
+
+from sciqag_lib.ingest.document import Document, cut_boilerplate, make_paper
+from sciqag_lib.ingest.nodes import local_name, parse_xml
+from sciqag_lib.papers import BadRecord, InputError, Paper, normalize_doi, read_papers_json
+
+SUFFIXES = {
+    ".xml",
+    ".nxml",
+    ".tei",
+    ".pdf",
+    ".html",
+    ".htm",
+    ".xhtml",
+    ".txt",
+    ".text",
+    ".md",
+    ".json",
+    ".jsonl",
+    ".ndjson",
+}
+MIN_BODY = 200  # characters: less is a title page or a notice, not a paper
+_DOI = re.compile(r"10\.\d{4,9}/\S+")
+# JATS article types that are no papers; "letter", "discussion" and the like do have a text worth asking about.
+NOT_PAPERS = {
+    "correction": "a correction", "corrected-article": "a correction", "erratum": "a correction",
+    "addendum": "an addendum", "retraction": "a retraction", "partial-retraction": "a retraction",
+    "expression-of-concern": "an expression of concern", "editorial": "an editorial", "book-review": "a book review",
+    "product-review": "a product review", "announcement": "an announcement", "calendar": "a calendar",
+    "obituary": "an obituary", "news": "news", "meeting-report": "a meeting report", "introduction": "an introduction",
+}  # fmt: skip
+_NOTICE = re.compile(
+    r"\W*(?:author'?s? |publisher'?s? |formal )?(?P<kind>corrections?|corrigend(?:um|a)|errat(?:um|a)|"
+    r"retract(?:ion|ed)|addend(?:um|a)"
+    r"|expressions? of concern|editorial)(?: (?:note|notice|article))?\s*(?:[:\]—–]|(?: to|for):|$)",
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class PreparedPaper:
+    """A paper and what a person should know of how it came about."""
+
+    paper: Paper
+    doi_origin: str = "paper"  # or "hash of the text"
+    keywords_origin: str = "paper"  # "extracted", or "none" where there is nothing to extract
+    tables: int = 0
+    captions: int = 0
+    equations: int = 0  # that stand alone; those inside a paragraph are part of it
+    cut: dict[str, int] = field(default_factory=dict)  # characters removed by kind; "(number)" kinds are counts
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Skipped:
+    """A readable file that is no paper to ask about, or was read before."""
+
+    source: str
+    doi: str
+    title: str
+    reason: str
+
+
+Item = Union[PreparedPaper, Skipped, BadRecord]
+InputPath = Union[str, Path, list[Union[str, Path]]]
+
+
+def find_files(input_path: InputPath) -> list[tuple[str, Path]]:
+    """The files below each path, sorted, with the name they go by in reports (relative to the given folder).
+
+    InputError: a path that does not exist, or no path at all.
+    """
+    paths = [Path(path) for path in (input_path if isinstance(input_path, list) else [input_path])]
+    if not paths:
+        raise InputError("input_path: expected a file, a folder or a list of them, found an empty list")
+    found: dict[Path, str] = {}
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder; give the path of your papers")
+        below = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in below:
+            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+            if file.is_file() and not any(part.startswith((".", "__")) for part in name.split("/")):
+                found.setdefault(file.resolve(), name)
+    return [(name, path) for path, name in found.items()]
+
+
+def read_papers(input_path: InputPath) -> Iterator[Item]:
+    """Every paper below `input_path`, one at a time: files of one name sorted, records in their order.
+
+    Duplicates (by normalised DOI) are skipped; a file that cannot be read is a BadRecord and the next one goes
+    on. InputError: a path that does not exist.
+    """
+    for _, item in read_files(find_files(input_path)):
+        yield item
+
+
+def read_files(files: Iterable[tuple[str, Path]]) -> Iterator[tuple[Path, Item]]:
+    """As `read_papers`, for files already found; each item with its file."""
+    first_sources: dict[str, str] = {}
+    for name, path in files:
+        for item in _read_file(name, path):
+            yield path, _skip_duplicate(item, first_sources)
+
+
+def _skip_duplicate(item: Item, first_sources: dict[str, str]) -> Item:
+    if not isinstance(item, PreparedPaper):
+        return item
+    paper = item.paper
+    key = normalize_doi(paper.doi)
+    if key in first_sources:
+        return Skipped(paper.source, paper.doi, paper.title, f"a duplicate: {first_sources[key]} has the same DOI")
+    first_sources[key] = paper.source
+    return item
+
+
+def _read_file(name: str, path: Path) -> Iterator[Item]:
+    if path.suffix.lower() not in SUFFIXES:
+        yield Skipped(name, "", "", f"files of type {path.suffix or '(none)'} are not read")
+        return
+    try:
+        if path.suffix.lower() in (".json", ".jsonl", ".ndjson"):
+            yield from _read_json(name, path)
+            return
+        for document in read_documents(path.read_bytes(), path.suffix.lower()):
+            yield prepare_document(document, name)
+    except InputError as error:
+        yield BadRecord(name, "", "", str(error).removeprefix(f"{path}: "))
+    except OSError as error:
+        yield BadRecord(name, "", "", f"cannot be read: {error.strerror}")
+
+
+def read_documents(data: bytes, suffix: str) -> list[Document]:
+    """The documents in a file's bytes (several in a PubMed Central article set). InputError: not readable."""
+    start = data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if suffix == ".pdf" or start.startswith(b"%pdf-"):
+        from sciqag_lib.ingest.pdf import read_pdf
+
+        return [read_pdf(data)]
+    if suffix in (".html", ".htm", ".xhtml") or start.startswith((b"<!doctype html", b"<html")):
+        from sciqag_lib.ingest.html import read_html
+
+        return [read_html(data)]
+    if suffix in (".xml", ".nxml", ".tei"):
+        return _read_xml(data)
+    from sciqag_lib.ingest.text import read_text
+
+    return [read_text(data)]
+
+
+def _read_xml(data: bytes) -> list[Document]:
+    from sciqag_lib.ingest.jats import read_jats
+    from sciqag_lib.ingest.tei import read_tei
+
+    root = parse_xml(data)
+    name = local_name(root)
+    if name == "html":
+        from sciqag_lib.ingest.html import read_html
+
+        return [read_html(data)]
+    readers: dict[str, Callable[[Any], Document]] = {"article": read_jats, "TEI": read_tei}
+    if name in readers:
+        return [readers[name](root)]
+    articles = root.xpath(".//*[local-name()='article'][not(ancestor::*[local-name()='article'])]")
+    if not articles:
+        raise InputError(f"expected JATS (<article>) or TEI (<TEI>), found <{name}>: convert the file first")
+    return [read_jats(article) for article in articles]
+
+
+def prepare_document(document: Document, source: str) -> Union[PreparedPaper, Skipped]:
+    """What a reader found, its boilerplate cut; Skipped where it is no paper."""
+    reason = NOT_PAPERS.get(document.article_type.lower()) or _find_notice(document.title)
+    if reason:
+        return Skipped(source, document.doi, document.title, reason)
+    cut_boilerplate(document)
+    paper = make_paper(document, source)
+    body = sum(len(block.text) for block in document.blocks if block.kind != "heading")
+    if body < MIN_BODY:
+        return Skipped(source, paper.doi, paper.title, f"no body: {body} characters of text")
+    kinds = [block.kind for block in document.blocks]
+    prepared = PreparedPaper(
+        paper,
+        tables=kinds.count("table"),
+        captions=kinds.count("caption"),
+        equations=kinds.count("equation"),
+        cut={kind: count for kind, count in document.cut.most_common() if count},
+        notes=document.notes,
+    )
+    _complete(prepared)
+    return prepared
+
+
+def _find_notice(title: str) -> str:
+    match = _NOTICE.match(title)
+    return f"its title says it is a notice ({match['kind'].lower()})" if match else ""
+
+
+def _complete(prepared: PreparedPaper) -> None:
+    """A DOI from the text's hash where the paper has none, and where its keywords are from."""
+    paper = prepared.paper
+    paper.doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)", "", paper.doi, flags=re.IGNORECASE)
+    if not _DOI.fullmatch(paper.doi):
+        if paper.doi:
+            prepared.notes.append(f"{paper.doi!r:.80} is no DOI and was replaced")
+        paper.doi = "sha256:" + hashlib.sha256(paper.txt.encode("utf-8")).hexdigest()[:16]
+        prepared.doi_origin = "hash of the text"
+    if not paper.keywords:
+        prepared.keywords_origin = "extracted"
+
+
+def _read_json(name: str, path: Path) -> Iterator[Item]:
+    """Records of the published format: the text is kept to the letter, because offsets may refer to it."""
+    for paper in read_papers_json(path, required=("txt",)):
+        if isinstance(paper, BadRecord):
+            yield BadRecord(name, paper.record, paper.field, paper.message)
+            continue
+        paper.source = paper.source or name
+        reason = _find_notice(paper.title)
+        if reason or len(paper.txt) < MIN_BODY:
+            yield Skipped(
+                paper.source, paper.doi, paper.title, reason or f"no body: {len(paper.txt)} characters of text"
+            )
+            continue
+        prepared = PreparedPaper(paper, notes=["a published record: its text is kept to the letter"])
+        if paper.doi:
+            prepared.keywords_origin = "paper" if paper.keywords else "extracted"
+        else:
+            _complete(prepared)
+        yield prepared
