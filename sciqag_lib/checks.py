@@ -140,7 +140,7 @@ _KINDS = (
 )  # fmt: skip
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _read_question(question: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """What kind of thing is asked for, the content stems without framing words, and the skeleton of function words."""
     text = " ".join(question[:MAX_QUESTION_CHARS].split())

@@ -64,7 +64,7 @@ def list_terms(text: str, quantities: Optional[Sequence[Quantity]] = None) -> li
     return terms + ["#" + quantity.values[0] for quantity in found]
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)  # the words of a paper; more would be memory that grows with their number
 def _read_token(token: str) -> tuple[bool, tuple[str, ...]]:
     """Whether a token negates what follows, and its terms. A term that opens with a digit is left out: it is counted
     as a quantity, or belongs to a name such as "2-propanol"."""

@@ -49,7 +49,7 @@ FRAME = _words_of(
 # ---------------------------------------------------------------------------------------------- not_a_question
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def read_content(text: str) -> tuple[str, ...]:
     """The content words of a text, remembered because several rules ask for the same ones."""
     return tuple(list_content_words(text))

@@ -123,7 +123,7 @@ def list_words(text: str) -> list[str]:
     return [word.translate(_HYPHENS).lower() for word in _WORD.findall(text)]
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)  # the words of a paper; more would be memory that grows with their number
 def stem_word(word: str) -> str:
     """The Snowball stem of a lower-case word; names that hold digits or symbols stay as they are."""
     word = word.removesuffix("'s")

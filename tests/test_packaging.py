@@ -1,6 +1,7 @@
 """The environment: licences of everything that is installed, pins that agree, light imports, the commands' files."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -177,12 +178,14 @@ def test_no_module_imports_heavy_packages() -> None:
 
 
 def run_make(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["make", "--dry-run", *arguments], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    # Without the variables of a make that runs the tests, which would have it print the folders it enters.
+    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}
+    return subprocess.run(["make", *arguments], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60)
 
 
 def test_make_installs_torch_first_and_only_once(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
-    lines = run_make("demo", f"VENV={venv}", "TORCH_INDEX=https://example.org/cpu").stdout.splitlines()
+    lines = run_make("--dry-run", "demo", f"VENV={venv}", "TORCH_INDEX=https://example.org/cpu").stdout.splitlines()
     installs = [line for line in lines if "pip install" in line]
     assert "--index-url https://example.org/cpu" in installs[0] and "torch==" in installs[0]
     assert "-r requirements.txt" in installs[1] and "--no-deps -r requirements-nodeps.txt" in installs[2]
@@ -190,20 +193,19 @@ def test_make_installs_torch_first_and_only_once(tmp_path: Path) -> None:
     assert lines[-1].endswith("-m sciqag_lib.run params/demo.yaml")
     venv.mkdir()
     (venv / ".installed").touch()
-    again = run_make("demo", f"VENV={venv}").stdout
+    again = run_make("--dry-run", "demo", f"VENV={venv}").stdout
     assert "pip install" not in again and "sciqag_lib.run params/demo.yaml" in again
 
 
 def test_make_test_is_strict_about_notebooks_and_skips_the_slow(tmp_path: Path) -> None:
-    command = run_make("test", f"VENV={tmp_path}").stdout.splitlines()[-1]
+    command = run_make("--dry-run", "test", f"VENV={tmp_path}").stdout.splitlines()[-1]
     assert "--nbval " in command and "--nbval-current-env" in command and command.endswith("tests notebooks")
     assert '-m "not slow and not gpu"' in command
-    assert '-m "slow and not gpu"' in run_make("test-slow", f"VENV={tmp_path}").stdout.splitlines()[-1]
+    assert '-m "slow and not gpu"' in run_make("--dry-run", "test-slow", f"VENV={tmp_path}").stdout.splitlines()[-1]
 
 
 def test_make_names_a_python_it_cannot_use(tmp_path: Path) -> None:
-    result = subprocess.run(["make", "demo", "PYTHON=/no/python", f"VENV={tmp_path}/venv"],
-                            capture_output=True, text=True, cwd=ROOT, timeout=60)  # fmt: skip
+    result = run_make("demo", "PYTHON=/no/python", f"VENV={tmp_path}/venv")
     assert result.returncode != 0
     assert "expected Python 3.11 or 3.12" in result.stdout + result.stderr
 
