@@ -3,7 +3,10 @@
 Unit tests: pytest. Committed notebooks, their stored outputs compared: pytest --nbval --nbval-current-env notebooks
 """
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TQDM_DISABLE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["SCIQAG_RUNS"] = tempfile.mkdtemp(prefix="sciqag-")  # the notebooks write here, never over results
+atexit.register(shutil.rmtree, os.environ["SCIQAG_RUNS"], ignore_errors=True)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 

@@ -21,7 +21,7 @@ from sciqag_lib.sentences import list_content_words, split_sentences
 
 CANDIDATES_PER_PAIR = 3  # more are made than needed, and the best are kept
 QUESTION_TOKENS = 48
-MIN_QUESTION_SCORE = 0.0  # of checks.score_question
+MIN_QUESTION_SCORE = 1.2  # of checks.score_question; read by eye on 60 candidates, most below were poor
 MIN_WORDS, MAX_WORDS = 8, 45
 
 # A sentence with one of these cannot be understood, or should not be, without the rest of the paper.

@@ -11,6 +11,7 @@ or the budget failed it) is asked again by the next run. Everything else on disk
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
@@ -36,13 +37,13 @@ class Ledger:
 
     `path` is created where it is not there. `fingerprint` is a flat dict of JSON values: whatever changes an
     item's result and nothing else. Raises FingerprintMismatch naming each difference, LedgerError where another
-    run holds the file. In memory: per id its line's offset, status and digest, never the lines themselves.
+    run holds the file. In memory: per id its line's offset and status, never the lines themselves.
     """
 
     def __init__(self, path: "str | Path", fingerprint: dict[str, Any]):
         self.path = Path(path)
         self.unreadable = 0  # lines that were no JSON: their items are asked again
-        self._lines: dict[str, tuple[int, str, str]] = {}  # offset, status, digest
+        self._lines: dict[str, tuple[int, str]] = {}  # offset, status
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(f"{self.path}.lock")
         try:
@@ -73,7 +74,7 @@ class Ledger:
             elif record["kind"] == "run":
                 header = header or record
             else:
-                self._lines[record["id"]] = (offset, record["status"], record.get("digest", ""))
+                self._note(record, offset)
         if end < self._size:
             os.ftruncate(self._descriptor, end)
             self._size = end
@@ -94,23 +95,22 @@ class Ledger:
         """The latest status of an id, or "" where it has none."""
         return self._lines[item_id][1] if item_id in self._lines else ""
 
-    def digest(self, item_id: str) -> str:
-        """The digest of what the item was made from, as its latest line has it, or ""."""
-        return self._lines[item_id][2] if item_id in self._lines else ""
-
     def finished(self, item_id: str) -> bool:
         return self.status(item_id) in FINISHED
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one item's line and wait until it is on disk. `record` needs `id` and `status`; its `digest`, if
-        any, says what the item was made from.
+        """Write one item's line and wait until it is on disk. `record` needs `id` and `status`.
 
         Raises LedgerError where the disk is full or the file cannot grow; what was on disk before stays whole.
         """
         if record["status"] not in STATUSES:
             raise ValueError(f"status {record['status']!r} is none of {', '.join(STATUSES)}")
         offset = self._write({"kind": "item", **record})
-        self._lines[record["id"]] = (offset, record["status"], record.get("digest", ""))
+        self._note(record, offset)
+
+    def _note(self, record: dict[str, Any], offset: int) -> None:
+        # One string for every "done" there is: a run may hold hundreds of thousands of items.
+        self._lines[sys.intern(record["id"])] = (offset, sys.intern(record["status"]))
 
     def _write(self, record: dict[str, Any]) -> int:
         data = (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")

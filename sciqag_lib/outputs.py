@@ -65,9 +65,9 @@ def write_outputs(ledger: Ledger, plan: Plan, output_dir: Path, stopped: str = "
 
 
 def ordered_lines(ledger: Ledger, item_ids: list[str]) -> Iterator[dict[str, Any]]:
-    """The latest line of each item: those of this input in its order, then what else the ledger holds."""
-    known = set(item_ids)
-    for item_id in (*item_ids, *(other for other in ledger.ids() if other not in known)):
+    """The latest line of each item of this input, in its order. What an earlier run with another file or limit put
+    on the ledger stays there, and is not mixed in."""
+    for item_id in item_ids:
         line = ledger.read(item_id)
         if line:
             yield line
@@ -125,7 +125,8 @@ class Tally:
     def busy_seconds(self) -> float:
         """Wall time in which at least one paper was under way, over all runs on this ledger."""
         total, until = 0.0, float("-inf")
-        for start, end in sorted(zip(self.started, self.ended)):
+        for place in sorted(range(len(self.started)), key=self.started.__getitem__):
+            start, end = self.started[place], self.ended[place]
             total += max(0.0, end - max(start, until))
             until = max(until, end)
         return total
@@ -136,9 +137,10 @@ class Tally:
         return {
             "file_path": plan.file_path, "stopped": stopped,
             "papers": {
-                "in_file": len(plan.item_ids), "done": self.statuses["done"], "failed": self.statuses["failed"],
+                "considered": len(plan.item_ids), "done": self.statuses["done"], "failed": self.statuses["failed"],
                 "unfinished": self.statuses["unfinished"],
-                "not_asked": sum(item_id not in ledger for item_id in plan.item_ids),
+                "not_asked": len(plan.item_ids) - sum(self.statuses.values()),
+                "only_on_ledger": len(ledger) - sum(self.statuses.values()),
                 "duplicates": len(plan.duplicates), "not_usable": len(plan.bad_records),
                 "failed_by_reason": dict(self.reasons["failed"]),
                 "unfinished_by_reason": dict(self.reasons["unfinished"]),
@@ -160,7 +162,9 @@ def show_report(report: dict[str, Any], times: bool = True) -> None:
     """Print a report; `times=False` leaves out what differs from machine to machine."""
     papers, pairs, tokens = report["papers"], report["pairs"], report["tokens"]
     print(f"papers: {papers['done']:,} done, {papers['failed']:,} failed, {papers['unfinished']:,} unfinished, "
-          f"{papers['not_asked']:,} not asked, of {papers['in_file']:,}")
+          f"{papers['not_asked']:,} not asked, of {papers['considered']:,}")
+    if papers["only_on_ledger"]:
+        print(f"        {papers['only_on_ledger']:,} more are on the ledger, from runs with another file_path or limit")
     print(f"pairs:  {pairs['asked']:,} asked = {pairs['delivered']:,} delivered + {pairs['missing']:,} missing")
     for name in ("missing", "rejected"):
         reasons = pairs[f"{name}_by_reason"]

@@ -21,13 +21,18 @@ PACKAGE_SCHEME = "package://"
 def resolve_path(path: Union[str, Path]) -> Path:
     """The absolute path of a parameter: relative ones start at REPO_ROOT, `package://name/sub/path` in a package.
 
+    Paths below runs/ start at the folder that the environment variable SCIQAG_RUNS names, where it names one: on
+    another disk, or for tests, which must neither use nor touch the results of earlier runs.
     InputError: the package is not installed, or it has no such file. A plain path need not exist, it may be an
     output.
     """
     text = str(path)
     if text.startswith(PACKAGE_SCHEME):
         return _resolve_in_package(text)
-    return (REPO_ROOT / Path(text).expanduser()).resolve()
+    path = Path(text).expanduser()
+    if path.parts[:1] == ("runs",) and os.environ.get("SCIQAG_RUNS"):
+        return Path(os.environ["SCIQAG_RUNS"], *path.parts[1:]).resolve()
+    return (REPO_ROOT / path).resolve()
 
 
 def _resolve_in_package(text: str) -> Path:

@@ -9,6 +9,7 @@ A row of plan.csv:
 import csv
 import hashlib
 import os.path
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete
 from sciqag_lib.ledger import FingerprintMismatch, Ledger
 from sciqag_lib.papers import BadRecord, InputError, Paper, normalize_doi, read_papers_json
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.recipe import Recipe, output_room
+from sciqag_lib.recipe import Recipe
 from sciqag_lib.strategies import STRATEGIES
 
 COLUMNS = ("position", "doi", "characters", "paper_tokens", "calls", "prompt_tokens", "new_tokens",
@@ -38,8 +39,8 @@ class Plan:
     file_path: str
     context_size: int
     context_asked: int
-    room: int  # tokens kept free for a reply
     tokens_exact: bool
+    room: int = 0  # tokens kept free for a reply, at most
     item_ids: list[str] = field(default_factory=list)  # in the order of the file
     num_to_ask: int = 0
     num_cut: int = 0
@@ -55,7 +56,7 @@ class Plan:
         """Print the table, what is cut, and the forecast."""
         kind = "tokens" if self.tokens_exact else "tokens, estimated: this server does not count them"
         print(f"context: {self.context_size:,} tokens ({self.context_asked:,} asked for); "
-              f"kept for a reply: {self.room:,}; counts are in {kind}")
+              f"kept for a reply: {f'{self.room:,}' if self.room else 'nothing to ask'}; counts are in {kind}")
         if self.shown:
             print(f"{'paper':44} {'characters':>10} {'tokens':>8} {'calls':>5} {'prompt':>8} {'cut':>8}")
         for row in self.shown:
@@ -99,7 +100,7 @@ def scan_papers(file_path: Union[str, Path], limit: Optional[int] = None
         if isinstance(entry, BadRecord):
             yield position, "", entry
             continue
-        item_id = normalize_doi(entry.doi)
+        item_id = sys.intern(normalize_doi(entry.doi))  # the plan and the ledger then share one string
         if item_id in seen:
             yield position, item_id, (f"record {position + 1} ({entry.doi}) has the DOI of record "
                                       f"{seen[item_id] + 1} and is not asked")
@@ -119,8 +120,7 @@ def plan_run(file_path: Union[str, Path], output_dir: Path, engine: Engine, reci
 
     Raises InputError where the file holds no paper, FingerprintMismatch where a finished paper's text changed.
     """
-    plan = Plan(str(file_path), engine.context_size, recipe.context_size,
-                output_room(recipe, recipe.n_qa, engine.context_size), engine.tokens_exact)
+    plan = Plan(str(file_path), engine.context_size, recipe.context_size, engine.tokens_exact)
     with write_atomic(output_dir / "plan.csv") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -143,8 +143,8 @@ def _plan_paper(plan: Plan, position: int, item_id: str, paper: Paper, engine: E
                 ledger: Ledger) -> dict:
     plan.item_ids.append(item_id)
     row = dict.fromkeys(COLUMNS, 0) | {"position": position, "doi": paper.doi, "characters": len(paper.txt)}
-    known = ledger.digest(item_id)
-    if known and known != text_digest(paper.txt):
+    earlier = ledger.read(item_id)
+    if earlier and earlier["digest"] != text_digest(paper.txt):
         raise FingerprintMismatch(f"{ledger.path}: the text of {paper.doi} is not the one its result was made from; "
                                   "use another output_dir, or the text as it was")
     if ledger.finished(item_id):
@@ -158,7 +158,9 @@ def _plan_paper(plan: Plan, position: int, item_id: str, paper: Paper, engine: E
         return row | {"status": f"does not fit: {error}"}
     texts = [engine.format(request.prompt) for request in first_round.requests]
     counts = engine.count_tokens([paper.txt, *texts])
-    new_tokens = int(EXPECTED_FILL * sum(request.sampling.max_new_tokens for request in first_round.requests))
+    rooms = [request.sampling.max_new_tokens for request in first_round.requests]
+    new_tokens = int(EXPECTED_FILL * sum(rooms))
+    plan.room = max(plan.room, *rooms)
     row |= {"paper_tokens": counts[0], "calls": len(texts), "prompt_tokens": sum(counts[1:]),
             "new_tokens": new_tokens, "cut_characters": first_round.cut_characters, "status": "to ask"}
     plan.prompt_tokens += row["prompt_tokens"]

@@ -74,7 +74,7 @@ class Collector:
             pair.numbers = check_numbers(pair.answer, self.index)
         else:
             pair = ground_pair(pair, self.index)
-        reason = check_pair(pair, self.paper.txt, self.accepted)
+        reason = check_pair(pair, self.index, self.accepted)
         if reason:
             self.reject(reason)
             return False

@@ -1,14 +1,17 @@
 """The real engines, opened once for all tests; each is skipped, saying so, where its packages are not installed."""
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sciqag_lib.engines import EngineError, open_engine
-from sciqag_lib.engines.common import find_packaged_model
+from sciqag_lib.engines.common import WAIT_POLICY, find_packaged_model
 from sciqag_lib.engines.llama_cpp import import_xllamacpp
+
+os.environ.setdefault(WAIT_POLICY, "passive")  # before any test module loads torch
 
 
 def skip_without(package: str) -> None:

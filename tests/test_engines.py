@@ -142,6 +142,8 @@ def test_unknown_engine_and_context_are_refused() -> None:
 def test_unknown_model_is_refused_by_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="no-such-model"):
         open_engine(name, str(tmp_path / "no-such-model"))
+    with pytest.raises(EngineError, match="no readable file at .*missing.gguf"):
+        open_engine(name, str(tmp_path / "missing.gguf"))
     text = tmp_path / "text.gguf"
     text.write_text("no model")
     with pytest.raises(EngineError, match="expected a GGUF file.*text.gguf"):

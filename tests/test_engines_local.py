@@ -1,6 +1,7 @@
 """The local engines alone: batches against one at a time, shared beginnings, sampling, memory, silence."""
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import torch
 import transformers
 
 from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete, open_engine
+from sciqag_lib.engines import loading
 from sciqag_lib.engines import transformers as engine_module
-from sciqag_lib.engines.transformers import Row, choose_attention, choose_dtype, count_shared, sample_token
+from sciqag_lib.engines.common import WAIT_POLICY, sleeping_threads
+from sciqag_lib.engines.loading import choose_attention, choose_dtype
+from sciqag_lib.engines.transformers import Row, count_shared, sample_token
 
 # Prompts of very different length, so that padding, positions and masks all matter.
-QUESTIONS = ["Name a planet.", "Why is the sky blue? " * 9, "Photosynthesis is", "List three metals and their uses, in order."]
+QUESTIONS = ["Name a planet.", "Why is the sky blue? " * 9, "Photosynthesis is", "List three metals and their uses."]
 
 
 @pytest.fixture
@@ -143,9 +147,9 @@ def test_description_says_which_attention(transformers_engine: Any) -> None:
     assert choose_attention(cpu, True) == ("sdpa", " (flash_attention_2 needs a GPU)")
     assert choose_attention(gpu, False) == ("sdpa", "")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
+        patch.setattr(loading.importlib.util, "find_spec", lambda name: None)
         assert choose_attention(gpu, True) == ("sdpa", " (flash_attention_2 is not installed)")
-        patch.setattr(engine_module.importlib.util, "find_spec", lambda name: object())
+        patch.setattr(loading.importlib.util, "find_spec", lambda name: object())
         assert choose_attention(gpu, True) == ("flash_attention_2", "")
 
 
@@ -159,7 +163,7 @@ def test_dtype_is_the_faster_of_the_two(monkeypatch: pytest.MonkeyPatch) -> None
             next(clock)
         return multiply(left, right)
 
-    monkeypatch.setattr(engine_module.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(loading.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(torch, "mm", mm)
     assert choose_dtype(torch.device("cpu")) == torch.float32
     slow["dtype"] = torch.float32
@@ -205,8 +209,9 @@ def test_a_saved_folder_opens_and_sliding_windows_are_padded(transformers_engine
 
 def test_llama_cpp_repeats_a_greedy_reply_whatever_ran_between(llama_engine: Any) -> None:
     prompts = [Prompt(user=question) for question in QUESTIONS]
-    first = [one.text for one in complete(llama_engine, [Request("a", prompt, Sampling(20)) for prompt in prompts])]
-    again = [one.text for one in complete(llama_engine, [Request("a", prompt, Sampling(20)) for prompt in prompts[::-1]])]
+    requests = [Request("a", prompt, Sampling(20)) for prompt in prompts]
+    first = [one.text for one in complete(llama_engine, requests)]
+    again = [one.text for one in complete(llama_engine, requests[::-1])]
     assert first == again[::-1]
 
 
@@ -245,6 +250,17 @@ def test_llama_cpp_is_silent_locked_and_gives_its_memory_back(
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{address}/health", timeout=5)
     assert capfd.readouterr() == ("", "")
+
+
+def test_threads_sleep_unless_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(WAIT_POLICY, raising=False)
+    with sleeping_threads():
+        assert os.environ[WAIT_POLICY] == "passive"
+    assert WAIT_POLICY not in os.environ
+    monkeypatch.setenv(WAIT_POLICY, "active")
+    with sleeping_threads():
+        assert os.environ[WAIT_POLICY] == "active"
+    assert os.environ[WAIT_POLICY] == "active"
 
 
 def test_both_local_engines_see_the_same_prompt(llama_engine: Engine, transformers_engine: Engine) -> None:

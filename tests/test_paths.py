@@ -67,3 +67,11 @@ def test_file_is_readable_by_others_as_usual(tmp_path: Path) -> None:
     with write_atomic(tmp_path / "atomic"):
         pass
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_runs_lie_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCIQAG_RUNS", str(tmp_path))
+    assert resolve_path("runs/demo/x.json") == tmp_path / "demo" / "x.json"
+    assert resolve_path("data/runs") == REPO_ROOT / "data" / "runs"
+    monkeypatch.delenv("SCIQAG_RUNS")
+    assert resolve_path("runs/demo") == REPO_ROOT / "runs" / "demo"

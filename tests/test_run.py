@@ -144,6 +144,7 @@ made_with.write_text(str(seed))'''
 def in_tmp_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A chain of one notebook with a ledger of its own, in a repository of its own."""
     monkeypatch.setattr("sciqag_lib.paths.REPO_ROOT", tmp_path)
+    monkeypatch.delenv("SCIQAG_RUNS", raising=False)
     monkeypatch.setattr(run, "REPO_ROOT", tmp_path)
     (tmp_path / "notebooks").mkdir()
     write_notebook(tmp_path / "notebooks" / "02_ask.ipynb", "output_dir = ''\nseed = 1\nlimit = 0", LEDGER)

@@ -6,7 +6,6 @@ loopback port, used here to tokenize and to apply the chat template: it is locke
 """
 
 import gc
-import os
 import secrets
 import time
 from collections import deque
@@ -23,10 +22,10 @@ from sciqag_lib.engines.common import (
     make_messages,
     read_gguf_context,
     refuse_request,
+    sleeping_threads,
     tighten_schema,
 )
 
-WAIT_POLICY = "OMP_WAIT_POLICY"
 MIN_CONTEXT = 256  # llama.cpp rounds a context up to a multiple of this
 
 
@@ -40,8 +39,6 @@ class LlamaCppEngine:
 
     def __init__(self, model: Optional[str] = None, context_size: int = 8192, *, flash_attn: bool = True) -> None:
         path = Path(model).expanduser() if model else find_packaged_model()
-        if not path.is_file():
-            raise EngineError(f"model: expected the path of a GGUF file for engine llama_cpp, found no file at {path}")
         self.context_size = min(context_size, read_gguf_context(path))
         self.model_id = f"{path.name} {hash_files([path])}"
         self._server, self._client = _open_server(path, self.context_size, flash_attn)
@@ -141,15 +138,8 @@ def _open_server(path: Path, context_size: int, flash_attn: bool) -> tuple[Any, 
 
 
 def import_xllamacpp() -> Any:
-    """xllamacpp with threads that sleep while they wait for each other. OpenMP's default, to spin, made decoding ten
-    times slower on 2 cores as soon as anything else ran there; the variable is read once, when the library loads."""
-    chosen_by_user = WAIT_POLICY in os.environ
-    os.environ.setdefault(WAIT_POLICY, "passive")
-    try:
+    with sleeping_threads():
         import xllamacpp
-    finally:
-        if not chosen_by_user:
-            del os.environ[WAIT_POLICY]  # torch, where it is loaded later, decides for itself
     return xllamacpp
 
 

@@ -6,19 +6,11 @@ Each row has its own limits, stop strings, JSON schema, temperature, top_p and s
 its neighbours but for rounding: in bfloat16 two tokens of nearly equal score may change places.
 """
 
-import contextlib
-import importlib.util
-import io
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-import torch
-import transformers
-from transformers.utils import logging as transformers_logging
 
 from sciqag_lib.engines import Completion, EngineError, Prompt, Request
 from sciqag_lib.engines.common import (
@@ -26,12 +18,23 @@ from sciqag_lib.engines.common import (
     describe_error,
     find_packaged_model,
     find_stop,
-    hash_files,
     make_messages,
-    read_gguf_context,
     refuse_request,
+    sleeping_threads,
     tighten_schema,
 )
+from sciqag_lib.engines.loading import (
+    choose_attention,
+    choose_dtype,
+    has_plain_cache,
+    identify_model,
+    list_eos,
+    load_model,
+)
+
+with sleeping_threads():
+    import torch
+    import transformers
 
 MAX_BATCH_TOKENS = 32768  # rows times (longest prompt + reply): bounds the memory of the cache
 MIN_SHARED_TOKENS = 32  # a shorter common beginning is not worth a copy of its cache
@@ -67,8 +70,8 @@ class TransformersEngine:
             f"{self.model_id} on {self.device.type} in {str(self.dtype).removeprefix('torch.')}, "
             f"attention {attention}{reason}, {batch_size} prompts at a time"
         )
-        self._eos = _list_eos(self._model, self._tokenizer)
-        self._plain_cache = self.reuses_prefix = _has_plain_cache(self._model)
+        self._eos = list_eos(self._model, self._tokenizer)
+        self._plain_cache = self.reuses_prefix = has_plain_cache(self._model)
         self._last_prefill: tuple[list[int], list[tuple[torch.Tensor, torch.Tensor]]] = ([], [])
         self._grammar_tokenizer: Any = None
         self._waiting: list[tuple[Request, list[int]]] = []
@@ -231,68 +234,6 @@ class TransformersEngine:
         return llguidance.LLMatcher(self._grammar_tokenizer, grammar)
 
 
-def load_model(source: str, cache_dir: Optional[str], dtype: torch.dtype, attention: str) -> tuple[Any, Any]:
-    """(tokenizer, model on the CPU); EngineError where `source` is neither a readable folder, GGUF file nor hub id."""
-    where: dict[str, Any] = {"cache_dir": cache_dir, "trust_remote_code": False}
-    weights: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention}
-    path = Path(source).expanduser()
-    if path.suffix == ".gguf":
-        read_gguf_context(path)  # refuses what is no GGUF file, with a clearer message than the library's
-        source, where["gguf_file"] = str(path.parent), path.name
-        weights["quantization_config"] = transformers.GgufConfig(dequantize=True)  # packed weights are slow on a CPU
-    elif path.exists():
-        source = str(path)
-    try:
-        with _hide_progress():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **where)
-            model = transformers.AutoModelForCausalLM.from_pretrained(source, **where, **weights)
-    except Exception as error:
-        raise EngineError(
-            f"model: expected a folder with a transformers model, a hub id or the path of a .gguf file, "
-            f"found {source!r}, which could not be loaded: {describe_error(error)}"
-        ) from error
-    return tokenizer, model
-
-
-def identify_model(source: str, model: Any) -> str:
-    """Name and content hash of local weights, or the hub id and its revision."""
-    path = Path(source).expanduser()
-    if path.is_file():
-        return f"{path.name} {hash_files([path])}"
-    if path.is_dir():
-        files = [file for file in path.iterdir() if file.suffix in (".safetensors", ".bin", ".json", ".model")]
-        return f"{path.resolve().name} {hash_files(files)}"
-    return f"{source} {getattr(model.config, '_commit_hash', None) or ''}".strip()
-
-
-def choose_attention(device: torch.device, flash_attn: bool) -> tuple[str, str]:
-    """(attn_implementation, why it is not flash attention, in words for the description)"""
-    if not flash_attn:
-        return "sdpa", ""
-    if device.type != "cuda":
-        return "sdpa", " (flash_attention_2 needs a GPU)"
-    if importlib.util.find_spec("flash_attn") is None:
-        return "sdpa", " (flash_attention_2 is not installed)"
-    return "flash_attention_2", ""
-
-
-def choose_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where this machine multiplies it faster than float32, which not every CPU does: it is tried."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        left, right = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
-        torch.mm(left, right)  # the first product also sets the library up
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            torch.mm(left, right)
-            times.append(time.perf_counter() - start)
-        seconds[dtype] = min(times)
-    return min(seconds, key=lambda dtype: seconds[dtype])
-
-
 @dataclass
 class Row:
     """One prompt of a batch and its reply so far."""
@@ -363,29 +304,3 @@ def count_shared(first: list[int], second: list[int]) -> int:
 def _join_left_padded(tensors: tuple[torch.Tensor, ...], width: int) -> torch.Tensor:
     """Cache tensors (1, heads, tokens, size) of several prompts as one (rows, heads, width, size)."""
     return torch.cat([torch.nn.functional.pad(one, (0, 0, width - one.shape[2], 0)) for one in tensors])
-
-
-def _has_plain_cache(model: Any) -> bool:
-    layers = transformers.DynamicCache(config=model.config).layers
-    return all(type(layer) is transformers.cache_utils.DynamicLayer for layer in layers)
-
-
-def _list_eos(model: Any, tokenizer: Any) -> list[int]:
-    named = model.generation_config.eos_token_id if model.generation_config else None
-    ids = named if isinstance(named, list) else [named]
-    return sorted({token for token in [*ids, tokenizer.eos_token_id] if token is not None})
-
-
-@contextlib.contextmanager
-def _hide_progress() -> Iterator[None]:
-    """Loading without the library's bars and notices, which would fill a notebook."""
-    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):  # the bar of a GGUF file knows no other switch
-            yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if shown:
-            transformers_logging.enable_progress_bar()
