@@ -23,6 +23,7 @@ CANDIDATES_PER_PAIR = 3  # more are made than needed, and the best are kept
 QUESTION_TOKENS = 48
 MIN_QUESTION_SCORE = 1.2  # of checks.score_question; read by eye on 60 candidates, most below were poor
 MIN_WORDS, MAX_WORDS = 8, 45
+MIN_SHOWN_WORDS = 5
 
 # A sentence with one of these cannot be understood, or should not be, without the rest of the paper.
 DEPENDENT = re.compile(
@@ -52,7 +53,10 @@ CITATION = re.compile(r"\s*\[\s*\d{1,4}(?:\s*[,;–-]\s*\d{1,4})*\s*\]")
 SKIPPED_SECTIONS = re.compile(
     r"ethic|consent|abbreviation|availab|conflict|competing|funding|acknowledg|supplement|supporting|reference|"
     r"author contribution|data (deposition|access)", re.IGNORECASE)
-KIND_WEIGHT = {"cause": 3.0, "effect": 2.5, "comparison": 2.5, "purpose": 2.0}  # how good the questions turn out
+# How good the questions of a kind turn out with the packaged model, judged by eye; others weigh 1.
+KIND_WEIGHT = {"cause": 3.0, "agent": 3.0, "purpose": 2.5, "change": 2.5, "comparison": 2.0, "effect": 2.0, "method": 2.0}
+# "How did inputs have been presented?": what a small model makes of a sentence that it cannot turn round.
+GARBLED = re.compile(r"^(?:why|how|what) (?:did|does|do)\b.*\b(?:ha(?:ve|s|d) been|be \w+ed)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Kind:
     name: str
     pattern: re.Pattern
     start: str  # the word the question starts with, "" for any
+    before: bool  # show the model only what stands before the pattern
     examples: tuple[tuple[str, str], ...]  # fact, question
 
 
@@ -68,6 +73,7 @@ class Sentence:
     start: int  # span in Paper.txt
     end: int
     answer: str  # the span's text without citation marks, as a sentence of its own
+    shown: str  # what the model sees of it
     kind: Kind
     score: float  # how informative; higher is better
 
@@ -94,7 +100,8 @@ def load_kinds(prompt: PromptFile) -> list[Kind]:
         where = f"prompt {prompt.name}, kind {number}"
         try:
             examples = tuple((example["fact"], example["question"]) for example in entry["examples"])
-            kinds.append(Kind(entry["name"], re.compile(entry["pattern"]), entry["start"], examples))
+            kinds.append(Kind(entry["name"], re.compile(entry["pattern"]), entry["start"],
+                              bool(entry.get("before")), examples))
         except (KeyError, TypeError) as error:
             raise InputError(f"{where}: expected name, pattern, start and examples of fact and question: "
                              f"{error} is missing or mistyped") from error
@@ -130,16 +137,24 @@ def _read_sentence(txt: str, start: int, end: int, kinds: list[Kind], topic: set
     if not (answer[0].isupper() or answer[0].isdigit() or start > 1 and txt[start - 1] == " "):
         return None
     letters = sum(character.isalpha() or character == " " for character in answer)
-    kind = next((kind for kind in kinds if kind.pattern.search(answer)), None)
+    kind = next((kind for kind in kinds if kind.pattern.search(answer) and _show(answer, kind)), None)
     if kind is None or letters < 0.75 * len(answer):  # mostly symbols: an equation, a table row, a list of values
         return None
     answer = answer[0].upper() + answer[1:] if not answer[:2].isupper() and answer[1:2].islower() else answer
-    return Sentence(start, end, answer, kind, _score_sentence(answer, kind, num_words, topic))
+    return Sentence(start, end, answer, _show(answer, kind), kind, _score_sentence(answer, kind, num_words, topic))
+
+
+def _show(answer: str, kind: Kind) -> str:
+    """The part of the answer that the model sees; "" where too little stands before the pattern to ask about."""
+    if not kind.before:
+        return answer
+    part = answer[: kind.pattern.search(answer).start()].rstrip(" ,;(")
+    return f"{part}." if len(part.split()) >= MIN_SHOWN_WORDS else ""
 
 
 def _score_sentence(answer: str, kind: Kind, num_words: int, topic: set[str]) -> float:
     words = set(list_content_words(answer))
-    score = KIND_WEIGHT.get(kind.name, 1.5)
+    score = KIND_WEIGHT.get(kind.name, 1.0)
     score += min(1.5, 0.4 * len(words & topic))
     score += 0.5 if re.search(r"\d", answer) else 0.0
     score -= 1.5 * min(2, len(POINTING.findall(answer)))
@@ -166,7 +181,7 @@ def question_prompt(prompt: PromptFile, sentence: Sentence) -> Prompt:
     """Examples of the sentence's kind, then the sentence; the model goes on after the question's first word."""
     blocks = [prompt.texts["instruction"].strip()]
     blocks += [f"Fact: {fact}\nQuestion: {question}" for fact, question in sentence.kind.examples]
-    blocks.append(f"Fact: {plain_text(sentence.answer)}\nQuestion:{_with_space(sentence.kind.start)}")
+    blocks.append(f"Fact: {plain_text(sentence.shown)}\nQuestion:{_with_space(sentence.kind.start)}")
     return Prompt(text="\n\n".join(blocks))
 
 
@@ -184,14 +199,14 @@ def _with_space(word: str) -> str:
 def choose_best(candidates: list[Candidate], collector: TakesPairs, txt: str) -> None:
     """Give the collector the best candidates: first the best of each stretch of the paper, then the best left.
 
-    A candidate whose question scores under MIN_QUESTION_SCORE is rejected as "weak_question".
+    A candidate whose question scores under MIN_QUESTION_SCORE, or is garbled, is rejected as "weak_question".
     """
     scored = []
     for candidate in candidates:
         sentence = candidate.sentence
         context = txt[max(0, sentence.start - 400): sentence.end + 200]
         score = score_question(candidate.question, sentence.answer, context)
-        if score < MIN_QUESTION_SCORE:
+        if score < MIN_QUESTION_SCORE or is_garbled(candidate.question):
             collector.reject("weak_question")
         else:
             scored.append((score, candidate))
@@ -205,6 +220,13 @@ def choose_best(candidates: list[Candidate], collector: TakesPairs, txt: str) ->
             stretches.add(stretch)
     for candidate in rest:
         collector.take(_pair(candidate))
+
+
+def is_garbled(question: str) -> bool:
+    """Whether the question's grammar is broken, or it says the same three words twice."""
+    words = question.lower().rstrip("?").split()
+    triples = list(zip(words, words[1:], words[2:]))
+    return bool(GARBLED.match(question)) or len(set(triples)) < len(triples)
 
 
 def _pair(candidate: Candidate) -> QAPair:

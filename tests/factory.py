@@ -4,7 +4,8 @@ import json
 import re
 
 METALS = "copper iron nickel cobalt zinc silver gold platinum titanium tungsten chromium vanadium".split()
-FACT = re.compile(r"The conductivity of (\w+) alloy (A\d+) reached (\d+) S/cm because annealing at (\d+) K removed (\w+) oxides\.")
+EFFECT = r"The conductivity of (\w+) alloy (A\d+) reached (\d+) S/cm"
+FACT = re.compile(EFFECT + r" because annealing at \d+ K removed \w+ oxides\.")
 
 
 def make_fact(paper: int, number: int) -> str:
@@ -34,8 +35,7 @@ def answer_all(num_pairs: "int | None" = None):
     def reply(request) -> str:
         text = request.prompt.text or request.prompt.user
         if text.endswith("Question: Why"):  # evidence_first
-            facts = list(FACT.finditer(text.rsplit("Fact:", 1)[1]))
-            return question_to(facts[0]).removeprefix("Why")
+            return question_to(re.search(EFFECT, text.rsplit("Fact:", 1)[1])).removeprefix("Why")
         asked = num_pairs or int(re.search(r"write (\d+) pairs", text)[1])
         facts = [fact for fact in FACT.finditer(text) if question_to(fact) not in text][:asked]
         lines = [f"Q{number}: {question_to(fact)}\nA{number}: {fact[0]}" for number, fact in enumerate(facts, start=1)]
