@@ -188,8 +188,18 @@ def question_prompt(prompt: PromptFile, sentence: Sentence) -> Prompt:
 def read_question(sentence: Sentence, text: str) -> str:
     """The question in a completion: the forced first word and the text up to the first question mark."""
     line = f"{sentence.kind.start} {text.strip()}".strip().split("\n")[0]
-    question = line[: line.find("?") + 1] if "?" in line else line
-    return " ".join(question.split())
+    question = " ".join((line[: line.find("?") + 1] if "?" in line else line).split())
+    return _agree(question, sentence.answer)
+
+
+def _agree(question: str, answer: str) -> str:
+    """The question with the answer's own "was" or "were", "is" or "are", which a small model mixes up."""
+    match = re.match(r"((?:how|why) )(was|were|is|are)\b", question, re.IGNORECASE)
+    if not match:
+        return question
+    found = set(re.findall(r"\b(was|were|is|are)\b", answer))
+    other = {"was": "were", "were": "was", "is": "are", "are": "is"}[match[2]]
+    return f"{match[1]}{other}{question[match.end():]}" if other in found and match[2] not in found else question
 
 
 def _with_space(word: str) -> str:
@@ -206,7 +216,7 @@ def choose_best(candidates: list[Candidate], collector: TakesPairs, txt: str) ->
         sentence = candidate.sentence
         context = txt[max(0, sentence.start - 400): sentence.end + 200]
         score = score_question(candidate.question, sentence.answer, context)
-        if score < MIN_QUESTION_SCORE or is_garbled(candidate.question):
+        if score < MIN_QUESTION_SCORE or is_garbled(candidate.question, sentence.answer):
             collector.reject("weak_question")
         else:
             scored.append((score, candidate))
@@ -222,8 +232,11 @@ def choose_best(candidates: list[Candidate], collector: TakesPairs, txt: str) ->
         collector.take(_pair(candidate))
 
 
-def is_garbled(question: str) -> bool:
-    """Whether the question's grammar is broken, or it says the same three words twice."""
+def is_garbled(question: str, answer: str) -> bool:
+    """Whether the question's grammar is broken, it says the same three words twice, or asks for a percentage where
+    the answer has none."""
+    if re.search(r"\bpercent", question) and not re.search(r"%|\bper ?cent|\bhalf\b|\bthirds?\b|\bquarter", answer):
+        return True
     words = question.lower().rstrip("?").split()
     triples = list(zip(words, words[1:], words[2:]))
     return bool(GARBLED.match(question)) or len(set(triples)) < len(triples)

@@ -160,13 +160,13 @@ def test_web_page() -> None:
 
 def test_formulas_and_citations_of_arxiv_pages() -> None:
     page = (
-        '<article><h2>1 Model</h2><p>We follow <cite class="ltx_cite">[<a href="#bib.bib3">3</a>]</cite> a rule'
+        '<article><h2>1 Model</h2><p>We obtain <cite class="ltx_cite">[<a href="#bib.bib3">3</a>]</cite> a rule'
         ' <cite class="ltx_cite">[<a href="#bib.bib4">4</a>]</cite>:</p><table class="ltx_equation"><tr><td></td><td>'
         '<math alttext="E=mc^{2}"><semantics><mrow><mi>E</mi><mo>=</mo><msup><mi>c</mi><mn>2</mn></msup></mrow>'
         '<annotation encoding="application/x-tex">E=c^{2}</annotation></semantics></math></td><td>(1)</td></tr></table>'
         "</article>"
     )
-    assert texts(read_html(page.encode())) == ["h1:Model", "p:We follow a rule:", "e:E = c^2 (1)"]
+    assert texts(read_html(page.encode())) == ["h1:Model", "p:We obtain a rule:", "e:E = c^2 (1)"]
 
 
 def test_page_in_its_declared_encoding_or_refused() -> None:

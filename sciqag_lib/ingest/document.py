@@ -77,7 +77,7 @@ def find_boilerplate_kind(heading: str) -> str:
     >>> find_boilerplate_kind("5. Authors' contributions")
     'author contributions'
     """
-    bare = re.sub(r"^\s*(?:\d+(?:\.\d+)*|[IVX]+|[A-H])[.)]?\s+", "", heading).strip().rstrip(" .:")
+    bare = re.sub(r"^\s*(?:\d+(?:\.\d+)*|[IVX]+|[A-H])[.):]?\s+", "", heading).strip().rstrip(" .:")
     if len(bare) > 100:  # no heading: and a pattern ending in .* must not swallow a paragraph
         return ""
     for kind, pattern in _BOILERPLATE_PATTERNS.items():

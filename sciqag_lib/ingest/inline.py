@@ -31,7 +31,7 @@ NO_FORMULA = "[formula]"
 # Citations are collected between two characters that no text may hold, and judged when the line is complete.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 _MARK = rf"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}"
-_BETWEEN = r"\s*(?:,|;|–|-|—|−|and|&|to)?\s*"
+_BETWEEN = r"\s*(?:,|;|–|-|—|−|and|or|&|to)?\s*"
 _INTRO = (
     r"(?:(?:for (?:a |an )?reviews?|reviewed (?:in|by)|see(?: also)?|e\.g\.|cf\.|i\.e\.|refs?\.?|references?"
     r"|also|in|and),?\s*)*"
@@ -42,8 +42,11 @@ _CITATION = re.compile(
     rf"(?P<close>\s*(?:[,;:]?(?:\s*and references therein|\s*pp?\.?\s*[\d–-]+)\s*|[,;]\s*)?[\])]{{1,2}})?",
     re.IGNORECASE,
 )
-_NEEDS_OBJECT = {"in", "by", "from", "of", "to", "with", "see", "ref", "ref.", "refs", "refs.", "reference",
-                 "references", "than", "and", "both"}  # fmt: skip
+_NEEDS_OBJECT = {"in", "by", "from", "of", "to", "with", "on", "as", "between", "about", "than", "that", "and", "see",
+                 "e.g.", "cf.", "follow", "follows", "following", "ref", "ref.", "refs", "refs.", "reference",
+                 "references"}  # fmt: skip
+
+_ABBREVIATIONS = {"al.", "al.,", "sp.", "spp.", "vs.", "etc.", "fig.", "figs.", "eq.", "i.e."}
 
 
 def inline_text(node: Any, cut: Counter[str], skip: frozenset[str] = frozenset()) -> str:
@@ -72,8 +75,9 @@ def tidy_line(text: str, cut: Counter[str]) -> str:
     if _OPEN in text:
         text = _CITATION.sub(lambda match: _judge_citation(match, cut), text)
         text = text.replace(_OPEN, "").replace(_CLOSE, "")
-        text = re.sub(r" +(?=[.,;:)\]](?:\s|$))|[,;]\s*(?=\))|(?<=[\[(])[,;]?\s+|[,;](?=[,;.](?:\s|$))", "", text)
+        text = re.sub(r" +(?=:(?:\s|$))|[,;]\s*(?=\))|(?<=[\[(])[,;]\s*|[,;](?=\s*[,;.](?:\s|$))", "", text)
         text = re.sub(r"(?<!\.)\.\.(?=\s|$)", ".", text)  # "et al. [12]."
+    text = re.sub(r"(?<=\S)[ \t]+(?=[.,;)\]](?:\s|$))|(?<=[\[(])[ \t]+(?=\S)", "", text)
     return clean_text(text)
 
 
@@ -87,7 +91,9 @@ def _collect(node: Any, pieces: list[str], cut: Counter[str], skip: frozenset[st
     pieces.append(node.text or "" if isinstance(node.tag, str) else "")
     for child in node:
         _collect_child(child, pieces, cut, skip)
-        pieces.append(child.tail or "")
+        tail = child.tail or ""
+        # "s<sup>-1</sup>and": without its markup the exponent needs a space to end it
+        pieces.append(" " + tail if pieces[-1].startswith("^") and tail[:1].isalnum() else tail)
 
 
 def _collect_child(child: Any, pieces: list[str], cut: Counter[str], skip: frozenset[str]) -> None:
@@ -96,10 +102,10 @@ def _collect_child(child: Any, pieces: list[str], cut: Counter[str], skip: froze
         pieces.append(resolve_entity(child))
     elif name in skip or name in DROPPED:
         return
-    elif is_script(child, SUPERSCRIPT):
-        pieces.append(_superscript(_part(child, cut, skip), "".join(pieces[-3:])))
+    elif is_script(child, SUPERSCRIPT) or is_note_mark(child):
+        pieces.append(_superscript(_part(child, cut, skip), _last_piece(pieces)))
     elif is_script(child, SUBSCRIPT):
-        pieces.append(_subscript(_part(child, cut, skip), "".join(pieces[-3:])))
+        pieces.append(_subscript(_part(child, cut, skip), _last_piece(pieces)))
     elif name == "math":
         pieces.append(mathml_text(child))
     elif name == "tex-math":
@@ -115,6 +121,10 @@ def _collect_child(child: Any, pieces: list[str], cut: Counter[str], skip: froze
         pieces.append(space)
 
 
+def _last_piece(pieces: list[str]) -> str:
+    return next((piece for piece in reversed(pieces) if piece), "")
+
+
 def _part(node: Any, cut: Counter[str], skip: frozenset[str]) -> str:
     pieces: list[str] = []
     _collect(node, pieces, cut, skip)
@@ -124,6 +134,12 @@ def _part(node: Any, cut: Counter[str], skip: frozenset[str]) -> str:
 def is_script(node: Any, kinds: tuple[str, str]) -> bool:
     """Whether an element is a superscript (or a subscript): <sup>, or TEI's <hi rend="superscript">."""
     return local_name(node) == kinds[0] or (local_name(node) == "hi" and kinds[1] in node.get("rend", ""))
+
+
+def is_note_mark(node: Any) -> bool:
+    """Whether an element points to a footnote, as "a" in a table's cell does, and is not raised by its own markup."""
+    is_mark = local_name(node) == "xref" and node.get("ref-type") in ("fn", "table-fn")
+    return is_mark and find_first(node, "sup") is None
 
 
 def is_citation(node: Any) -> bool:
@@ -163,7 +179,7 @@ def formula_text(node: Any, cut: Counter[str]) -> str:
 
 def _superscript(text: str, before: str) -> str:
     bare = text.strip()
-    if not bare:
+    if not bare or bare.startswith("^"):  # raised twice: a footnote's mark inside <sup>
         return text
     if _OPEN in bare:  # citations; other text in the same superscript would be marks between them
         rest = re.sub(_MARK, "", bare)
@@ -173,7 +189,7 @@ def _superscript(text: str, before: str) -> str:
     is_charge = re.fullmatch(r"\d?[+\-−–]", bare) is not None and last.isalpha()
     is_ordinal = bare in ("st", "nd", "rd", "th") and last.isdigit()
     is_symbol = not re.search(r"\w", bare) and not is_sign
-    is_isotope = bare.isdigit() and not last
+    is_isotope = re.fullmatch(r"\d+\s?m?", bare) is not None and not last
     if is_charge or is_sign or is_ordinal or is_symbol or is_isotope:
         return text
     return text.replace(bare, "^" + wrap_script(bare))  # white space around it stays
@@ -183,7 +199,7 @@ def _subscript(text: str, before: str) -> str:
     bare, last = text.strip(), before[-1:]
     if not bare or (re.fullmatch(r"[\d.,+\-−]+", bare) and (last.isalpha() or last in ")]")):
         return text
-    script = bare.rstrip(",;") or bare
+    script = bare.rstrip(",;:") or bare
     return text.replace(bare, f"_{wrap_script(script)}{bare[len(script) :]}")
 
 
@@ -198,8 +214,7 @@ def _judge_citation(match: re.Match[str], cut: Counter[str]) -> str:
     whole = f"{opening}{raw}{closing}"
     bracketed = whole.lstrip()[:1] in ("[", "(") and whole.rstrip()[-1:] in ("]", ")")
     names_author = re.search(r"[^\W\d_]{2}", raw) is not None
-    is_object = match["gap"] != "" and before.lower().lstrip("([") in _NEEDS_OBJECT
-    if (names_author and not bracketed) or is_object:
+    if (names_author and not bracketed) or _carries_sentence(match):
         return match[0]
     # Brackets without a partner belong to the text around: "([12]; data not shown)", "(Fig. 1, [12])".
     opened, closed = re.findall(r"[\[(]", opening), re.findall(r"[\])]", closing)
@@ -207,3 +222,14 @@ def _judge_citation(match: re.Match[str], cut: Counter[str]) -> str:
     left, right = "".join(opened[: len(opened) - pairs]), "".join(closed[pairs:])
     cut["citation marks"] += len(whole) - len(left) - len(right)
     return before + (match["gap"] + left if left else "") + right
+
+
+def _carries_sentence(match: re.Match[str]) -> bool:
+    """Whether a mark stands where a noun would: "as in [12].", "[12] showed that", "(see [12] for a review)"."""
+    before, after = match["before"].lower(), match.string[match.end() :]
+    is_object = match["gap"] != "" and before.lstrip("([").rstrip(",") in _NEEDS_OBJECT
+    is_owner = after.startswith(("'s", "’s"))
+    goes_on = re.match(r"\s+[a-z]{2}", after) is not None
+    starts_sentence = not before or (before.endswith((".", "?", "!")) and before.rstrip(",") not in _ABBREVIATIONS)
+    after_see = not match["close"] and re.search(r"[a-z]", match["open"] or "", re.IGNORECASE) is not None
+    return is_object or is_owner or (goes_on and (starts_sentence or after_see))

@@ -10,15 +10,18 @@ from typing import Any
 from sciqag_lib.ingest.nodes import child_elements, local_name, resolve_entity
 
 _ACCENTS = {"^": "hat", "ˆ": "hat", "̂": "hat", "~": "tilde", "˜": "tilde", "¯": "bar", "‾": "bar", "_": "bar",
-            "→": "vec", "⃗": "vec", "˙": "dot", ".": "dot", "¨": "ddot"}  # fmt: skip
+            "→": "vec", "⃗": "vec", "˙": "dot", ".": "dot", "¨": "ddot",
+            "\u0303": "tilde", "\u0304": "bar", "\u0305": "bar", "\u0307": "dot", "\u0308": "ddot"}  # fmt: skip
 # Operators written without spaces around them, or with one after: the rest ("=", "+", "<") get both.
 _TIGHT = set("()[]{}|‖⌈⌉⌊⌋〈〉⟨⟩!'′″.:/_^%°∂∇√∑∏∫\u2061\u2062\u2063\u2064")
+_END = "\u2006"  # after a script: a space where a letter or digit follows, x_i y
 _INVISIBLE = {"\u2061": "", "\u2062": " ", "\u2063": "", "\u2064": ""}
 
 
 def mathml_text(math: Any) -> str:
     """A <math> element (or any part of one) as one line of text."""
-    return re.sub(r"\s+", " ", _math(math)).strip()
+    text = re.sub(rf"{_END}(?=[^\W_])", " ", _math(math)).replace(_END, "")
+    return re.sub(r"\s+", " ", text).strip()
 
 
 def _math(node: Any) -> str:
@@ -70,7 +73,7 @@ def _script(base: str, below: str, above: str) -> str:
     below, above = below.strip(), above.strip()
     if above in ("′", "″", "'"):
         below, above, base = below, "", base + above
-    return base.rstrip() + (f"_{wrap(below)}" if below else "") + (f"^{wrap(above)}" if above else "")
+    return base.rstrip() + (f"_{wrap(below)}" if below else "") + (f"^{wrap(above)}" if above else "") + _END
 
 
 def _over(base: str, above: str) -> str:
