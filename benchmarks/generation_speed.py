@@ -9,15 +9,14 @@ most `--new` tokens long. Papers are those of the package allofplos, cut to `--t
 
 import argparse
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import torch
 
 from sciqag_lib.engines import Request, Sampling, complete, open_engine
 from sciqag_lib.engines.common import find_packaged_model
-from sciqag_lib.engines.transformers import load_model
-from sciqag_lib.ingest import read_papers
+from sciqag_lib.engines.loading import load_model
+from sciqag_lib.ingest import PreparedPaper, read_papers
 from sciqag_lib.papers import Paper
 from sciqag_lib.paths import resolve_path
 from sciqag_lib.prompts import fit_text, load_form, load_prompt, render
@@ -25,12 +24,16 @@ from sciqag_lib.prompts import fit_text, load_form, load_prompt, render
 CORPUS = "package://allofplos/starter_corpus"
 
 
+def read_corpus() -> Iterator[Paper]:
+    return (item.paper for item in read_papers([resolve_path(CORPUS)]) if isinstance(item, PreparedPaper))
+
+
 def make_requests(num_papers: int, num_tokens: int, new_tokens: int) -> list[Request]:
     """Whole-paper prompts of `num_tokens` tokens each, of papers long enough."""
     prompt, form, requests = load_prompt("whole_paper"), load_form("chat"), []
     with open_engine("llama_cpp", context_size=8192) as engine:
-        for paper in read_papers([resolve_path(CORPUS)]):
-            if not isinstance(paper, Paper) or len(paper.txt) < 6 * num_tokens:
+        for paper in read_corpus():
+            if len(paper.txt) < 6 * num_tokens:
                 continue
             values = {"num_pairs": "10", "again": "", "title": paper.title}
             fitted = fit_text(engine, lambda text: render(prompt, form, {**values, "paper": text}), paper.txt, num_tokens)

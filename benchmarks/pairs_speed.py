@@ -16,15 +16,14 @@ from pathlib import Path
 
 import torch
 
-from generation_speed import make_requests, run_baseline, CORPUS
+from generation_speed import make_requests, read_corpus, run_baseline
+
 from sciqag_lib.engines import Request, open_engine
 from sciqag_lib.engines.common import find_packaged_model
-from sciqag_lib.engines.transformers import load_model
+from sciqag_lib.engines.loading import load_model
 from sciqag_lib.generation import generate
-from sciqag_lib.ingest import read_papers
-from sciqag_lib.papers import Paper, paper_record
+from sciqag_lib.papers import paper_record
 from sciqag_lib.parsing import parse_reply
-from sciqag_lib.paths import resolve_path
 from sciqag_lib.recipe import make_recipe
 
 INPUT_START = "The paper:\n"  # where whole_paper's input begins
@@ -54,8 +53,8 @@ def cut_papers(requests: list[Request]) -> list[dict]:
     """The papers' records with the very text that is in the requests' prompts."""
     wanted = {request.id: request.prompt.user.split(INPUT_START, 1)[1] for request in requests}
     records = []
-    for paper in read_papers([resolve_path(CORPUS)]):
-        if isinstance(paper, Paper) and paper.doi in wanted:
+    for paper in read_corpus():
+        if paper.doi in wanted:
             paper.txt = paper.txt[: len(wanted[paper.doi])]
             paper.sections = [part for part in paper.sections if part.end <= len(paper.txt)]
             records.append(paper_record(paper))

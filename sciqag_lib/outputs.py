@@ -135,7 +135,7 @@ class Tally:
         seconds, tokens = self.busy_seconds(), self.counts["prompt_tokens"] + self.counts["new_tokens"]
         finished = self.statuses["done"] + self.statuses["failed"]
         return {
-            "file_path": plan.file_path, "stopped": stopped,
+            "file_path": plan.file_path, "settings": plan.settings, "stopped": stopped,
             "papers": {
                 "considered": len(plan.item_ids), "done": self.statuses["done"], "failed": self.statuses["failed"],
                 "unfinished": self.statuses["unfinished"],

@@ -50,6 +50,7 @@ class Plan:
     seconds: Optional[float] = None
     duplicates: list[str] = field(default_factory=list)
     bad_records: list[str] = field(default_factory=list)
+    settings: dict = field(default_factory=dict)  # the run's fingerprint, and what is recorded beside it
     shown: list[dict] = field(default_factory=list)  # the first rows, and every row where something is cut
 
     def show(self) -> None:
@@ -121,6 +122,7 @@ def plan_run(file_path: Union[str, Path], output_dir: Path, engine: Engine, reci
     Raises InputError where the file holds no paper, FingerprintMismatch where a finished paper's text changed.
     """
     plan = Plan(str(file_path), engine.context_size, recipe.context_size, engine.tokens_exact)
+    plan.settings = {**recipe.fingerprint(engine), "seq_len": recipe.seq_len}
     with write_atomic(output_dir / "plan.csv") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

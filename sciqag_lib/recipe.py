@@ -28,6 +28,7 @@ class Recipe:
     max_gen_len: int  # tokens, a ceiling
     context_size: int  # tokens, as asked for; the engine's own may be smaller
     seed: int
+    seq_len: Optional[int] = None  # the published evaluation length: checked and recorded, no result depends on it
 
     def fingerprint(self, engine: Engine) -> dict[str, Any]:
         return {
@@ -78,7 +79,7 @@ def make_recipe(strategy: Optional[str] = None, engine: str = "llama_cpp", base_
         if not holds:
             raise InputError(f"{name}: expected {expected}, found {value!r}")
     return Recipe(strategy, n_qa, _load_prompt(strategy, prompt), load_form(prompt_form), float(temperature),
-                  float(top_p), max_gen_len, context_size, seed)
+                  float(top_p), max_gen_len, context_size, seed, seq_len)
 
 
 def _load_prompt(strategy: str, prompt: Optional[str]) -> PromptFile:

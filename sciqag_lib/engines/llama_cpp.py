@@ -20,9 +20,9 @@ from sciqag_lib.engines.common import (
     find_packaged_model,
     hash_files,
     make_messages,
+    patient_threads,
     read_gguf_context,
     refuse_request,
-    sleeping_threads,
     tighten_schema,
 )
 
@@ -138,7 +138,7 @@ def _open_server(path: Path, context_size: int, flash_attn: bool) -> tuple[Any, 
 
 
 def import_xllamacpp() -> Any:
-    with sleeping_threads():
+    with patient_threads():
         import xllamacpp
     return xllamacpp
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 from sciqag_lib.engines import EngineError
-from sciqag_lib.engines.common import describe_error, hash_files, read_gguf_context, sleeping_threads
+from sciqag_lib.engines.common import describe_error, hash_files, patient_threads, read_gguf_context
 
-with sleeping_threads():
+with patient_threads():
     import torch
     import transformers
     from transformers.utils import logging as transformers_logging

@@ -19,8 +19,8 @@ from sciqag_lib.engines.common import (
     find_packaged_model,
     find_stop,
     make_messages,
+    patient_threads,
     refuse_request,
-    sleeping_threads,
     tighten_schema,
 )
 from sciqag_lib.engines.loading import (
@@ -32,7 +32,7 @@ from sciqag_lib.engines.loading import (
     load_model,
 )
 
-with sleeping_threads():
+with patient_threads():
     import torch
     import transformers
 

@@ -29,6 +29,7 @@ class Document:
     doi: str = ""
     abstract: str = ""
     journal: str = ""
+    license: str = ""  # "CC BY", "public domain" or the first words of what the paper says
     keywords: list[str] = field(default_factory=list)
     article_type: str = ""  # JATS's article-type, "" where the format has none
     blocks: list[Block] = field(default_factory=list)

@@ -5,10 +5,11 @@ What happens to marked-up text, by example:
     10<sup>5</sup> cells            10^5 cells          x<sub>i</sub>, H<sub>2</sub>O      x_i, H2O
     Ca<sup>2+</sup>, CD4<sup>+</sup>  Ca2+, CD4+        <sup>13</sup>C, 2<sup>nd</sup>     13C, 2nd
     shown [<xref>12</xref>,13].     shown.              as in [<xref>12</xref>].           as in [12].
+    1.2<xref ref-type="table-fn">a</xref>  1.2^a    s<sup>-1</sup>and               s^-1 and
     (<xref>Li et al. 2004</xref>)   (removed)           <xref>Li et al. 2004</xref> found  Li et al. 2004 found
 
 Citation marks are removed with their brackets, because they mean nothing without the reference list; they stay
-where the sentence needs them: after a preposition, and where an author's name is part of the sentence.
+where the sentence needs them: after a preposition, as its subject, and where an author's name is part of it.
 """
 
 import re
@@ -30,6 +31,7 @@ NO_FORMULA = "[formula]"
 
 # Citations are collected between two characters that no text may hold, and judged when the line is complete.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+_LEFT = "\ufdd2"  # after a bracket whose first words were citations: "([12] and Figure 3)"
 _MARK = rf"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}"
 _BETWEEN = r"\s*(?:,|;|–|-|—|−|and|or|&|to)?\s*"
 _INTRO = (
@@ -39,14 +41,14 @@ _INTRO = (
 _CITATION = re.compile(
     rf"(?P<before>[^\s(\[{_OPEN}]*)(?P<gap>\s*)(?P<open>[\[(]\s*{_INTRO}[\[(]?\s*)?"
     rf"(?P<marks>{_MARK}(?:{_BETWEEN}{_MARK})*)"
-    rf"(?P<close>\s*(?:[,;:]?(?:\s*and references therein|\s*pp?\.?\s*[\d–-]+)\s*|[,;]\s*)?[\])]{{1,2}})?",
+    rf"(?P<close>\s*(?:[,;:]?(?:\s*and references therein|\s*pp?\.?\s*[\d–-]+\.?)\s*|[,;]\s*)?[\])]{{1,2}})?",
     re.IGNORECASE,
 )
-_NEEDS_OBJECT = {"in", "by", "from", "of", "to", "with", "on", "as", "between", "about", "than", "that", "and", "see",
-                 "e.g.", "cf.", "follow", "follows", "following", "ref", "ref.", "refs", "refs.", "reference",
-                 "references"}  # fmt: skip
-
-_ABBREVIATIONS = {"al.", "al.,", "sp.", "spp.", "vs.", "etc.", "fig.", "figs.", "eq.", "i.e."}
+_NEEDS_OBJECT = {"in", "by", "from", "of", "to", "with", "on", "as", "between", "about", "than", "that", "and", "or",
+                 "including", "see", "e.g.", "cf.", "follow", "follows", "following", "ref", "ref.", "refs", "refs.",
+                 "reference", "references"}  # fmt: skip
+_ABBREVIATIONS = {"al.", "al", "sp.", "spp.", "vs.", "etc.", "fig.", "figs.", "eq.", "i.e."}
+_VERB = r"\s+(?:(?:also|first|later|recently|then) )?(?:ha(?:s|ve|d)|was|were|is|are|found|shows?|shown|[a-z]+ed)\b"
 
 
 def inline_text(node: Any, cut: Counter[str], skip: frozenset[str] = frozenset()) -> str:
@@ -74,16 +76,16 @@ def tidy_line(text: str, cut: Counter[str]) -> str:
     """One line: citations judged, white space single, none before a comma or inside brackets."""
     if _OPEN in text:
         text = _CITATION.sub(lambda match: _judge_citation(match, cut), text)
-        text = text.replace(_OPEN, "").replace(_CLOSE, "")
+        text = re.sub(rf"{_LEFT}\s*(?:[,;]|and\b|or\b)?\s*", "", text).replace(_OPEN, "").replace(_CLOSE, "")
         text = re.sub(r" +(?=:(?:\s|$))|[,;]\s*(?=\))|(?<=[\[(])[,;]\s*|[,;](?=\s*[,;.](?:\s|$))", "", text)
+        text = re.sub(r"^\s*[,;]\s*", "", text)  # a cell that began with citations
         text = re.sub(r"(?<!\.)\.\.(?=\s|$)", ".", text)  # "et al. [12]."
-    text = re.sub(r"(?<=\S)[ \t]+(?=[.,;)\]](?:\s|$))|(?<=[\[(])[ \t]+(?=\S)", "", text)
-    return clean_text(text)
+    return re.sub(r"(?<=\S) (?=[.,;)\]](?:[ .,;)\]]|$))|(?<=[\[(]) ", "", clean_text(text))
 
 
 def clean_text(text: str) -> str:
     """White space made single; invisible and control characters removed."""
-    text = re.sub(r"[\u00ad\u200b-\u200d\u2060\ufeff\ufdd0\ufdd1\x00-\x08\x0e-\x1f\x7f]", "", text)
+    text = re.sub(r"[\u00ad\u200b-\u200d\u2060\ufeff\ufdd0-\ufdd2\x00-\x08\x0e-\x1f\x7f]", "", text)
     return re.sub(r"\s+", " ", text).strip()
 
 
@@ -189,7 +191,7 @@ def _superscript(text: str, before: str) -> str:
     is_charge = re.fullmatch(r"\d?[+\-−–]", bare) is not None and last.isalpha()
     is_ordinal = bare in ("st", "nd", "rd", "th") and last.isdigit()
     is_symbol = not re.search(r"\w", bare) and not is_sign
-    is_isotope = re.fullmatch(r"\d+\s?m?", bare) is not None and not last
+    is_isotope = re.fullmatch(r"\d+\s?m?", bare) is not None and last in ("", "(", "[")
     if is_charge or is_sign or is_ordinal or is_symbol or is_isotope:
         return text
     return text.replace(bare, "^" + wrap_script(bare))  # white space around it stays
@@ -221,15 +223,18 @@ def _judge_citation(match: re.Match[str], cut: Counter[str]) -> str:
     pairs = min(len(opened), len(closed))
     left, right = "".join(opened[: len(opened) - pairs]), "".join(closed[pairs:])
     cut["citation marks"] += len(whole) - len(left) - len(right)
-    return before + (match["gap"] + left if left else "") + right
+    return before + (match["gap"] + left + _LEFT if left else "") + right
 
 
 def _carries_sentence(match: re.Match[str]) -> bool:
     """Whether a mark stands where a noun would: "as in [12].", "[12] showed that", "(see [12] for a review)"."""
-    before, after = match["before"].lower(), match.string[match.end() :]
-    is_object = match["gap"] != "" and before.lstrip("([").rstrip(",") in _NEEDS_OBJECT
+    before, after = match["before"].lstrip("(["), match.string[match.end() :]
+    word = before.rstrip(",").lower()
+    is_object = match["gap"] != "" and word in _NEEDS_OBJECT and not before.isupper()  # OR is an odds ratio
     is_owner = after.startswith(("'s", "’s"))
-    goes_on = re.match(r"\s+[a-z]{2}", after) is not None
-    starts_sentence = not before or (before.endswith((".", "?", "!")) and before.rstrip(",") not in _ABBREVIATIONS)
-    after_see = not match["close"] and re.search(r"[a-z]", match["open"] or "", re.IGNORECASE) is not None
-    return is_object or is_owner or (goes_on and (starts_sentence or after_see))
+    is_subject = (not before or before.endswith((".", "?", "!", ","))) and word not in _ABBREVIATIONS
+    goes_on = re.match(_VERB if before.endswith(",") else r"\s+[a-z]{2}", after) is not None
+    opening, closing = match["open"] or "", match["close"] or ""
+    is_unclosed = len(re.findall(r"[\[(]", opening)) > len(re.findall(r"[\])]", closing))
+    is_read_on = is_unclosed and re.search(r"[a-z]", opening) and re.match(r"\s+[a-z]{2}", after)
+    return is_object or is_owner or (is_subject and goes_on) or bool(is_read_on)

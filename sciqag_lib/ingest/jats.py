@@ -7,6 +7,7 @@ Follows the JATS Journal Archiving tag set (jats.nlm.nih.gov); element names are
       <body><sec sec-type="methods"><title>Methods</title><p>Cells were grown ...</p></sec></body>
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +66,7 @@ def _read_front(article: Any, document: Document) -> None:
     document.title = inline_text(title, document.cut, frozenset({"xref"})) if title is not None else ""
     document.abstract = _read_abstract(meta, document)
     document.keywords = _read_keywords(meta, document)
+    document.license = _read_license(meta)
 
 
 def _read_abstract(meta: Any, document: Document) -> str:
@@ -95,6 +97,20 @@ def _read_keywords(meta: Any, document: Document) -> list[str]:
         if group.get("kwd-group-type", "author").lower().startswith(("author", "keyword", "kwd")):
             keywords += [inline_text(node, document.cut) for node in find_all(group, "kwd")]
     return list(dict.fromkeys(keyword for keyword in keywords if keyword))
+
+
+def _read_license(meta: Any) -> str:
+    permissions = find_first(meta, "license")
+    permissions = find_first(meta, "copyright-statement") if permissions is None else permissions
+    if permissions is None:
+        return ""
+    text = " ".join("".join(permissions.itertext()).split())
+    if re.search(r"public domain|free of all copyright|\bCC0\b", text, re.IGNORECASE):
+        return "public domain"
+    links = " ".join(value for node in permissions.iter() for value in node.attrib.values()) + text
+    terms = re.search(r"creativecommons\.org/licenses/([a-z-]+)/", links)
+    plain = re.search(r"Creative Commons Attribution Licen[cs]e", text)
+    return f"CC {terms.group(1).upper()}" if terms else "CC BY" if plain else text[:80]
 
 
 def _read_back(back: Any, document: Document) -> None:
@@ -195,10 +211,13 @@ def _read_table(node: Any, document: Document, level: int) -> None:
 
 
 def _footnote(node: Any, document: Document) -> str:
-    """The footnote of a table, its sign in front: "a Measured at 25 °C." """
+    """The footnote of a table, its mark in front as the cells show it: "^a Measured at 25 °C." """
     if local_name(node) != "fn":
         return inline_text(node, document.cut)
-    return " ".join(filter(None, (inline_text(child, document.cut) for child in child_elements(node))))
+    parts = [inline_text(child, document.cut) for child in child_elements(node)]
+    if parts and parts[0].isalnum() and len(parts[0]) <= 2:
+        parts[0] = "^" + parts[0]
+    return " ".join(filter(None, parts))
 
 
 def _read_list(node: Any, document: Document, level: int) -> None:

@@ -8,6 +8,8 @@ at a time) and picks diverse ones by maximal marginal relevance (Grootendorst 20
 import re
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +24,7 @@ _GENERIC = frozenset(
     " al eq  equation ref data value values method methods approach analysis respectively however thus therefore"
     " moreover also may  number order case high low higher lower large small different significant significantly"
     " similar total new first second  observed obtained performed measured compared increase increased decrease"
-    " decreased effect effects formula".split()
+    " decreased effect effects formula sample samples mean median average averages estimate estimates estimated".split()
 )
 
 
@@ -32,13 +34,14 @@ def extract_keywords(paper: Paper, number: int = NUM_KEYWORDS) -> list[str]:
     candidates = find_candidates(text, paper.txt)
     if not candidates:
         return []
-    chosen = _load_keybert().extract_keywords(
-        text[:4000],
-        vectorizer=_make_vectorizer(list(candidates)),
-        top_n=min(2 * number, len(candidates)),
-        use_mmr=True,
-        diversity=DIVERSITY,
-    )
+    with _one_thread():
+        chosen = _load_keybert().extract_keywords(
+            text[:4000],
+            vectorizer=_make_vectorizer(list(candidates)),
+            top_n=min(2 * number, len(candidates)),
+            use_mmr=True,
+            diversity=DIVERSITY,
+        )
     return _drop_near_copies([candidates[phrase] for phrase, _ in chosen])[:number]
 
 
@@ -60,14 +63,15 @@ def find_candidates(head: str, body: str) -> dict[str, str]:
         for phrase, count in counts.items()
         if count >= (3 if phrase in head_phrases else 4) and _is_sound(phrase, count)
     }
-    weights = {phrase: weight for phrase, weight in weights.items() if not _is_part(phrase, counts)}
+    frequent = {phrase: count for phrase, count in counts.items() if count >= 3}  # 0.7 of 3 or more
+    weights = {phrase: weight for phrase, weight in weights.items() if not _is_part(phrase, frequent)}
     weights = weights or {phrase: counts[phrase] for phrase in head_phrases}
     best = sorted(weights, key=lambda phrase: (-weights[phrase], phrase))[:MAX_CANDIDATES]
     common = {form.lower(): form for form, _ in sorted(forms.items(), key=lambda item: (item[1], item[0]))}
     return {phrase: common[phrase] for phrase in best}
 
 
-def _is_part(phrase: str, counts: Counter[str]) -> bool:
+def _is_part(phrase: str, counts: dict[str, int]) -> bool:
     """Whether most of its occurrences are part of one longer phrase: "infected stem" of "infected stem cells"."""
     return any(
         count >= 0.7 * counts[phrase] and len(longer) > len(phrase) and f" {phrase} " in f" {longer} "
@@ -114,7 +118,7 @@ def _drop_near_copies(keywords: list[str]) -> list[str]:
     kept: list[str] = []
     seen: list[set[str]] = []
     for keyword in keywords:
-        stems = {re.sub(r"(?:ies|y|es|s)$", "", word.lower()) for word in keyword.split()}
+        stems = {re.sub(r"(?:ies|es|ic|y|e|s)$", "", word.lower()) for word in keyword.split()}
         if not any(stems <= other or other <= stems and len(other) > 1 for other in seen):
             kept.append(keyword)
             seen.append(stems)
@@ -132,7 +136,20 @@ def _make_vectorizer(candidates: list[str]) -> Any:
     """KeyBERT takes candidates from a vectorizer that finds them in the text; its own joins words across stop words."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    return CountVectorizer(vocabulary=candidates, analyzer=lambda text: candidates)
+    return CountVectorizer(vocabulary=candidates, analyzer=lambda text: candidates, lowercase=False)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Batches this small gain nothing from threads, and wait for each other where another process needs a core."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=1)

@@ -59,7 +59,7 @@ def _operator(sign: str) -> str:
 
 def wrap(text: str) -> str:
     """Brackets around anything that is not a single symbol, number or already bracketed."""
-    text = text.strip()
+    text = re.sub(r"^([−+-])\s+", r"\1", text.strip())
     if re.fullmatch(r"[−+-]?[\w.∞′'*†∗]+|\([^()]*\)|[^\s\w]", text) or not text:
         return text
     return f"({text})"

@@ -2,8 +2,8 @@
 
 `papers.json` is the inference input of sciqag_lib.papers. The report holds a row a paper:
 
-    {"source": "a.xml", "doi": "10.1371/...", "doi_origin": "paper", "title": "...", "characters": 40112,
-     "sections": 17, "tables": 2, "captions": 5, "equations": 0, "keywords": "extracted",
+    {"source": "a.xml", "doi": "10.1371/...", "doi_origin": "paper", "title": "...", "license": "CC BY",
+     "characters": 40112, "sections": 17, "tables": 2, "captions": 5, "equations": 0, "keywords": "extracted",
      "cut": {"references": 9141, "citation marks": 372}, "notes": []}
 
 and the files that were skipped or could not be read, with the reasons.
@@ -94,20 +94,15 @@ def _write_all(files: list[tuple[str, Path]], report: PrepareReport, report_file
 
 def _prepare_items(files: list[tuple[str, Path]], report: PrepareReport, extract: bool) -> Iterator[PreparedPaper]:
     """The papers, completed; everything else is noted in `report`."""
-    with tqdm(total=len(files), unit="file", desc="prepare") as progress:
-        done: set[Path] = set()
-        for path, item in read_files(files):
-            if path not in done:
-                done.add(path)
-                progress.update()
-            if isinstance(item, Skipped):
-                report.skipped.append(item)
-            elif isinstance(item, BadRecord):
-                report.bad.append(item)
-            else:
-                _add_keywords(item, extract)
-                _count(item, report)
-                yield item
+    for item in read_files(tqdm(files, unit="file", desc="prepare")):
+        if isinstance(item, Skipped):
+            report.skipped.append(item)
+        elif isinstance(item, BadRecord):
+            report.bad.append(item)
+        else:
+            _add_keywords(item, extract)
+            _count(item, report)
+            yield item
 
 
 def _add_keywords(prepared: PreparedPaper, extract: bool) -> None:
@@ -138,6 +133,7 @@ def report_row(prepared: PreparedPaper) -> dict[str, Any]:
         "doi": paper.doi,
         "doi_origin": prepared.doi_origin,
         "title": paper.title,
+        "license": prepared.license,
         "characters": len(paper.txt),
         "sections": len(paper.sections),
         "tables": prepared.tables,

@@ -57,6 +57,7 @@ class PreparedPaper:
     paper: Paper
     doi_origin: str = "paper"  # or "hash of the text"
     keywords_origin: str = "paper"  # "extracted", or "none" where there is nothing to extract
+    license: str = ""  # as far as the file tells
     tables: int = 0
     captions: int = 0
     equations: int = 0  # that stand alone; those inside a paragraph are part of it
@@ -79,23 +80,26 @@ InputPath = Union[str, Path, list[Union[str, Path]]]
 
 
 def find_files(input_path: InputPath) -> list[tuple[str, Path]]:
-    """The files below each path, sorted, with the name they go by in reports (relative to the given folder).
+    """The files below each path, sorted: the name each goes by in reports, and the folder to which that is relative.
 
     InputError: a path that does not exist, or no path at all.
     """
     paths = [Path(path) for path in (input_path if isinstance(input_path, list) else [input_path])]
     if not paths:
         raise InputError("input_path: expected a file, a folder or a list of them, found an empty list")
-    found: dict[Path, str] = {}
+    files: list[tuple[str, Path]] = []  # a Path a file would take five times the memory
+    found: set[Path] = set()
     for path in paths:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder; give the path of your papers")
-        below = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in below:
-            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-            if file.is_file() and not any(part.startswith((".", "__")) for part in name.split("/")):
-                found.setdefault(file.resolve(), name)
-    return [(name, path) for path, name in found.items()]
+        folder = path if path.is_dir() else path.parent
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            name = file.relative_to(folder).as_posix()
+            hidden = any(part.startswith((".", "__")) for part in name.split("/"))
+            if not hidden and file.is_file() and file.resolve() not in found:
+                found.add(file.resolve())
+                files.append((name, folder))
+    return files
 
 
 def read_papers(input_path: InputPath) -> Iterator[Item]:
@@ -104,16 +108,15 @@ def read_papers(input_path: InputPath) -> Iterator[Item]:
     Duplicates (by normalised DOI) are skipped; a file that cannot be read is a BadRecord and the next one goes
     on. InputError: a path that does not exist.
     """
-    for _, item in read_files(find_files(input_path)):
-        yield item
+    yield from read_files(find_files(input_path))
 
 
-def read_files(files: Iterable[tuple[str, Path]]) -> Iterator[tuple[Path, Item]]:
-    """As `read_papers`, for files already found; each item with its file."""
+def read_files(files: Iterable[tuple[str, Path]]) -> Iterator[Item]:
+    """As `read_papers`, for files already found."""
     first_sources: dict[str, str] = {}
-    for name, path in files:
-        for item in _read_file(name, path):
-            yield path, _skip_duplicate(item, first_sources)
+    for name, folder in files:
+        for item in _read_file(name, folder / name):
+            yield _skip_duplicate(item, first_sources)
 
 
 def _skip_duplicate(item: Item, first_sources: dict[str, str]) -> Item:
@@ -193,6 +196,7 @@ def prepare_document(document: Document, source: str) -> Union[PreparedPaper, Sk
     kinds = [block.kind for block in document.blocks]
     prepared = PreparedPaper(
         paper,
+        license=document.license,
         tables=kinds.count("table"),
         captions=kinds.count("caption"),
         equations=kinds.count("equation"),

@@ -4,9 +4,11 @@
       <text><body><div><head n="2.1">Participants</head><p>Nine subjects <ref type="bibr">[3]</ref> ...</p></div>
       <figure type="table"><head>Table 1</head><figDesc>...</figDesc><table><row><cell>...
 
-GROBID nests no divisions: the level of a heading is read off its number, and is 1 where it has none.
+GROBID nests no divisions: the level of a heading is read off its number; where no heading has one, those that are
+no usual name of a section ("Methods") stand below the last one that is.
 """
 
+import re
 from typing import Any
 
 from sciqag_lib.ingest.document import Document
@@ -14,6 +16,14 @@ from sciqag_lib.ingest.inline import formula_text, inline_text, tidy_line
 from sciqag_lib.ingest.nodes import child_elements, find_all, find_first, local_name
 from sciqag_lib.ingest.tables import format_table
 
+# What a formula set in the font MathematicalPi becomes in the text of a PDF.
+_PI_FONT = str.maketrans({"¼": "=", "þ": "+", "ð": "(", "Þ": ")"})
+# Headings that are never below another; "Experimental setup" and the like may be.
+_TOP_LEVEL = re.compile(
+    r"introduction|background|(?:(?:materials?|patients?|subjects?) (?:and|&) )?methods?|conclusions?|limitations"
+    r"|results?(?: (?:and|&) discussion)?|discussion(?: (?:and|&) conclusions?)?",
+    re.IGNORECASE,
+)
 # Back matter by the type of its division; "annex" may be an appendix and is judged by its headings.
 BACK_MATTER = {"acknowledgement": "acknowledgements", "references": "references", "funding": "funding",
                "availability": "data availability", "contribution": "author contributions",
@@ -30,7 +40,17 @@ def read_tei(root: Any) -> Document:
     for part in child_elements(text) if text is not None else []:
         if local_name(part) in ("body", "back"):
             _read_blocks(part, document, 1)
+    _nest_headings(document)
     return document
+
+
+def _nest_headings(document: Document) -> None:
+    headings = [block for block in document.blocks if block.kind == "heading"]
+    named = [_TOP_LEVEL.fullmatch(block.text) is not None for block in headings]
+    if sum(named) < 2 or any(block.level > 1 for block in headings):
+        return
+    for number, block in enumerate(headings):
+        block.level = 2 if any(named[:number]) and not named[number] else 1
 
 
 def _read_header(header: Any, document: Document) -> None:
@@ -63,7 +83,8 @@ def _read_blocks(parent: Any, document: Document, level: int) -> None:
         elif name == "figure":
             _read_figure(child, document)
         elif name == "formula":
-            document.add("equation", tidy_line(formula_text(child, document.cut), document.cut))
+            text = re.sub(r"(?:ffi|ﬃ)(?:ffi|ﬃ)+", "√", formula_text(child, document.cut).translate(_PI_FONT))
+            document.add("equation", tidy_line(text, document.cut))
         elif name == "note":
             document.cut["footnotes"] += len(inline_text(child, document.cut))
         elif name == "list":
