@@ -181,6 +181,7 @@ def test_nucleus_sampling_keeps_the_likeliest_that_make_up_top_p() -> None:
     assert draw(1.0, 1.0) == pytest.approx([0.2, 0.5, 0.3], abs=0.03)
     assert draw(1.0, 0.7) == pytest.approx([0, 0.625, 0.375], abs=0.03)  # 0.5 and 0.3 over 0.8
     assert draw(1.0, 0.4) == [0, 1, 0]
+    assert draw(1.0, 0.0) == [0, 1, 0]
     assert draw(0.5, 1.0) == pytest.approx([4 / 38, 25 / 38, 9 / 38], abs=0.03)  # squared, over 0.38
 
 

@@ -401,7 +401,7 @@ def shipped() -> list[dict]:
     (lambda kind: kind["examples"][0].pop("fact"), "'fact'"), (lambda kind: kind.update(pattern="(unclosed"), "regular"),
     (lambda kind: kind.update(pattern=5), "mistyped"), (lambda kind: kind.update(examples=None), "mistyped"),
     (lambda kind: kind.update(start=None), "start"), (lambda kind: kind.update(examples=[{"fact": 1, "question": 2}]), "fact"),
-], ids=str)
+], ids=["name", "pattern", "start", "examples", "fact", "expression", "pattern 5", "no examples", "no start", "fact 1"])
 def test_a_faulty_kind_is_named(tmp_path, damage, fault):
     kinds = shipped()
     damage(kinds[1])

@@ -35,22 +35,32 @@ class Watched:
         return [request for request in self.requests if not request.id.startswith("speed#")]
 
 
-def run(tmp_path, engine, strategy: str, **settings) -> tuple[dict, Watched]:
-    """One paper, 2 pairs, replies of at most 60 tokens: seconds on 2 cores."""
+def write_paper(tmp_path) -> str:
+    """The first sample paper up to the end of a sentence within 2,500 characters: seconds on 2 cores."""
+    paper = json.loads(PAPERS.read_text(encoding="utf-8"))[0]
+    paper["txt"] = paper["txt"][: paper["txt"].rindex(". ", 0, 2500) + 1]
+    paper["sections"] = [part for part in paper["sections"] if part["end"] <= len(paper["txt"])]
+    tmp_path.mkdir(exist_ok=True)
+    (tmp_path / "paper.json").write_text(json.dumps([paper], ensure_ascii=False), encoding="utf-8")
+    return str(tmp_path / "paper.json")
+
+
+def run(tmp_path, engine, strategy: str, file_path=None) -> tuple[dict, Watched]:
+    """One paper, 2 pairs, replies of at most 40 tokens."""
     watched = Watched(engine)
-    settings = {"n_qa": 2, "context_size": 2048, "max_gen_len": 60, "temperature": 0.0, **settings}
-    return generate(PAPERS, tmp_path / "out", watched, make_recipe(strategy, **settings), limit=1), watched
+    recipe = make_recipe(strategy, n_qa=2, context_size=watched.context_size, max_gen_len=40, temperature=0.0)
+    return generate(file_path or write_paper(tmp_path), tmp_path / "out", watched, recipe, limit=1), watched
 
 
 def read(tmp_path, name: str):
     return json.loads((tmp_path / "out" / name).read_text(encoding="utf-8"))
 
 
-def check_run(tmp_path, report: dict, watched: Watched, n_qa: int = 2) -> None:
+def check_run(tmp_path, report: dict, watched: Watched) -> None:
     """Nothing unaccounted for, nothing over the context, every span where it says."""
     papers, pairs = report["papers"], report["pairs"]
     assert papers["considered"] == 1 == papers["done"] + papers["failed"] and papers["unfinished"] == 0
-    assert pairs["asked"] == n_qa == pairs["delivered"] + pairs["missing"]
+    assert pairs["asked"] == 2 == pairs["delivered"] + pairs["missing"]
     assert sum(pairs["missing_by_reason"].values()) == pairs["missing"] and set(pairs["missing_by_reason"]) <= MISSING
     assert watched.asked()
     for request in watched.asked():
@@ -61,7 +71,7 @@ def check_run(tmp_path, report: dict, watched: Watched, n_qa: int = 2) -> None:
 
 
 def check_pairs(tmp_path, delivered: int) -> None:
-    paper = json.loads(PAPERS.read_text(encoding="utf-8"))[0]
+    [paper] = read(tmp_path, "../paper.json")
     processed, evidence = read(tmp_path, "processed_output.json"), read(tmp_path, "evidence.json")
     assert sum(record["num_Q&A"] for record in processed) == delivered
     for record, beside in zip(processed, evidence, strict=True):
@@ -83,7 +93,7 @@ def check_ledger(tmp_path, report: dict, watched: Watched) -> None:
     assert line["prompt_tokens"] == sum(call["prompt_tokens"] for call in line["calls"]) == report["tokens"]["prompt"]
     assert line["new_tokens"] == sum(call["new_tokens"] for call in line["calls"]) == report["tokens"]["new"]
     rooms = {request.sampling.max_new_tokens for request in watched.asked()}
-    assert max(call["new_tokens"] for call in line["calls"]) <= max(rooms) <= 60
+    assert max(call["new_tokens"] for call in line["calls"]) <= max(rooms) <= 48
     assert line["input"] == watched.format(watched.asked()[0].prompt)
 
 
@@ -99,18 +109,17 @@ def test_llama_cpp_accounts_for_every_pair_and_asks_nothing_twice(tmp_path, llam
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*_output.json")} == files
 
 
-def test_a_small_context_cuts_a_paper_by_the_models_own_tokens(tmp_path, llama_engine):
-    """The recipe's context is the engine's: here the engine is asked to keep to less than it has."""
+def test_a_paper_is_cut_by_the_models_own_tokens(tmp_path, llama_engine):
+    """The engine is asked to keep to less than it has, so that a short paper is too long."""
     watched = Watched(llama_engine)
-    watched.context_size = 700
-    report = generate(PAPERS, tmp_path / "out", watched, make_recipe(
-        "whole_paper", n_qa=2, context_size=700, max_gen_len=60, temperature=0.0), limit=1)
+    watched.context_size = 600
+    report, watched = run(tmp_path, watched, "whole_paper")
     check_run(tmp_path, report, watched)
     [row] = (tmp_path / "out" / "plan.csv").read_text().splitlines()[1:]
-    assert int(row.split(",")[7]) > 2000
-    first = watched.asked()[0]
-    [tokens] = llama_engine.count_tokens([llama_engine.format(first.prompt)])
-    assert 700 - 60 - 150 < tokens <= 700 - 60  # as much as fits, up to the last end of a sentence
+    [line] = [json.loads(text) for text in (tmp_path / "out" / "ledger.jsonl").read_text().splitlines()[1:]]
+    assert int(row.split(",")[7]) == line["cut_characters"] > 500
+    [tokens] = llama_engine.count_tokens([llama_engine.format(watched.asked()[0].prompt)])
+    assert 600 - 40 - 100 < tokens <= 600 - 40  # as much as fits, up to the end of a sentence
 
 
 def test_transformers_runs_the_published_strategy(tmp_path, transformers_engine):
