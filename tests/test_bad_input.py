@@ -140,6 +140,15 @@ def test_a_bad_record_that_is_mended_is_asked_on_the_next_run(tmp_path):
     assert set(asked_papers(engine)) == {"10.1000/test.1"}
 
 
+def test_limit_counts_papers_not_bad_records_and_duplicates(tmp_path):
+    records = [{"doi": "10.1/x"}, make_record(0), {**make_record(0), "doi": "doi:10.1000/TEST.0"}, make_record(1), make_record(2)]
+    (tmp_path / "p.json").write_text(json.dumps(records))
+    recipe = make_recipe("whole_paper", n_qa=3, context_size=8192)
+    report = generate(tmp_path / "p.json", tmp_path / "out", FakeEngine(answer_all()), recipe, limit=2)
+    assert report["papers"] | {"considered": 2, "done": 2, "duplicates": 1, "not_usable": 1} == report["papers"]
+    assert dois(tmp_path) == ["10.1000/test.0", "10.1000/test.1"]
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"  \n", b"{}", b"null", b"hello", b"[[1, 2]]", b"\xff\xfe[", b"[{"])
 def test_a_file_without_any_paper_is_an_error_that_names_it(tmp_path, content):
     (tmp_path / "p.json").write_bytes(content)
