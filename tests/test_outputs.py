@@ -21,18 +21,51 @@ TXT = "Zinc melts at 420 °C. Iron melts at 1,538 °C."
 
 
 def make_pair(number: int, origin: str = "extracted", **more) -> dict:
-    return {"question": f"Question {number}?", "answer": "Zinc melts at 420 °C.", "origin": origin, "evidence": [[0, 21]],
-            "support": [], "numbers": [], **more}
+    return {
+        "question": f"Question {number}?",
+        "answer": "Zinc melts at 420 °C.",
+        "origin": origin,
+        "evidence": [[0, 21]],
+        "support": [],
+        "numbers": [],
+        **more,
+    }
 
 
 def make_line(name: str, status: str = "done", num_pairs: int = 2, **more) -> dict:
     """A ledger line as generation writes it; 3 pairs are asked."""
-    paper = {"source": f"{name}.xml", "doi": f"10.1/{name}", "abstract": "", "keywords": ["zinc"], "txt": TXT, "title": name}
-    line = {"id": f"10.1/{name}", "status": status, "reason": "", "message": "", "position": 0, "asked": 3, "paper": paper,
-            "prompt_tokens": 100, "new_tokens": 10, "started": 0.0, "ended": 1.0, "calls": []}
+    paper = {
+        "source": f"{name}.xml",
+        "doi": f"10.1/{name}",
+        "abstract": "",
+        "keywords": ["zinc"],
+        "txt": TXT,
+        "title": name,
+    }
+    line = {
+        "id": f"10.1/{name}",
+        "status": status,
+        "reason": "",
+        "message": "",
+        "position": 0,
+        "asked": 3,
+        "paper": paper,
+        "prompt_tokens": 100,
+        "new_tokens": 10,
+        "started": 0.0,
+        "ended": 1.0,
+        "calls": [],
+    }
     if status != "unfinished":
-        line |= {"delivered": num_pairs, "missing": ["too_few_given"] * (3 - num_pairs), "rejected": {}, "keywords": [],
-                 "input": f"prompt of {name}", "output": "Q1: ...", "pairs": [make_pair(n) for n in range(num_pairs)]}
+        line |= {
+            "delivered": num_pairs,
+            "missing": ["too_few_given"] * (3 - num_pairs),
+            "rejected": {},
+            "keywords": [],
+            "input": f"prompt of {name}",
+            "output": "Q1: ...",
+            "pairs": [make_pair(n) for n in range(num_pairs)],
+        }
     return line | more
 
 
@@ -64,32 +97,87 @@ def read(folder, name):
 
 
 def test_every_number_of_the_report(write, tmp_path):
-    plan = make_plan("a", "b", "c", "d", "e", "f", duplicates=["record 8 is record 1"], bad_records=["p.json, record 9: x"])
+    plan = make_plan(
+        "a", "b", "c", "d", "e", "f", duplicates=["record 8 is record 1"], bad_records=["p.json, record 9: x"]
+    )
     report = write(
         plan,
-        make_line("a", prompt_tokens=100, new_tokens=50, started=0.0, ended=10.0, rejected={"duplicate": 2, "weak_question": 1}),
+        make_line(
+            "a",
+            prompt_tokens=100,
+            new_tokens=50,
+            started=0.0,
+            ended=10.0,
+            rejected={"duplicate": 2, "weak_question": 1},
+        ),
         make_line("b", "unfinished", prompt_tokens=7000, new_tokens=9000, reason="budget", started=900.0, ended=990.0),
-        make_line("b", num_pairs=3, prompt_tokens=200, new_tokens=60, started=5.0, ended=12.0, rejected={"duplicate": 1}),
-        make_line("c", "failed", num_pairs=0, reason="no_pairs", prompt_tokens=300, new_tokens=70, started=20.0, ended=24.0,
-                  missing=["reply_unreadable", "duplicate", "duplicate"], rejected={"duplicate": 4}),
-        make_line("d", "unfinished", reason="engine_error", message="timed out", prompt_tokens=40, new_tokens=5,
-                  started=22.0, ended=23.0),
-        {key: value for key, value in make_line("e", "failed", reason="prompt_too_long", message="700 > 512", num_pairs=0,
-                                                prompt_tokens=0, new_tokens=0, started=24.0, ended=26.0).items()
-         if key not in ("delivered", "missing", "rejected", "pairs", "input", "output", "keywords")},
+        make_line(
+            "b", num_pairs=3, prompt_tokens=200, new_tokens=60, started=5.0, ended=12.0, rejected={"duplicate": 1}
+        ),
+        make_line(
+            "c",
+            "failed",
+            num_pairs=0,
+            reason="no_pairs",
+            prompt_tokens=300,
+            new_tokens=70,
+            started=20.0,
+            ended=24.0,
+            missing=["reply_unreadable", "duplicate", "duplicate"],
+            rejected={"duplicate": 4},
+        ),
+        make_line(
+            "d",
+            "unfinished",
+            reason="engine_error",
+            message="timed out",
+            prompt_tokens=40,
+            new_tokens=5,
+            started=22.0,
+            ended=23.0,
+        ),
+        {
+            key: value
+            for key, value in make_line(
+                "e",
+                "failed",
+                reason="prompt_too_long",
+                message="700 > 512",
+                num_pairs=0,
+                prompt_tokens=0,
+                new_tokens=0,
+                started=24.0,
+                ended=26.0,
+            ).items()
+            if key not in ("delivered", "missing", "rejected", "pairs", "input", "output", "keywords")
+        },
         make_line("elsewhere", prompt_tokens=10**6, started=0.0, ended=10**6),
         stopped="max_minutes 5 are over",
     )
     assert report == read(tmp_path, "report")
     assert {key: value for key, value in report.items() if key != "settings"} == {
-        "file_path": "papers.json", "stopped": "max_minutes 5 are over",
-        "papers": {"considered": 6, "done": 2, "failed": 2, "unfinished": 1, "not_asked": 1, "only_on_ledger": 1,
-                   "duplicates": 1, "not_usable": 1, "failed_by_reason": {"no_pairs": 1, "prompt_too_long": 1},
-                   "unfinished_by_reason": {"engine_error": 1}},
+        "file_path": "papers.json",
+        "stopped": "max_minutes 5 are over",
+        "papers": {
+            "considered": 6,
+            "done": 2,
+            "failed": 2,
+            "unfinished": 1,
+            "not_asked": 1,
+            "only_on_ledger": 1,
+            "duplicates": 1,
+            "not_usable": 1,
+            "failed_by_reason": {"no_pairs": 1, "prompt_too_long": 1},
+            "unfinished_by_reason": {"engine_error": 1},
+        },
         # a 2 of 3, b 3 of 3, c 0 of 3, e 0 of 3; d is not finished and f was not asked
-        "pairs": {"asked": 12, "delivered": 5, "missing": 7,
-                  "missing_by_reason": {"prompt_too_long": 3, "duplicate": 2, "too_few_given": 1, "reply_unreadable": 1},
-                  "rejected_by_reason": {"duplicate": 7, "weak_question": 1}},
+        "pairs": {
+            "asked": 12,
+            "delivered": 5,
+            "missing": 7,
+            "missing_by_reason": {"prompt_too_long": 3, "duplicate": 2, "too_few_given": 1, "reply_unreadable": 1},
+            "rejected_by_reason": {"duplicate": 7, "weak_question": 1},
+        },
         # 0 to 12 s and 20 to 26 s; 640 + 185 tokens in 18 s; 4 papers are finished
         "tokens": {"prompt": 640, "new": 185, "per_second": 45.8},
         "seconds": {"total": 18.0, "per_paper": 4.5},
@@ -98,16 +186,28 @@ def test_every_number_of_the_report(write, tmp_path):
             {"doi": "10.1/d", "status": "unfinished", "reason": "engine_error", "message": "timed out"},
             {"doi": "10.1/e", "status": "failed", "reason": "prompt_too_long", "message": "700 > 512"},
         ],
-        "duplicates": ["record 8 is record 1"], "not_usable": ["p.json, record 9: x"],
+        "duplicates": ["record 8 is record 1"],
+        "not_usable": ["p.json, record 9: x"],
     }
     assert sum(report["pairs"]["missing_by_reason"].values()) == report["pairs"]["missing"]
     assert list(report["pairs"]["missing_by_reason"])[0] == "prompt_too_long"  # the most frequent first
 
 
-@pytest.mark.parametrize("spans, seconds", [
-    ([], 0), ([(0, 5)], 5), ([(0, 5), (5, 7)], 7), ([(0, 5), (7, 9)], 7), ([(0, 9), (2, 3)], 9), ([(2, 3), (0, 9)], 9),
-    ([(0, 4), (2, 6), (1, 3)], 6), ([(10, 20), (0, 5), (4, 6)], 16), ([(0, 5), (0, 5)], 5), ([(1e9, 1e9 + 2)], 2),
-])
+@pytest.mark.parametrize(
+    "spans, seconds",
+    [
+        ([], 0),
+        ([(0, 5)], 5),
+        ([(0, 5), (5, 7)], 7),
+        ([(0, 5), (7, 9)], 7),
+        ([(0, 9), (2, 3)], 9),
+        ([(2, 3), (0, 9)], 9),
+        ([(0, 4), (2, 6), (1, 3)], 6),
+        ([(10, 20), (0, 5), (4, 6)], 16),
+        ([(0, 5), (0, 5)], 5),
+        ([(1e9, 1e9 + 2)], 2),
+    ],
+)
 def test_busy_seconds_count_overlapping_papers_once_and_pauses_never(spans, seconds):
     tally = Tally()
     for number, (start, end) in enumerate(spans):
@@ -159,8 +259,14 @@ def test_the_speed_of_a_paper_that_two_runs_worked_on_counts_the_time_of_both(tm
 
 
 def test_files_hold_the_input_files_papers_in_its_order(write, tmp_path):
-    write(make_plan("c", "a", "d", "b"), make_line("a"), make_line("b", "failed", num_pairs=0, reason="no_pairs"),
-          make_line("other"), make_line("c"), make_line("d", "unfinished", reason="budget"))
+    write(
+        make_plan("c", "a", "d", "b"),
+        make_line("a"),
+        make_line("b", "failed", num_pairs=0, reason="no_pairs"),
+        make_line("other"),
+        make_line("c"),
+        make_line("d", "unfinished", reason="budget"),
+    )
     assert [record["doi"] for record in read(tmp_path, "processed_output")] == ["10.1/c", "10.1/a"]
     assert [record["doi"] for record in read(tmp_path, "evidence")] == ["10.1/c", "10.1/a"]
     # what a failed paper's model said is worth reading, too
@@ -174,16 +280,39 @@ def test_records_in_full(write, tmp_path):
     line["pairs"] = [make_pair(7, "generated", evidence=[[0, 21], [22, 45]], support=[0.75], numbers=numbers)]
     write(make_plan("a"), line)
     assert read(tmp_path, "original_output") == [{"doi": "10.1/a", "input": "prompt of a", "output": "Q1: ..."}]
-    assert read(tmp_path, "processed_output") == [{
-        "source": "a.xml", "doi": "10.1/a", "abstract": "", "keywords": ["of the model"], "txt": TXT, "title": "a",
-        "num_Q&A": 1, "Q&A": [{"Q": "Question 7?", "A": "Zinc melts at 420 °C."}]}]
-    assert read(tmp_path, "evidence") == [{
-        "doi": "10.1/a", "journal": "Metals", "sections": [{"title": "Results", "start": 0, "end": 45}],
-        "pairs": [{"Q": "Question 7?", "A": "Zinc melts at 420 °C.", "origin": "generated",
-                   "evidence": [{"start": 0, "end": 21, "text": "Zinc melts at 420 °C."},
-                                {"start": 22, "end": 45, "text": "Iron melts at 1,538 °C."}],
-                   "support": [0.75], "numbers": numbers}],
-        "missing": ["too_few_given"] * 2}]
+    assert read(tmp_path, "processed_output") == [
+        {
+            "source": "a.xml",
+            "doi": "10.1/a",
+            "abstract": "",
+            "keywords": ["of the model"],
+            "txt": TXT,
+            "title": "a",
+            "num_Q&A": 1,
+            "Q&A": [{"Q": "Question 7?", "A": "Zinc melts at 420 °C."}],
+        }
+    ]
+    assert read(tmp_path, "evidence") == [
+        {
+            "doi": "10.1/a",
+            "journal": "Metals",
+            "sections": [{"title": "Results", "start": 0, "end": 45}],
+            "pairs": [
+                {
+                    "Q": "Question 7?",
+                    "A": "Zinc melts at 420 °C.",
+                    "origin": "generated",
+                    "evidence": [
+                        {"start": 0, "end": 21, "text": "Zinc melts at 420 °C."},
+                        {"start": 22, "end": 45, "text": "Iron melts at 1,538 °C."},
+                    ],
+                    "support": [0.75],
+                    "numbers": numbers,
+                }
+            ],
+            "missing": ["too_few_given"] * 2,
+        }
+    ]
     text = (tmp_path / "processed_output.json").read_text(encoding="utf-8")
     assert "420 °C" in text and "\\u" not in text
 
@@ -278,7 +407,8 @@ def test_the_report_on_the_screen(write, capsys):
         make_line("a", prompt_tokens=12_000, new_tokens=3_000, ended=10.0, rejected={"duplicate": 2}),
         make_line("b", "failed", num_pairs=0, reason="no_pairs"),
         make_line("c", "unfinished", reason="engine_error", message="timed out", prompt_tokens=0, new_tokens=0),
-        make_line("z"), stopped="max_total_tokens 15,000 would be passed",
+        make_line("z"),
+        stopped="max_total_tokens 15,000 would be passed",
     )
     show_report(report)
     assert capsys.readouterr().out.splitlines() == [
@@ -306,10 +436,19 @@ def test_pairs_on_the_screen(write, tmp_path, capsys):
     write(make_plan("First", "second", "third"), first, second, make_line("third"))
     show_pairs(tmp_path, num_papers=2, num_pairs=1)
     assert capsys.readouterr().out.splitlines() == [
-        "", "First", "10.1/First, 2 pairs", "",
-        "  Q: Question 0?", "  A: Zinc melts at 420 °C.", "     evidence: characters 0 to 21, the answer is this sentence",
-        "", "10.1/second", "10.1/second, 1 pairs", "",
-        "  Q: Question 5?", "  A: Zinc melts at 420 °C.",
+        "",
+        "First",
+        "10.1/First, 2 pairs",
+        "",
+        "  Q: Question 0?",
+        "  A: Zinc melts at 420 °C.",
+        "     evidence: characters 0 to 21, the answer is this sentence",
+        "",
+        "10.1/second",
+        "10.1/second, 1 pairs",
+        "",
+        "  Q: Question 5?",
+        "  A: Zinc melts at 420 °C.",
         "     evidence: characters 22 to 45, “Iron melts at 1,538 °C.”",
         "     support of each answer sentence: 1.00, 0.50",
     ]
@@ -321,7 +460,9 @@ def test_a_run_without_pairs_shows_none(write, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("seconds, shown", [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (7200, "2.0 h"),
-                                            (90_000, "25.0 h")])
+@pytest.mark.parametrize(
+    "seconds, shown",
+    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (7200, "2.0 h"), (90_000, "25.0 h")],
+)
 def test_seconds_in_words(seconds, shown):
     assert format_seconds(seconds) == shown

@@ -80,7 +80,7 @@ def check_pairs(tmp_path, delivered: int) -> None:
         for pair in beside["pairs"]:
             assert pair["evidence"] and pair["Q"].endswith("?")
             for span in pair["evidence"]:
-                assert paper["txt"][span["start"]:span["end"]] == span["text"] != ""
+                assert paper["txt"][span["start"] : span["end"]] == span["text"] != ""
             if pair["origin"] == "extracted":
                 [span] = pair["evidence"]
                 plain = " ".join(CITATION.sub("", span["text"]).split())

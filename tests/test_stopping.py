@@ -28,12 +28,17 @@ def test_the_last_token_counts(tmp_path, spare, done):
     assert report["tokens"]["prompt"] + report["tokens"]["new"] <= limit + spare
 
 
-@pytest.mark.parametrize("budget, tokens, refused", [
-    (Budget(), 10**9, ""), (Budget(100), 100, ""), (Budget(100), 101, "max_total_tokens 100 would be passed"),
-    (Budget(100, spent_tokens=60, reserved_tokens=30), 10, ""),
-    (Budget(100, spent_tokens=60, reserved_tokens=30), 11, "max_total_tokens 100 would be passed"),
-    (Budget(max_minutes=1, started=-10**9), 0, "max_minutes 1 are over"),
-])
+@pytest.mark.parametrize(
+    "budget, tokens, refused",
+    [
+        (Budget(), 10**9, ""),
+        (Budget(100), 100, ""),
+        (Budget(100), 101, "max_total_tokens 100 would be passed"),
+        (Budget(100, spent_tokens=60, reserved_tokens=30), 10, ""),
+        (Budget(100, spent_tokens=60, reserved_tokens=30), 11, "max_total_tokens 100 would be passed"),
+        (Budget(max_minutes=1, started=-(10**9)), 0, "max_minutes 1 are over"),
+    ],
+)
 def test_what_a_budget_refuses(budget, tokens, refused):
     assert budget.refuses(tokens) == refused
 
@@ -105,7 +110,9 @@ def test_a_fatal_failure_leaves_the_other_papers_under_way_to_the_engine_too(tmp
     with pytest.raises(EngineError, match="no server; 0 papers are done and kept"):
         go(tmp_path, FakeEngine(reply, concurrency=2))
     assert [(line["id"][-1], line["status"], line["reason"], line["message"]) for line in ledger_lines(tmp_path)] == [
-        ("0", "unfinished", "engine_error", "no server"), ("1", "unfinished", "engine_error", "no server")]
+        ("0", "unfinished", "engine_error", "no server"),
+        ("1", "unfinished", "engine_error", "no server"),
+    ]
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["stopped"] == "no server" and report["papers"]["unfinished_by_reason"] == {"engine_error": 2}
     assert go(tmp_path, FakeEngine(answer_all()))["papers"]["done"] == 3

@@ -91,14 +91,18 @@ def test_passages_not_asked_yet_come_first_in_a_second_round():
     paper = make_paper(120)
     spans = split_passages(paper.txt)
     assert len(spans) == 6
-    rounds, outcome = drive("passages", lambda number, request: "no" if not number else answer_all()(request), paper, n_qa=3)
+    rounds, outcome = drive(
+        "passages", lambda number, request: "no" if not number else answer_all()(request), paper, n_qa=3
+    )
     asked = [{int(request.id.split("#")[1].split(".")[0]) for request in requests} for requests in rounds]
     assert asked == [{0, 2, 4}, {1, 3, 5}] and len(outcome.pairs) == 3
 
 
 def test_pairs_of_sentences_stand_in_the_papers_order_and_the_input_is_the_first_prompt(monkeypatch):
     """Whatever their scores are: here the last sentence has the best question."""
-    monkeypatch.setattr(evidence_first, "score_question", lambda _, answer, __: 2 + int(re.search(r"A0(\d+)", answer)[1]))
+    monkeypatch.setattr(
+        evidence_first, "score_question", lambda _, answer, __: 2 + int(re.search(r"A0(\d+)", answer)[1])
+    )
     rounds, outcome = drive("evidence_first", lambda number, request: answer_all()(request))
     starts = [pair.evidence[0][0] for pair in outcome.pairs]
     assert starts == sorted(starts) and len(starts) == 10
@@ -118,7 +122,11 @@ def test_rejected_counts_only_what_the_model_gave():
     assert len(outcome.pairs) == 2 and outcome.rejected == {"not_self_contained": 1}
 
 
-@given(st.lists(st.sampled_from(["Iron rusts in wet air. ", "word ", "\n", "a b c d e f g h i j " * 9, "X. ", ""]), max_size=120))
+@given(
+    st.lists(
+        st.sampled_from(["Iron rusts in wet air. ", "word ", "\n", "a b c d e f g h i j " * 9, "X. ", ""]), max_size=120
+    )
+)
 @settings(max_examples=80, deadline=None)
 def test_passages_cover_the_text_without_overlap(parts):
     text = "".join(parts)
@@ -128,8 +136,14 @@ def test_passages_cover_the_text_without_overlap(parts):
     assert all(len(text[start:end].split()) >= PASSAGE_WORDS // 3 for start, end in spans) or len(spans) == 1
 
 
-@pytest.mark.parametrize("count, places, shares", [
-    (3, [0, 1, 2, 3, 4, 5], {0: 1, 2: 1, 4: 1}), (7, [4, 9], {4: 4, 9: 3}), (0, [1], {}), (1, [7, 8], {7: 1}),
-])
+@pytest.mark.parametrize(
+    "count, places, shares",
+    [
+        (3, [0, 1, 2, 3, 4, 5], {0: 1, 2: 1, 4: 1}),
+        (7, [4, 9], {4: 4, 9: 3}),
+        (0, [1], {}),
+        (1, [7, 8], {7: 1}),
+    ],
+)
 def test_shares_are_even(count, places, shares):
     assert spread(count, places) == shares
