@@ -92,8 +92,8 @@ def main() -> None:
         seconds = time.perf_counter() - started
         speeds[side] = 60 * len(sides[side]) / seconds
         print(f"{side}: {len(sides[side])} pairs in {seconds:.1f} s, {speeds[side]:.1f} a minute", flush=True)
-    print(f"evidence_first: {speeds['evidence_first'] / max(speeds['baseline'], 1e-9):.1f} times the baseline "
-          f"({min(times, key=times.get)})")
+    ratio = f"{speeds['evidence_first'] / speeds['baseline']:.1f} times" if speeds["baseline"] else "no ratio, no pair from"
+    print(f"evidence_first: {ratio} the baseline ({min(times, key=times.get)})")
     if options.pairs:
         options.pairs.mkdir(parents=True, exist_ok=True)
         (options.pairs / "sides.json").write_text(json.dumps(sides, ensure_ascii=False, indent=1), encoding="utf-8")

@@ -24,6 +24,8 @@ QUESTION_TOKENS = 48
 MIN_QUESTION_SCORE = 1.2  # of checks.score_question; read by eye on 60 candidates, most below were poor
 MIN_WORDS, MAX_WORDS = 8, 45
 MIN_SHOWN_WORDS = 5
+# "The low yield was most likely": what is left before "due to" is no statement.
+DANGLING = re.compile(r"\b(is|are|was|were|be|been|not|also|only|likely|probably|which|that|and|or|\w+ly)$", re.IGNORECASE)
 
 # A sentence with one of these cannot be understood, or should not be, without the rest of the paper.
 DEPENDENT = re.compile(
@@ -37,7 +39,7 @@ DEPENDENT = re.compile(
 )
 # Words that point back; a sentence without any is better.
 POINTING = re.compile(r"\b(this|these|those|its|their|they|it|former|latter|we|our|us)\b", re.IGNORECASE)
-# Openings that add nothing to the fact; the evidence starts after them.
+# Openings that add nothing to the fact; the evidence starts after them. "Suggest" and "indicate" are hedges: they stay.
 OPENING = re.compile(
     r"^(?:(?:however|moreover|furthermore|in addition|additionally|interestingly|notably|importantly|therefore|thus|"
     r"hence|consequently|accordingly|finally|indeed|overall|in contrast|by contrast|in conclusion|in summary|"
@@ -45,8 +47,7 @@ OPENING = re.compile(
     r"for instance|surprisingly|remarkably|clearly|first|second|third|meanwhile|conversely|again),\s+)?"
     r"(?:(?:we|our (?:results|data|findings|analys[ie]s|experiments|observations)|(?:the|these) (?:results|data|"
     r"findings|observations))\s+(?:also |clearly |further |have |thus |therefore )*(?:found|find|show|showed|shown|observed|"
-    r"demonstrate|demonstrated|report|reported|conclude|concluded|indicate|indicated|suggest|suggested|reveal|"
-    r"revealed|confirm|confirmed|noted|note)\s+(?:here )?that\s+)?",
+    r"demonstrate|demonstrated|report|reported|reveal|revealed|confirm|confirmed|noted|note)\s+(?:here )?that\s+)?",
     re.IGNORECASE,
 )
 CITATION = re.compile(r"\s*\[\s*\d{1,4}(?:\s*[,;–-]\s*\d{1,4})*\s*\]")
@@ -100,6 +101,9 @@ def load_kinds(prompt: PromptFile) -> list[Kind]:
         where = f"prompt {prompt.name}, kind {number}"
         try:
             examples = tuple((example["fact"], example["question"]) for example in entry["examples"])
+            texts = [entry["name"], entry["pattern"], entry["start"], *(text for example in examples for text in example)]
+            if not all(isinstance(text, str) for text in texts):
+                raise TypeError(f"a text among {texts!r:.80}")
             kinds.append(Kind(entry["name"], re.compile(entry["pattern"]), entry["start"],
                               bool(entry.get("before")), examples))
         except (KeyError, TypeError) as error:
@@ -140,7 +144,7 @@ def _read_sentence(txt: str, start: int, end: int, kinds: list[Kind], topic: set
     kind = next((kind for kind in kinds if kind.pattern.search(answer) and _show(answer, kind)), None)
     if kind is None or letters < 0.75 * len(answer):  # mostly symbols: an equation, a table row, a list of values
         return None
-    answer = answer[0].upper() + answer[1:] if not answer[:2].isupper() and answer[1:2].islower() else answer
+    answer = answer[0].upper() + answer[1:] if answer.split()[0].islower() and answer[1:2].islower() else answer
     return Sentence(start, end, answer, _show(answer, kind), kind, _score_sentence(answer, kind, num_words, topic))
 
 
@@ -149,7 +153,7 @@ def _show(answer: str, kind: Kind) -> str:
     if not kind.before:
         return answer
     part = answer[: kind.pattern.search(answer).start()].rstrip(" ,;(")
-    return f"{part}." if len(part.split()) >= MIN_SHOWN_WORDS else ""
+    return "" if len(part.split()) < MIN_SHOWN_WORDS or DANGLING.search(part) else f"{part}."
 
 
 def _score_sentence(answer: str, kind: Kind, num_words: int, topic: set[str]) -> float:
@@ -187,7 +191,9 @@ def question_prompt(prompt: PromptFile, sentence: Sentence) -> Prompt:
 
 def read_question(sentence: Sentence, text: str) -> str:
     """The question in a completion: the forced first word and the text up to the first question mark."""
-    line = f"{sentence.kind.start} {text.strip()}".strip().split("\n")[0]
+    start = sentence.kind.start
+    text = re.sub(rf"^{start}\b\s*", "", text.strip(), flags=re.IGNORECASE) if start else text.strip()
+    line = f"{start} {text}".strip().split("\n")[0]
     question = " ".join((line[: line.find("?") + 1] if "?" in line else line).split())
     return _agree(question, sentence.answer)
 
@@ -233,13 +239,13 @@ def choose_best(candidates: list[Candidate], collector: TakesPairs, txt: str) ->
 
 
 def is_garbled(question: str, answer: str) -> bool:
-    """Whether the question's grammar is broken, it says the same three words twice, or asks for a percentage where
+    """Whether the question's grammar is broken, it says the same four words twice, or asks for a percentage where
     the answer has none."""
     if re.search(r"\bpercent", question) and not re.search(r"%|\bper ?cent|\bhalf\b|\bthirds?\b|\bquarter", answer):
         return True
     words = question.lower().rstrip("?").split()
-    triples = list(zip(words, words[1:], words[2:]))
-    return bool(GARBLED.match(question)) or len(set(triples)) < len(triples)
+    runs = list(zip(words, words[1:], words[2:], words[3:]))
+    return bool(GARBLED.match(question)) or len(set(runs)) < len(runs)
 
 
 def _pair(candidate: Candidate) -> QAPair:

@@ -17,9 +17,9 @@ from typing import Any, Optional, Union
 from tqdm import tqdm
 
 from sciqag_lib.engines import Completion, Engine, EngineError, Request
-from sciqag_lib.ledger import Ledger
+from sciqag_lib.ledger import Ledger, LedgerError
 from sciqag_lib.outputs import write_outputs
-from sciqag_lib.papers import InputError, Paper, paper_record
+from sciqag_lib.papers import InputError, Paper, paper_record, read_records
 from sciqag_lib.planning import iterate_papers, plan_run, text_digest
 from sciqag_lib.prompts import digest_of
 from sciqag_lib.recipe import Recipe
@@ -75,10 +75,20 @@ def generate(file_path: Union[str, Path], output_dir: Union[str, Path], engine: 
     engine failed every request; in each case what was done before is kept and written out.
     """
     output_dir = Path(output_dir)
+    next(read_records(file_path), None)  # a file that cannot be read leaves no folder with a ledger behind
+    try:
+        return _generate(file_path, output_dir, engine, recipe, limit, Budget(max_total_tokens, max_minutes))
+    except OSError as error:
+        raise LedgerError(f"{error.filename or output_dir}: could not be written ({error.strerror}); free some space "
+                          "and run again: every finished paper is kept") from error
+
+
+def _generate(file_path: Union[str, Path], output_dir: Path, engine: Engine, recipe: Recipe, limit: Optional[int],
+              budget: Budget) -> dict[str, Any]:
     with Ledger(output_dir / "ledger.jsonl", recipe.fingerprint(engine)) as ledger:
         plan = plan_run(file_path, output_dir, engine, recipe, ledger, limit)
         plan.show()
-        run = Run(engine, ledger, recipe, Budget(max_total_tokens, max_minutes))
+        run = Run(engine, ledger, recipe, budget)
         try:
             run.go(iterate_papers(file_path, limit), plan.num_to_ask)
         except BaseException:
@@ -151,6 +161,7 @@ class Run:
 
     def _take(self, completion: Completion) -> None:
         task, place, digest, reserved = self._in_flight.pop(completion.id)
+        completion.text = _whole_characters(completion.text)
         self.budget.reserved_tokens -= reserved
         self.budget.spent_tokens += completion.prompt_tokens + completion.new_tokens
         task.outstanding -= 1
@@ -173,11 +184,19 @@ class Run:
         while True:
             try:
                 asked = next(task.asking) if replies is None else task.asking.send(replies)
+                replies = task.replies = self._enqueue(task, asked.requests)
             except StopIteration as end:
                 self._record(task, _finished_record(self.recipe, end.value))
                 return
             except InputError as error:  # its prompt does not fit
                 self._record(task, {"status": "failed", "reason": "prompt_too_long", "message": str(error)})
+                return
+            except EngineError as error:  # a server that counts tokens and is gone
+                task.failure = ("engine_error", str(error))
+                if getattr(error, "fatal", False):
+                    self.fatal = self.stopped = str(error)
+                self._queue = deque(entry for entry in self._queue if entry[0] is not task)
+                self._record_unfinished(task)
                 return
             except Exception as error:
                 # One paper that trips a fault of ours must not take the others with it; it is asked again.
@@ -185,7 +204,6 @@ class Run:
                 task.failure = ("internal_error", f"{type(error).__name__}: {error}")
                 self._record_unfinished(task)
                 return
-            replies = task.replies = self._enqueue(task, asked.requests)
             if not all(replies):
                 return
 
@@ -208,6 +226,9 @@ class Run:
             "asked": self.recipe.n_qa, "paper": paper_record(task.paper),
             "prompt_tokens": sum(call["prompt_tokens"] for call in task.calls),
             "new_tokens": sum(call["new_tokens"] for call in task.calls),
+            # Of calls that an earlier run paid for: their time is on that run's line.
+            "reused_tokens": sum(call["prompt_tokens"] + call["new_tokens"] for call in task.calls
+                                 if call["request"] in task.recorded),
             "started": round(task.started, 3), "ended": round(time.time(), 3),
             "engine": self.engine.name, "model": self.engine.model_id,
             "prompt": f"{self.recipe.prompt.name} v{self.recipe.prompt.version}", "seed": self.recipe.seed,
@@ -227,6 +248,11 @@ class Run:
             task.failure = ("engine_error" if self.fatal else "budget", self.stopped)
             self._record_unfinished(task)
         self._queue.clear()
+
+
+def _whole_characters(text: str) -> str:
+    """`text` without half surrogate pairs, which some servers' JSON holds and no UTF-8 file can store."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _call_record(completion: Completion, digest: str) -> dict[str, Any]:

@@ -44,14 +44,17 @@ class Ledger:
         self.path = Path(path)
         self.unreadable = 0  # lines that were no JSON: their items are asked again
         self._lines: dict[str, tuple[int, str]] = {}  # offset, status
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(f"{self.path}.lock")
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
             raise LedgerError(
                 f"{self.path}: another run is writing to this folder; wait for it, or choose another output_dir"
             ) from None
+        except OSError as error:
+            raise LedgerError(f"{self.path.parent}: cannot be written to ({error.strerror}); "
+                              "give an output_dir that can") from error
         try:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             self._open(fingerprint)

@@ -109,6 +109,7 @@ class Tally:
         self.statuses[status] += 1
         self.counts["prompt_tokens"] += line["prompt_tokens"]
         self.counts["new_tokens"] += line["new_tokens"]
+        self.counts["reused_tokens"] += line.get("reused_tokens", 0)
         self.started.append(line["started"])
         self.ended.append(line["ended"])
         if status != "done":
@@ -152,7 +153,7 @@ class Tally:
                 "rejected_by_reason": dict(self.reasons["rejected"].most_common()),
             },
             "tokens": {"prompt": self.counts["prompt_tokens"], "new": self.counts["new_tokens"],
-                       "per_second": round(tokens / seconds, 1) if seconds else None},
+                       "per_second": round((tokens - self.counts["reused_tokens"]) / seconds, 1) if seconds else None},
             "seconds": {"total": round(seconds, 1), "per_paper": round(seconds / finished, 1) if finished else None},
             "not_done": self.not_done, "duplicates": plan.duplicates[:LISTED], "not_usable": plan.bad_records[:LISTED],
         }
@@ -172,8 +173,8 @@ def show_report(report: dict[str, Any], times: bool = True) -> None:
             print(f"{name}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()))
     if times and report["seconds"]["total"]:
         print(f"tokens: {tokens['prompt']:,} prompt + {tokens['new']:,} new in "
-              f"{format_seconds(report['seconds']['total'])}, {tokens['per_second']:,}/s, "
-              f"{report['seconds']['per_paper']} s a paper")
+              f"{format_seconds(report['seconds']['total'])}, {tokens['per_second']:,}/s"
+              + (f", {report['seconds']['per_paper']} s a paper" if report["seconds"]["per_paper"] else ""))
     for entry in report["not_done"][:20]:
         print(f"{entry['status']}: {entry['doi']}: {entry['reason']} {entry['message']}")
     for line in report["not_usable"][:20]:

@@ -186,7 +186,8 @@ def _read_sections(value: Any, length: int) -> Optional[list[Section]]:
     """The sections of a record; None where they are not what this module writes."""
     try:
         sections = [Section(str(item["title"]), item["start"], item["end"]) for item in value or []]
-        fits = all(type(s.start) is int and type(s.end) is int and 0 <= s.start <= s.end <= length for s in sections)
+        fits = all(type(s.start) is int and type(s.end) is int and 0 <= s.start <= s.end <= length
+                   and not _text_problem(s.title, True, False) for s in sections)  # fmt: skip
     except (TypeError, KeyError):
         return None
     return sections if fits else None

@@ -71,8 +71,10 @@ def write_atomic(path: Union[str, Path]) -> Iterator[TextIO]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_current_umask())  # mkstemp makes it readable by its owner alone
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and not error.filename:  # a full disk does not say which file it failed
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _sync_folder(path.parent)
 

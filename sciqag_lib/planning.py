@@ -18,7 +18,7 @@ from typing import Optional, Union
 
 from tqdm import tqdm
 
-from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete
+from sciqag_lib.engines import Engine, EngineError, Prompt, Request, Sampling, complete
 from sciqag_lib.ledger import FingerprintMismatch, Ledger
 from sciqag_lib.papers import BadRecord, InputError, Paper, normalize_doi, read_papers_json
 from sciqag_lib.paths import write_atomic
@@ -158,6 +158,10 @@ def _plan_paper(plan: Plan, position: int, item_id: str, paper: Paper, engine: E
         return row | {"status": "nothing to ask"}
     except InputError as error:
         return row | {"status": f"does not fit: {error}"}
+    except EngineError:
+        raise
+    except Exception as error:  # a fault of ours: the run meets it again, and records it for this paper alone
+        return row | {"status": f"internal error: {type(error).__name__}: {error}"}
     texts = [engine.format(request.prompt) for request in first_round.requests]
     counts = engine.count_tokens([paper.txt, *texts])
     rooms = [request.sampling.max_new_tokens for request in first_round.requests]

@@ -17,12 +17,12 @@ from typing import Any
 from sciqag_lib.checks import check_pair
 from sciqag_lib.engines import Completion, Engine, Prompt, Request, Sampling
 from sciqag_lib.evidence_first import (
-    QUESTION_TOKENS, Candidate, choose_best, choose_sentences, load_kinds, question_prompt, read_question,
+    QUESTION_TOKENS, Candidate, Sentence, choose_best, choose_sentences, load_kinds, question_prompt, read_question,
 )
 from sciqag_lib.grounding import PaperIndex, check_numbers, ground_pair
-from sciqag_lib.papers import Paper, QAPair
+from sciqag_lib.papers import InputError, Paper, QAPair
 from sciqag_lib.parsing import ParsedReply, format_pairs, parse_reply
-from sciqag_lib.prompts import Fitted, fit_text, render
+from sciqag_lib.prompts import Fitted, fit_text, plain_text, render
 from sciqag_lib.recipe import Recipe, derive_seed, output_room
 from sciqag_lib.sentences import split_sentences
 
@@ -91,12 +91,11 @@ class Collector:
             self.take(pair)
         short = asked - len(reply.pairs)
         reason = reply_problem(reply)
-        for _ in range(max(0, short)):
-            self.reject(reason)
+        self.last_reasons += [reason] * max(0, short)  # these were never given: nothing was rejected
 
-    def outcome(self, **more: Any) -> Outcome:
+    def outcome(self, otherwise: str = "too_few_given", **more: Any) -> Outcome:
         latest_first = list(reversed(self.last_reasons))
-        missing = (latest_first + ["too_few_given"] * self.missing)[: self.missing]
+        missing = (latest_first + [otherwise] * self.missing)[: self.missing]
         return Outcome(self.accepted, missing, dict(self.rejected), **more)
 
 
@@ -114,7 +113,12 @@ def ask_whole_paper(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
     for round_number in range(MAX_ROUNDS):
         asked = collector.missing
         room = output_room(recipe, asked, engine.context_size)
-        fitted = fit_paper(paper.txt, recipe, engine, asked, again, room)
+        try:
+            fitted = fit_paper(paper.txt, recipe, engine, asked, again, room)
+        except InputError:
+            if first is None:
+                raise
+            break  # the accepted questions leave no room to ask for more: what there is counts
         if recipe.temperature == 0 and fitted.prompt in seen:
             break  # the same prompt would get the same reply
         seen.add(fitted.prompt)
@@ -137,29 +141,42 @@ def ask_passages(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
     """Pairs spread evenly over the paper's passages, so that its end is asked about as much as its beginning."""
     passages = split_passages(paper.txt)
     collector, first_prompt = Collector(paper, recipe.n_qa), None
-    unused, again, cut = list(range(len(passages))), "", 0
+    unused, again, cut, seen = list(range(len(passages))), "", 0, set()
     for round_number in range(MAX_ROUNDS):
         shares = spread(collector.missing, unused or list(range(len(passages))))
         unused = [number for number in unused if number not in shares]
-        requests, cut_now = [], 0
+        requests, asked, cut_now = [], [], 0
         for number, share in shares.items():
             start, end = passages[number]
             room = output_room(recipe, share, engine.context_size)
-            fitted = fit_paper(paper.txt[start:end], recipe, engine, share, again, room, paper.title)
+            try:
+                fitted = fit_paper(paper.txt[start:end], recipe, engine, share, again, room, paper.title)
+            except InputError:
+                if round_number == 0:
+                    raise
+                continue
+            if recipe.temperature == 0 and fitted.prompt in seen:
+                continue  # the same prompt would get the same reply
+            seen.add(fitted.prompt)
+            asked.append(share)
             cut_now += end - start - fitted.kept
             requests.append(make_request(paper, recipe, fitted.prompt, room, number, round_number))
+        if not requests:
+            break
         if round_number == 0:
             first_prompt, cut = requests[0].prompt, cut_now
         completions = yield Round(requests, cut_now)
         collector.last_reasons.clear()
-        for share, completion in zip(shares.values(), completions):
+        readable = False
+        for share, completion in zip(asked, completions):
             reply = parse_reply(completion.text, finished=completion.finish_reason != "length")
             # A model that gives more than its share must not take the place of a later passage.
             reply.pairs = reply.pairs[:share]
+            readable = readable or bool(reply.pairs)
             collector.take_reply(reply, share)
         if not collector.missing:
             break
-        again = again_text(recipe, collector.accepted, readable=True)
+        again = again_text(recipe, collector.accepted, readable)
     output = format_pairs(list_keywords(paper), collector.accepted)
     return collector.outcome(input=engine.format(first_prompt), output=output, cut_characters=cut)
 
@@ -175,6 +192,9 @@ def ask_evidence_first(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
         used.update(sentence.start for sentence in sentences)
         requests = [make_request(paper, recipe, question_prompt(recipe.prompt, sentence), QUESTION_TOKENS,
                                  sentence.start, round_number, stop=("\n",)) for sentence in sentences]
+        sentences, requests = keep_fitting(sentences, requests, engine)
+        if not requests:
+            continue
         first_prompt = first_prompt or engine.format(requests[0].prompt)
         completions = yield Round(requests)
         candidates = [Candidate(sentence, read_question(sentence, completion.text))
@@ -184,9 +204,23 @@ def ask_evidence_first(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
         if not collector.missing:
             break
     collector.accepted.sort(key=lambda pair: pair.evidence)
-    if not used:
-        collector.last_reasons = ["no_informative_sentence"] * recipe.n_qa
-    return collector.outcome(input=first_prompt, output=format_pairs(list_keywords(paper), collector.accepted))
+    output = format_pairs(list_keywords(paper), collector.accepted)
+    return collector.outcome("no_informative_sentence", input=first_prompt, output=output)
+
+
+def keep_fitting(sentences: list[Sentence], requests: list[Request], engine: Engine
+                 ) -> tuple[list[Sentence], list[Request]]:
+    """Those whose prompt and reply fit into the context. Raises InputError where not even the shortest does because
+    the prompt file alone is too long."""
+    counts = engine.count_tokens([engine.format(request.prompt) for request in requests])
+    room = engine.context_size - QUESTION_TOKENS
+    fitting = [pair for pair, count in zip(zip(sentences, requests), counts) if count <= room]
+    if not fitting and min(counts) - room < engine.count_tokens([min((s.shown for s in sentences), key=len)])[0]:
+        return [], []
+    if not fitting:
+        raise InputError(f"the prompt alone has {min(counts):,} tokens and the context leaves room for {room:,}; "
+                         "raise context_size, or shorten the prompt")
+    return [sentence for sentence, _ in fitting], [request for _, request in fitting]
 
 
 STRATEGIES: dict[str, Callable[[Paper, Recipe, Engine], Asking]] = {
@@ -199,7 +233,7 @@ def fit_paper(text: str, recipe: Recipe, engine: Engine, num_pairs: int, again: 
     """The recipe's prompt around as much of `text` as leaves `room` tokens of the context for the reply."""
 
     def make_prompt(part: str) -> Prompt:
-        values = {"paper": part, "num_pairs": str(num_pairs), "again": again, "title": title}
+        values = {"paper": part, "num_pairs": str(num_pairs), "again": plain_text(again), "title": plain_text(title)}
         return render(recipe.prompt, recipe.form, values)
 
     return fit_text(engine, make_prompt, text, engine.context_size - room)

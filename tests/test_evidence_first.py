@@ -199,11 +199,10 @@ OPENINGS = [
     "However, ",
     "In addition, ",
     "We found that ",
-    "These results suggest that ",
-    "Therefore, we conclude that ",
+    "Therefore, we observed that ",
     "The data show that ",
     "In contrast, ",
-    "Our findings indicate that ",
+    "Our findings confirm that ",
     "First, ",
 ]
 
@@ -216,6 +215,13 @@ def test_an_empty_opening_is_cut_and_the_evidence_starts_after_it(opening):
     [sentence] = find(txt)
     assert txt[sentence.start : sentence.end] == fact
     assert sentence.answer == "The yield of ester AA fell by 12% because residual water hydrolysed the acid chloride."
+
+
+@pytest.mark.parametrize("hedge", ["The results suggest that ", "The data indicate that "])
+def test_a_hedge_is_part_of_the_fact(hedge):
+    txt = f"{FILLER} {hedge}the yield of ester AA fell by 12% because residual water hydrolysed the acid chloride."
+    [sentence] = find(txt)
+    assert sentence.answer.startswith(hedge)
 
 
 @pytest.mark.parametrize("word", ["pH", "mRNA", "siRNA", "lncRNA", "p53", "α-synuclein", "eNOS", "miR-21", "tRNA"])
@@ -382,6 +388,7 @@ def test_garbled_questions_are_seen(question):
         "Why have reefs far from river mouths recovered faster?",
         "Why had the samples been dried before the test?",
         "How does the rate in water compare with that in ethanol?",
+        "How does the rate in water compare with the rate in ethanol?",
         "Why may the yield be low?",
     ],
 )
@@ -466,7 +473,7 @@ def test_weak_and_garbled_questions_are_counted_and_never_offered(scored):
     collector = Picky(3)
     weakest = evidence_first.MIN_QUESTION_SCORE
     choose_best(
-        candidates((0, f"{weakest - 0.1} a"), (10, f"{weakest} b"), (20, "2 x y z x y z")), collector, "x" * 300
+        candidates((0, f"{weakest - 0.1} a"), (10, f"{weakest} b"), (20, "2 w x y z w x y z")), collector, "x" * 300
     )
     assert collector.offered == [f"{weakest} b"] and collector.reasons == ["weak_question"] * 2
 

@@ -210,7 +210,8 @@ def make_body(request: Request, model: str) -> tuple[str, dict[str, Any]]:
 def read_reply(request: Request, reply: Any, prompt_tokens: int) -> Completion:
     """The completion in a server's JSON. Reasoning is left out of the text but counted in the tokens."""
     try:
-        choice, usage = reply["choices"][0], reply.get("usage") or {}
+        choice, usage = reply["choices"][0], reply.get("usage")
+        usage = {key: n for key, n in usage.items() if isinstance(n, int)} if isinstance(usage, dict) else {}
         message = choice.get("message") or choice
         text = str((message["content"] if "content" in message else message["text"]) or "")
     except (KeyError, IndexError, TypeError, AttributeError) as error:
