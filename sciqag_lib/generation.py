@@ -72,7 +72,7 @@ def generate(file_path: Union[str, Path], output_dir: Union[str, Path], engine: 
     Writes ledger.jsonl, plan.csv, original_output.json, processed_output.json, evidence.json and report.json.
     Raises InputError where there is nothing to ask, FingerprintMismatch where the folder's results were made
     with other settings, LedgerError where the disk is full or another run is at work, and EngineError where the
-    engine failed every request; in each case what was done before is kept and written out.
+    engine failed for good (no server, a refused key); in each case what was done before is kept and written out.
     """
     output_dir = Path(output_dir)
     next(read_records(file_path), None)  # a file that cannot be read leaves no folder with a ledger behind
