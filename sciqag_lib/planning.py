@@ -30,6 +30,7 @@ COLUMNS = ("position", "doi", "characters", "paper_tokens", "calls", "prompt_tok
 # Replies fill about half of the room kept for them (120 tokens a pair, where the published pairs need 60 to 75).
 EXPECTED_FILL = 0.5
 SHOWN_ROWS = 20
+PROBE_WORDS = 80  # of each of the two requests that a forecast is made from: about a second together on a laptop
 
 
 @dataclass
@@ -188,11 +189,11 @@ def _fresh_tokens(texts: list[str], counts: list[int]) -> float:
 
 
 def _forecast_seconds(plan: Plan, engine: Engine) -> Optional[float]:
-    """From the speed of two short requests about nothing: one prompt with 1 new token, one with 33. None where
+    """From the speed of two short requests about nothing: one prompt with 1 new token, one with 17. None where
     one of them fails: the run then meets the same error and reports it."""
-    size = min(300, engine.context_size // 4)
+    size = min(PROBE_WORDS, engine.context_size // 4)
     seconds = []
-    for number, new_tokens in enumerate((1, 33)):
+    for number, new_tokens in enumerate((1, 17)):
         prompt = Prompt(text=" ".join(f"{number} {word}" for word in range(size // 2)))
         started = time.perf_counter()
         [completion] = complete(engine, [Request(f"speed#{number}", prompt, Sampling(min(new_tokens, size)))])
