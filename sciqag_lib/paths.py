@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TextIO, Union
+from typing import IO, Any, Union
 
 from sciqag_lib.papers import InputError
 
@@ -55,20 +55,24 @@ def _resolve_in_package(text: str) -> Path:
 
 
 @contextmanager
-def write_atomic(path: Union[str, Path]) -> Iterator[TextIO]:
-    """A UTF-8 text file that appears under `path` whole or not at all; the folder is made where it is missing.
+def write_atomic(path: Union[str, Path], binary: bool = False, durable: bool = True) -> Iterator[IO[Any]]:
+    """A UTF-8 text file, or a binary one, that appears under `path` whole or not at all; the folder is made where
+    it is missing.
 
-    The text goes to a temporary file in the same folder, is flushed to the disk and renamed over `path` when the
-    block ends; where the block raises, the temporary file is removed and an older `path` stays as it was.
+    What is written goes to a temporary file in the same folder, is flushed to the disk and renamed over `path` when the
+    block ends; where the block raises, the temporary file is removed and an older `path` stays as it was. What can
+    be made again, a cache, need not be `durable`: it then does not wait for the disk.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
     try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+        form: dict[str, Any] = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8", "newline": "\n"}
+        with open(handle, **form) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_current_umask())  # mkstemp makes it readable by its owner alone
         os.replace(temporary, path)
     except BaseException as error:
@@ -76,7 +80,8 @@ def write_atomic(path: Union[str, Path]) -> Iterator[TextIO]:
         if isinstance(error, OSError) and not error.filename:  # a full disk does not say which file it failed
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def _current_umask() -> int:

@@ -1,21 +1,17 @@
 """How a paper is asked: whole at once, passage by passage, or evidence first.
 
-A strategy is a generator: it yields Rounds of requests, is sent the list of their Completions, and returns an
-Outcome. It never waits and never writes, so many papers can be under way at once:
-
-    asking = STRATEGIES["whole_paper"](paper, recipe, engine)
-    requests = next(asking).requests          # [Request(...)]
-    requests = asking.send(replies).requests  # the next round, or StopIteration with the Outcome
+A strategy is the `ask` of a job (asking.py): a generator that yields Rounds of requests and returns an Outcome.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sciqag_lib.asking import Asking, Round
 from sciqag_lib.checks import check_pair
-from sciqag_lib.engines import Completion, Engine, Prompt, Request, Sampling
+from sciqag_lib.engines import Engine, Prompt, Request, Sampling
 from sciqag_lib.evidence_first import (
     QUESTION_TOKENS, Candidate, Sentence, choose_best, choose_sentences, load_kinds, question_prompt, read_question,
 )
@@ -28,14 +24,6 @@ from sciqag_lib.sentences import split_sentences
 
 MAX_ROUNDS = 3  # the first time and twice for what is missing
 PASSAGE_WORDS = 350
-
-Asking = Generator["Round", list[Completion], "Outcome"]
-
-
-@dataclass(frozen=True)
-class Round:
-    requests: list[Request]
-    cut_characters: int = 0  # how much of the paper's text did not fit into these prompts
 
 
 @dataclass

@@ -155,7 +155,131 @@ def test_web_page() -> None:
         "h2:More",
         "p:End.",
     ]
-    assert document.cut["page furniture"] == 5 and document.cut["references"] == 11
+    assert document.cut["page furniture"] == 5 and document.cut["references"] == len("References") + len("1. R")
+
+
+# How PubMed Central builds a page (the words are invented).
+PMC = """<html><body><main><article><section class="front-matter"><h1>Limpets at noon</h1><p>Ann Orr</p>
+<div class="d-panel">*Corresponding author. Author Contributions: {long}</div></section>
+<section class="body main-article-body"><section class="abstract" id="abstract1"><h2>Abstract</h2><p>They were hot.</p>
+<section class="kwd-group"><p><strong>Keywords:</strong> limpet, noon</p></section></section>
+<section id="S1"><h2 class="pmc_sec_title">1. Methods</h2><p>On rock
+[<a href="#B1-ijms-20-1" class="usa-link">1</a>] they
+live (<a href="#CR4" class="usa-link">Xu 2004</a>).</p><table class="disp-formula p" id="FD1"><tr><td class="formula">
+<math><mi>M</mi><mo>=</mo><mn>2</mn></math></td><td class="label">(1)</td></tr></table>
+<section class="tw xbox font-sm" id="T1"><h4 class="obj_head">Table 1.</h4><div class="caption p"><p>Shells at noon.</p>
+</div><div class="tbl-box p"><table class="content"><tr><th></th><th>Sun<sup><a href="#TFN1">a</a></sup></th></tr><tr>
+<td>Noon</td><td>27</td></tr></table></div><div class="p text-right"><a href="table/T1/">Open in a new tab</a></div>
+<div class="tw-foot p"><div class="fn" id="TFN1"><sup>a</sup><p>No wind.</p></div></div></section><p>Then:</p>
+<ol class="list"><li><p>lift</p></li><li><p>clamp</p></li></ol></section>
+<section id="S2"><h2 class="pmc_sec_title">2. Results</h2><figure class="fig" id="F1">
+<h3 class="obj_head">Figure 1.</h3><p class="img-box"><img src="x"></p>
+<div class="p"><a href="figure/F1/">Open in a new tab</a></div>
+<figcaption><p>Warmth over the day</p></figcaption></figure><p>It rose.</p></section>
+<section class="fn-group"><h2>Footnotes</h2><p>Equal work.</p></section>
+<section class="associated-data"><h2>Associated Data</h2><p>On request.</p></section></section></article></main>
+</body></html>"""
+
+
+def test_page_of_pubmed_central() -> None:
+    document = read_html(PMC.replace("{long}", "x" * 500).encode())
+    cut_boilerplate(document)
+    assert (document.title, document.abstract, document.keywords) == (
+        "Limpets at noon",
+        "They were hot.",
+        ["limpet", "noon"],
+    )
+    assert texts(document) == [
+        "h1:Methods",
+        "p:On rock they live.",
+        "e:M = 2 (1)",
+        "c:Table 1. Shells at noon.",
+        "t: | Sun^a\nNoon | 27",
+        "p:^a No wind.",
+        "p:Then:",
+        "p:1. lift",
+        "p:2. clamp",
+        "h1:Results",
+        "c:Figure 1. Warmth over the day.",
+        "p:It rose.",
+    ]
+    assert document.cut["citation marks"] == len("[1](Xu 2004)")
+    assert document.cut["page furniture"] == 2 * len("Open in a new tab")
+
+
+PLOS = """<html><head><meta name="citation_title" content="Limpets at noon"></head><body><main><h1>Limpets at noon</h1>
+<p>Published: March 3, 2015</p><div id="floatTitleTop"><h1>Limpets at noon</h1></div><h2>Figures</h2>
+<div class="article-text" id="artText"><div class="abstract toc-section abstract-type-"><h2>Abstract</h2>
+<div class="abstract-content"><h3>Aims</h3><p>To see.</p></div></div>
+<div class="articleinfo"><p><strong>Citation: </strong>Orr A (2015)</p></div>
+<div class="section toc-section"><h2>Results</h2><p>They live on rock
+[<a href="#pone.9999999.ref001" class="ref-tip">1</a>, <a href="#pone.9999999.ref002">2</a>]. They warm by
+<span class="inline-formula"><img src="e1" class="inline-graphic"></span> as <span class="equation"><img src="e2"
+class="inline-graphic"><span class="note">(1)</span></span> says.</p>
+<div class="figure"><div class="img-box"><img src="f"></div>
+<div class="figure-inline-download">Download: <ul><li>PPT</li></ul></div><div class="figcaption"><span>Fig 1.</span>
+Warmth.</div><p>Lines are means.</p><p class="caption_object"><a>https://doi.org/10.1371/x.g001</a></p></div></div>
+</div></main></body></html>"""
+
+
+def test_page_of_plos() -> None:
+    document = read_html(PLOS.encode())
+    cut_boilerplate(document)
+    assert (document.title, document.abstract) == ("Limpets at noon", "Aims: To see.")
+    assert texts(document) == [
+        "h1:Results",
+        "p:They live on rock. They warm by [formula] as [formula] (1) says.",
+        "c:Fig 1. Warmth. Lines are means.",
+    ]
+    assert document.cut["formulas that are images (number)"] == 2
+    assert document.cut["citation marks"] == len("[1, 2]")
+
+
+SPRINGER = r"""<html><body><main><article><h1>Limpets at noon</h1><section>
+<h2>Abstract</h2><p>Hot.</p></section>
+<section><h2>Introduction</h2><p>On rock [<a data-test="citation-ref" href="/a#ref-CR1">1</a>] let
+<span class="mathjax-tex">\(x_{i} = 2\)</span>:</p>
+<div class="c-article-equation"><div class="c-article-equation__content">
+<span class="mathjax-tex">$$\begin{aligned} E = m\,c^2 \end{aligned}$$</span></div><div>(1)</div></div>
+<div class="c-article-section__figure"><figure><figcaption><b>Fig. 1</b></figcaption><div><p>Warmth.</p></div>
+<a href="f"><span>Full size image</span></a></figure></div>
+<ol class="u-list-style-none"><li><span>1.</span><p>lift</p></li><li><span>2.</span><p>clamp</p></li></ol></section>
+<section><h2>About this article</h2><h3>Keywords</h3><ul><li>Limpet</li><li>Noon, day</li></ul></section>
+</article></main></body></html>"""
+
+
+def test_page_of_springer() -> None:
+    document = read_html(SPRINGER.encode())
+    cut_boilerplate(document)
+    assert (document.abstract, document.keywords) == ("Hot.", ["Limpet", "Noon, day"])
+    assert texts(document) == [
+        "h1:Introduction",
+        "p:On rock let x_{i} = 2:",
+        "e:E = m c^2 (1)",
+        "c:Fig. 1. Warmth.",
+        "p:1. lift",
+        "p:2. clamp",
+    ]
+
+
+def test_a_summary_that_ends_a_page_is_no_abstract() -> None:
+    page = "<h1>Foam</h1><h2>Idea</h2><p>Foam is light.</p><h2>Summary</h2><p>It floats.</p>"
+    document = read_html(page.encode())
+    assert document.abstract == ""
+    assert texts(document) == ["h1:Idea", "p:Foam is light.", "h1:Summary", "p:It floats."]
+
+
+def test_numbered_lists_of_pages() -> None:
+    page = '<h2>A</h2><ol type="a" start="2">loose<li>x<ol><li>y</li></ol></li><li>z</li></ol><ul><li>u</li></ul>'
+    assert texts(read_html(page.encode()))[1:] == ["p:loose", "p:b. x", "p:1. y", "p:c. z", "p:u"]
+    for start in ("9" * 5000, "-1", "x"):
+        assert texts(read_html(f'<h2>A</h2><ol start="{start}"><li>x</li></ol>'.encode()))[1] == "p:1. x"
+
+
+def test_image_of_a_formula_with_tex_beside_it() -> None:
+    image = '<span class="mwe-math-element"><img class="mwe" alt="{\\displaystyle a=b}"></span>'
+    page = f"<h2>A</h2><p>so {image} holds</p>"
+    assert texts(read_html(page.encode()))[1] == "p:so { a=b} holds"
 
 
 def test_formulas_and_citations_of_arxiv_pages() -> None:

@@ -90,6 +90,7 @@ def test_marked_up_text(xml: str, text: str) -> None:
         (f"in the light of the formula [{CITE % 3}]'s", None),
         (f"It grew (see also [{CITE % 3}]) well", "It grew well"),
         (f"see, e.g., [{CITE % 3}] or [{CITE % 4}].", "see, e.g., [3] or [4]."),
+        (f"see, e.g, [{CITE % 23}] and the work therein [{CITE % 9}].", "see, e.g, [23] and the work therein."),
         (f"We follow [{CITE % 3}] here, like others including [{CITE % 4}].", None),
         (f"the summary OR [{CITE % 3}] was 2", "the summary OR was 2"),
         (f"iron or both [{CITE % 3}].", "iron or both."),
@@ -130,6 +131,12 @@ def test_removed_citation_marks_are_counted() -> None:
         ("<mfrac><mi>a</mi><mrow><msub><mi>k</mi><mi>B</mi></msub><mi>T</mi></mrow></mfrac>", "a/(k_B T)"),
         ("<msup><mi>m</mi><mrow><mo>-</mo><mn>3</mn></mrow></msup>", "m^-3"),
         ("<mover><mi>w</mi><mo>\u0307</mo></mover>", "dot(w)"),
+        ("<msub><mi>a</mi><msub><mi>i</mi><mn>0</mn></msub></msub><mo>≥</mo><mo>−</mo><mn>1</mn>", "a_(i_0) ≥ −1"),
+        ("<msubsup><mi>α</mi><mi>a</mi><msub><mi>i</mi><mn>0</mn></msub></msubsup>", "α_a^(i_0)"),
+        ("<mi>c</mi><mfrac><mi>a</mi><msub><mi>b</mi><mi>p</mi></msub></mfrac><mi>Φ</mi>", "ca/b_p Φ"),
+        ("<mfrac><mn>1</mn><mi>V</mi></mfrac><munder><mo>∑</mo><mi>j</mi></munder><mi>x</mi>", "1/V ∑_j x"),
+        ("<mi>N</mi><mo>:</mo><mo>=</mo><mi>a</mi><mo>−</mo><mi>b</mi>", "N := a − b"),
+        ("<mtable><mtr><mtd><mtext>in m.</mtext></mtd></mtr><mtr><mtd><mi>b</mi></mtd></mtr></mtable>", "in m. b"),
         ("<mfrac><mi>a</mi></mfrac><msup/>", "a"),  # broken: what is there stays
     ],
 )
@@ -195,6 +202,42 @@ def test_figures_tables_and_lists_inside_a_paragraph_follow_it() -> None:
     ]
 
 
+def test_a_table_keeps_its_empty_first_and_last_cells() -> None:
+    rows = "<tr><td/><td>IDs</td></tr><tr><td>Men</td><td/><td>2</td></tr><tr><td>x</td><td>1</td><td/></tr>"
+    document = read_article(f"<table-wrap><table>{rows}</table></table-wrap>")
+    assert document.blocks[0].text == " | IDs\nMen |  | 2\nx | 1 | "
+
+
+@pytest.mark.parametrize(
+    ("list_type", "marks"),
+    [
+        ("order", ["1. ", "2. "]),
+        ("alpha-lower", ["a. ", "b. "]),
+        ("roman-lower", ["i. ", "ii. "]),
+        ("bullet", ["", ""]),
+    ],
+)
+def test_items_stand_behind_the_number_that_their_list_gives_them(list_type: str, marks: list[str]) -> None:
+    items = "<list-item><p>lift</p><p>more</p></list-item><list-item><p>clamp</p></list-item>"
+    document = read_article(f'<list list-type="{list_type}">{items}</list>')
+    assert texts(document) == [f"p:{marks[0]}lift", "p:more", f"p:{marks[1]}clamp"]
+
+
+def test_footnotes_inside_a_paragraph_are_no_part_of_it() -> None:
+    document = read_article("<p>Before<fn-group><fn><p>Equal work.</p></fn></fn-group> and after.</p>")
+    assert texts(document) == ["p:Before and after."] and document.cut == {"footnotes": len("Equal work.")}
+
+
+def test_abstract_without_the_pointer_to_a_summary_that_is_cut() -> None:
+    front = (
+        "<abstract><sec><title>Aims</title><p>To see.</p><p><italic>Please see later in the article for the Editors'"
+        ' Summary</italic></p></sec></abstract><abstract abstract-type="editors-summary"><title>Summary</title><p>Seen.'
+        "</p></abstract>"
+    )
+    document = read_article("<p>x</p>", front)
+    assert document.abstract == "Aims: To see." and document.cut == {"other abstracts": len("Summary") + len("Seen.")}
+
+
 def test_front_matter() -> None:
     front = (
         '<article-id pub-id-type="pmid">1</article-id><article-id pub-id-type="doi">10.1000/a</article-id>'
@@ -245,6 +288,10 @@ def test_back_matter_is_cut_and_counted() -> None:
         ("Ethics statement", "ethics"),
         ("1.1: Ethics statement", "ethics"),
         ("Abbreviations", "abbreviations"),
+        ("Footnotes", "footnotes"),
+        ("Associated Data", "data availability"),
+        ("Contributor Information", "author contributions"),
+        ("About this article", "publication history"),
         ("Data analysis", ""),
         ("Results", ""),
         ("Conflicting evidence", ""),

@@ -38,8 +38,8 @@ class Document:
 
     def add(self, kind: str, text: str, level: int = 0) -> None:
         """Append a block; a text of nothing but white space is no block."""
-        if text.strip():
-            self.blocks.append(Block(kind, text.strip(), level))
+        if text.strip():  # a table's first and last cell may be empty: its line ends are kept
+            self.blocks.append(Block(kind, text.strip("\n") if kind == "table" else text.strip(), level))
 
 
 # Kinds of boilerplate, by the heading that opens them. The whole heading must match: "Data analysis" is science.
@@ -53,22 +53,25 @@ _BOILERPLATE = {
     "competing interests": r"(?:declarations? of )?(?:potential )?(?:competing|conflicts?(?: of)?|conflicting)"
     r"(?: financial)? interests?(?: statement)?|disclosures?(?: statement)?|duality of interest|declarations?",
     "author contributions": r"(?:author|authors|author's|authors'|authors’|author’s)?s? ?contributions?"
-    r"(?: statement)?|credit authorship contribution statement|author(?:s['’]?|['’]s)? (?:information|details)"
-    r"|about the authors?|authorship",
+    r"(?: statement)?|credit authorship contribution statement"
+    r"|(?:contributor|author(?:s['’]?|['’]s)?) (?:information|details)|about the authors?|authorship",
     "supporting information": r"(?:supporting|supplement(?:al|ary)|electronic supplementary|additional)"
     r" (?:information|materials?|data|files?|figures?|tables?|online material|methods?)(?: available)?"
     r"(?: files?| legends?)?|supplements?|appendix a\.? supplementary (?:data|material)|web extra material",
     "data availability": r"(?:data|code|software|materials?)(?:(?: and |/|, )(?:data|code|software|materials?))*"
     r" (?:availability|accessibility|deposition|archiving|access)(?: statements?)?"
-    r"|availability of (?:data|materials?|code).*|accession (?:codes|numbers)",
+    r"|availability of (?:data|materials?|code).*|accession (?:codes|numbers)|associated data",
     "ethics": r"ethic(?:s|al) (?:statements?|approval.*|declarations?|considerations?|standards?)|ethics"
     r"|consent (?:for publication|to (?:publish|participate))|informed consent(?: statement)?"
     r"|institutional review board statement",
     "copyright": rf"(?:rights{_AND})?permissions|copyright.*|licen[cs]e|open access|publisher['’]?s note",
     "publication history": r"pre-?publication history|article (?:history|information|info|notes?)|peer review.*"
-    r"|cite this article|how to cite|citation|handling editor|reviewer information",
+    r"|about this article|cite this article|how to cite|citation|handling editor|reviewer information",
+    "footnotes": r"(?:foot|end)-?notes?",
     "abbreviations": r"(?:list of )?abbreviations?(?: used)?|nomenclature|glossary",
 }
+# What PLOS Medicine's abstracts end with.
+_POINTER = re.compile(r"please see later in the article for the editors['’]? summary", re.IGNORECASE)
 _BOILERPLATE_PATTERNS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _BOILERPLATE.items()}
 
 
@@ -111,6 +114,19 @@ def _drop_empty_headings(blocks: list[Block]) -> list[Block]:
                 continue
         kept.append(block)
     return kept[::-1]
+
+
+def join_abstract(blocks: list[Block]) -> str:
+    """An abstract's text, headings before their first paragraphs ("Methods: ..."), without pointers to elsewhere."""
+    lines: list[str] = []
+    heading = ""
+    for block in blocks:
+        if block.kind == "heading":
+            heading = "" if block.text.lower().rstrip(".: ") in ("abstract", "summary") else block.text.rstrip(".: ")
+        elif not _POINTER.match(block.text):
+            lines.append(f"{heading}: {block.text}" if heading else block.text)
+            heading = ""
+    return "\n".join(lines)
 
 
 def make_paper(document: Document, source: str) -> Paper:

@@ -14,11 +14,11 @@ from typing import Any
 from lxml import etree
 from lxml import html as lxml_html
 
-from sciqag_lib.ingest.document import Document
-from sciqag_lib.ingest.inline import clean_text, inline_parts, inline_text
+from sciqag_lib.ingest.document import Block, Document, join_abstract
+from sciqag_lib.ingest.inline import clean_text, inline_parts, inline_text, list_number
 from sciqag_lib.ingest.nodes import child_elements, local_name
 from sciqag_lib.ingest.tables import format_table
-from sciqag_lib.ingest.text import find_doi, split_keywords
+from sciqag_lib.ingest.text import KEYWORDS_LINE, SECTION_NAMES, bare_heading, find_doi, split_keywords
 from sciqag_lib.papers import InputError
 
 FURNITURE = frozenset(
@@ -26,9 +26,20 @@ FURNITURE = frozenset(
     " video input textarea object".split()
 )
 _FURNITURE_ROLES = {"navigation", "banner", "contentinfo", "complementary", "search", "dialog", "menu"}
+# A class is judged as a whole: the sections of PLOS's papers are "section toc-section".
 _FURNITURE_CLASS = re.compile(
-    r"\b(?:nav(?:bar|igation)?|breadcrumbs?|cookie\w*|share|social|sidebar|toc|skip-link|menu)\b"
+    r"(?:nav|navbar|navigation|breadcrumbs?|cookie[\w-]*|share|social|sidebar|toc|skip-link|usa-skipnav|menu"
+    r"|figure-inline-download|caption_object|articleinfo|reflinks|ref-tooltip)"
 )
+# Links and notes of a page, each a paragraph of its own.
+_FURNITURE_TEXT = re.compile(
+    r"(?:open in a new (?:tab|window)|(?:view )?full[- ]size (?:image|table)|view (?:large|article|in article)"
+    r"|download(?: (?:figure|pdf|powerpoint slide|slide))?|click here for additional data file\.?|https?://\S+)",
+    re.IGNORECASE,
+)
+_FIGURE_CLASS = re.compile(r"figure|fig|tw|table-wrap|c-article-table|html-fig-wrap|html-table-wrap")
+_EQUATION_CLASS = re.compile(r"(?:[\w-]*-)?equation(?:-[\w-]*)?|disp-formula|html-disp-formula-info|ltx_equation\w*")
+_LABEL = re.compile(r"[(\[]?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)\]]|[•–-]")  # of a list's item
 _REFERENCE_CLASS = re.compile(
     r"\b(?:ltx_bibliography|ref-?list|references|citation-list|bibliography|c-article-references)\b"
 )
@@ -52,6 +63,8 @@ BLOCK_NAMES = CONTAINERS - {"span", "font"} | {
     "h6",
 }
 _HEADING = re.compile(r"h([1-6])")
+_KEYWORDS = ("keywords", "key words", "keyword", "index terms")
+_NOTE_CLASS = re.compile(r"fn")  # of a table: its mark and its text are one line
 
 
 def read_html(data: bytes) -> Document:
@@ -121,7 +134,11 @@ def _find_content(root: Any) -> Any:
 def _is_furniture(node: Any) -> bool:
     if local_name(node) in FURNITURE or node.get("role", "") in _FURNITURE_ROLES or node.get("hidden") is not None:
         return True
-    return node.get("aria-hidden") == "true" or _FURNITURE_CLASS.search(node.get("class", "").lower()) is not None
+    return node.get("aria-hidden") == "true" or _has_class(node, _FURNITURE_CLASS)
+
+
+def _has_class(node: Any, pattern: re.Pattern[str]) -> bool:
+    return any(pattern.fullmatch(name) for name in node.get("class", "").lower().split())
 
 
 def _read_block(node: Any, document: Document) -> None:
@@ -148,8 +165,15 @@ def _holds_blocks(node: Any) -> bool:
 
 
 def _flush(loose: list[Any], document: Document) -> None:
-    document.add("paragraph", inline_parts(loose, document.cut))
+    _add_paragraph(inline_parts(loose, document.cut), document)
     loose.clear()
+
+
+def _add_paragraph(text: str, document: Document) -> None:
+    if _FURNITURE_TEXT.fullmatch(text):
+        document.cut["page furniture"] += len(text)
+    else:
+        document.add("paragraph", text)
 
 
 def _read_child(node: Any, document: Document) -> None:
@@ -159,14 +183,57 @@ def _read_child(node: Any, document: Document) -> None:
         document.add("heading", inline_text(node, document.cut), int(heading.group(1)))
     elif _REFERENCE_CLASS.search(node.get("class", "").lower()) or node.get("role") == "doc-bibliography":
         document.cut["references"] += len(clean_text("".join(node.itertext())))
+    elif _has_class(node, _EQUATION_CLASS):  # a table, or blocks, that set formula and number side by side
+        document.add("equation", inline_text(node, document.cut))
     elif name == "table":
         _read_table(node, document)
+    elif name == "figure" or _has_class(node, _FIGURE_CLASS):
+        _read_figure(node, document)
     elif name == "figcaption":
         document.add("caption", inline_text(node, document.cut))
-    elif name in ("p", "li", "dt", "dd", "pre") and not _holds_blocks(node):
-        document.add("paragraph", inline_text(node, document.cut))
+    elif name == "li":
+        _read_item(node, document)
+    elif (name in ("p", "dt", "dd", "pre") and not _holds_blocks(node)) or _has_class(node, _NOTE_CLASS):
+        _add_paragraph(inline_text(node, document.cut), document)
     else:
+        if name in ("ol", "ul"):
+            _number_items(node)
         _read_block(node, document)
+
+
+def _read_figure(node: Any, document: Document) -> None:
+    """A figure, or a table with its caption and notes: what stands before the table is the caption, label first."""
+    part = Document(cut=document.cut)
+    _read_block(node, part)
+    size = next((n for n, block in enumerate(part.blocks) if block.kind in ("table", "equation")), len(part.blocks))
+    words = [block.text for block in part.blocks[:size]]
+    ended = [text if text.endswith((".", ":", "?", "!")) else text + "." for text in words]
+    document.add("caption", " ".join(ended))
+    for block in part.blocks[size:]:
+        document.add("paragraph" if block.kind == "heading" else block.kind, block.text)
+
+
+def _number_items(node: Any) -> None:
+    """Write into the items of a list the number that a browser prints before each; "" where it prints none."""
+    look = f"{node.get('style', '')} {node.get('class', '')}"
+    is_bare = local_name(node) == "ul" or re.search(r"list-style(?:-type)?\s*:\s*none|list-style-none", look)
+    start = node.get("start", "")
+    first = int(start) if re.fullmatch(r"[0-9]{1,6}", start) else 1
+    for number, item in enumerate(node.iterchildren("li"), start=first):
+        item.set("value", list_number(number, "" if is_bare else node.get("type", "1")))
+
+
+def _read_item(item: Any, document: Document) -> None:
+    """A list's item behind the number that it bears itself or that `_number_items` gave it."""
+    start = len(document.blocks)
+    _read_block(item, document)
+    added = document.blocks[start:]
+    number = item.get("value", "")
+    if len(added) > 1 and _LABEL.fullmatch(added[0].text):
+        number = added.pop(0).text
+        del document.blocks[start]
+    if number and added and added[0].kind == "paragraph" and not added[0].text.startswith(number):
+        added[0].text = f"{number} {added[0].text}"
 
 
 def _read_table(table: Any, document: Document) -> None:
@@ -177,9 +244,7 @@ def _read_table(table: Any, document: Document) -> None:
     for caption in table.iterchildren("caption"):
         document.add("caption", inline_text(caption, document.cut))
     rows = [[cell for cell in child_elements(row) if local_name(cell) in ("td", "th")] for row in table.iter("tr")]
-    if "equation" in table.get("class", ""):  # LaTeXML sets formula and number side by side
-        document.add("equation", " ".join(inline_text(cell, document.cut) for row in rows for cell in row))
-    elif all(len(row) == 1 for row in rows):
+    if all(len(row) == 1 for row in rows):
         for row in rows:
             document.add("paragraph", inline_text(row[0], document.cut))
     else:
@@ -202,27 +267,44 @@ def _take_title(document: Document, root: Any) -> None:
 
 
 def _take_front_matter(document: Document, abstract: str) -> None:
-    """Abstract, keywords and DOI from the text; what stands before the first heading is authors and links."""
-    first = next((n for n, block in enumerate(document.blocks) if block.kind == "heading"), 0)
+    """Abstract, keywords and DOI from the text; what stands before abstract or first heading is authors and links."""
+    start = _find_abstract(document)
+    first = next((n for n, block in enumerate(document.blocks) if block.kind == "heading"), 0) if start < 0 else start
     front = document.blocks[:first]
     document.doi = document.doi or next(filter(None, (find_doi(block.text) for block in front)), "")
-    if front and all(len(block.text) < 400 for block in front):
+    if start >= 0 or all(len(block.text) < 400 for block in front):
         document.cut["title and authors"] += sum(len(block.text) for block in front)
         del document.blocks[:first]
-    document.abstract = _take_section(document, ("abstract", "summary")) or abstract
-    keywords = _take_section(document, ("keywords", "key words", "keyword", "index terms"))
-    document.keywords = document.keywords or split_keywords(keywords)
+    taken = _take_section(document, 0) if start >= 0 else []
+    run_in = [match.group(1) for match in (KEYWORDS_LINE.match(block.text) for block in taken) if match]
+    document.abstract = join_abstract([block for block in taken if not KEYWORDS_LINE.match(block.text)]) or abstract
+    start = next((n for n, block in enumerate(document.blocks) if _heading_name(block) in _KEYWORDS), -1)
+    lines = run_in or [block.text for block in (_take_section(document, start) if start >= 0 else [])]
+    document.keywords = document.keywords or (lines if len(lines) > 1 else split_keywords("".join(lines)))
 
 
-def _take_section(document: Document, titles: tuple[str, ...]) -> str:
-    """The text of the first section of one of these titles, which is removed from the blocks; "" if there is none."""
-    for start, block in enumerate(document.blocks):
-        if block.kind == "heading" and block.text.lower().rstrip(":. ") in titles:
-            rest = document.blocks[start + 1 :]
-            length = next((n for n, b in enumerate(rest) if b.kind == "heading" and b.level <= block.level), len(rest))
-            del document.blocks[start : start + 1 + length]
-            return "\n".join(part.text for part in rest[:length] if part.text)
-    return ""
+def _heading_name(block: Block) -> str:
+    return bare_heading(block.text).lower() if block.kind == "heading" else ""
+
+
+def _find_abstract(document: Document) -> int:
+    """Where the abstract's heading is, or -1; a "Summary" that ends the paper is none."""
+    names = [(n, _heading_name(block)) for n, block in enumerate(document.blocks) if block.kind == "heading"]
+    for position, (n, name) in enumerate(names):
+        if name == "abstract" or (name == "summary" and position == 0):
+            return n
+        if SECTION_NAMES.fullmatch(name):
+            return -1
+    return -1
+
+
+def _take_section(document: Document, start: int) -> list[Block]:
+    """The blocks of the section whose heading stands at `start`; both are removed from the document."""
+    level = document.blocks[start].level
+    rest = document.blocks[start + 1 :]
+    length = next((n for n, block in enumerate(rest) if block.kind == "heading" and block.level <= level), len(rest))
+    del document.blocks[start : start + 1 + length]
+    return rest[:length]
 
 
 def _level_headings(document: Document) -> None:

@@ -28,6 +28,12 @@ DROPPED = frozenset(
 FORMULAS = {"inline-formula", "disp-formula", "alternatives", "formula"}
 SPACES = {"break", "br", "lb", "hr", "td", "th", "cell", "p", "li", "list-item", "title", "div", "x"}
 NO_FORMULA = "[formula]"
+_FORMULA_IMAGE = re.compile(r"formula|equation|inline-graphic|mwe-math")
+# Links into a reference list: #B12, #B12-ijms-20-01, #R3, #CR4, #ref-CR5, #bib.bib6, #pone.0118238.ref007
+_TO_REFERENCE = re.compile(
+    r"#(?:(?:bb?|r|cr|cit|cite_note)[-_.]?\d|(?:bib|ref|cite)[-_.]?\w*\d|[\w.-]*[.-](?:ref|bib|b)[-_.]?\d)",
+    re.IGNORECASE,
+)
 
 # Citations are collected between two characters that no text may hold, and judged when the line is complete.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
@@ -45,8 +51,8 @@ _CITATION = re.compile(
     re.IGNORECASE,
 )
 _NEEDS_OBJECT = {"in", "by", "from", "of", "to", "with", "on", "as", "between", "about", "than", "that", "and", "or",
-                 "including", "see", "e.g.", "cf.", "follow", "follows", "following", "ref", "ref.", "refs", "refs.",
-                 "reference", "references"}  # fmt: skip
+                 "including", "see", "e.g.", "e.g", "cf.", "follow", "follows", "following", "ref", "ref.", "refs",
+                 "refs.", "reference", "references"}  # fmt: skip
 _ABBREVIATIONS = {"al.", "al", "sp.", "spp.", "vs.", "etc.", "fig.", "figs.", "eq.", "i.e."}
 _VERB = r"\s+(?:(?:also|first|later|recently|then) )?(?:ha(?:s|ve|d)|was|were|is|are|found|shows?|shown|[a-z]+ed)\b"
 
@@ -102,8 +108,12 @@ def _collect_child(child: Any, pieces: list[str], cut: Counter[str], skip: froze
     name = local_name(child)
     if not name:
         pieces.append(resolve_entity(child))
+    elif name == "img" and _FORMULA_IMAGE.search(f"{child.get('class', '')} {child.getparent().get('class', '')}"):
+        pieces.append(_image_text(child, cut))
     elif name in skip or name in DROPPED:
         return
+    elif "mathjax-tex" in child.get("class", ""):
+        pieces.append(tex_text("".join(child.itertext())))
     elif is_script(child, SUPERSCRIPT) or is_note_mark(child):
         pieces.append(_superscript(_part(child, cut, skip), _last_piece(pieces)))
     elif is_script(child, SUBSCRIPT):
@@ -152,10 +162,32 @@ def is_citation(node: Any) -> bool:
     if name in ("a", "cite"):
         kind = f"{node.get('class', '')} {node.get('role', '')} {node.get('data-test', '')} {node.get('epub:type', '')}"
         target = node.get("href", "")
-        return bool(re.search(r"bibr|biblioref|citation-ref|ltx_cite|doc-biblioref|cite[-_]?ref", kind)) or bool(
-            re.match(r"#(?:bib|ref|cite|cr|b|R)[-_.]?\w*\d", target) and not re.match(r"#(?:bib)?(?:fig|tab)", target)
-        )
+        is_marked = re.search(r"bibr|biblioref|citation-ref|ltx_cite|doc-biblioref|cite[-_]?ref|ref-tip", kind)
+        return is_marked is not None or _TO_REFERENCE.match(target) is not None
     return False
+
+
+def _image_text(image: Any, cut: Counter[str]) -> str:
+    """A formula that a page shows as an image: the TeX in its alternative text, or "[formula]"."""
+    tex = tex_text(image.get("alt", ""))
+    if re.search(r"[\\=^_]", tex):
+        return f" {tex} "
+    cut["formulas that are images (number)"] += 1
+    return f" {NO_FORMULA} "
+
+
+def list_number(number: int, style: str) -> str:
+    """What a list prints before an item that bears no label, by HTML's list types; "" for a list without numbers.
+
+    >>> [list_number(4, style) for style in ("1", "a", "A", "i", "I", "")]
+    ['4.', 'd.', 'D.', 'iv.', 'IV.', '']
+    """
+    if style in ("a", "A") and 0 < number <= 26:
+        return f"{chr(ord(style) + number - 1)}."
+    if style in ("i", "I") and 0 < number < 40:
+        roman = "x" * (number // 10) + ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")[number % 10]
+        return f"{roman if style == 'i' else roman.upper()}."
+    return f"{number}." if style else ""
 
 
 def formula_text(node: Any, cut: Counter[str]) -> str:

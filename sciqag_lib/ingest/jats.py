@@ -11,16 +11,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from sciqag_lib.ingest.document import Document
-from sciqag_lib.ingest.inline import formula_text, inline_text, tidy_line
+from sciqag_lib.ingest.document import Document, join_abstract
+from sciqag_lib.ingest.inline import formula_text, inline_text, list_number, tidy_line
 from sciqag_lib.ingest.nodes import child_elements, find_all, find_first, local_name
 from sciqag_lib.ingest.tables import format_table
 
 # Elements that stand between paragraphs, or break one in two when they stand inside it.
 BLOCKS = frozenset(
     "sec p fig fig-group table-wrap table-wrap-group list def-list disp-quote boxed-text supplementary-material"
-    " disp-formula-group verse-group statement preformat code array app ref-list speech chem-struct-wrap media fn-"
-    " group ack glossary graphic".split()
+    " disp-formula-group verse-group statement preformat code array app ref-list speech chem-struct-wrap media"
+    " fn-group ack glossary graphic".split()
 )
 # Back matter that is no section, and the heading under which it is cut.
 BACK_MATTER = {
@@ -32,6 +32,8 @@ BACK_MATTER = {
     "notes": "notes",
     "supplementary-material": "supporting information",
 }
+# How a list-type numbers items that bear no label.
+_LIST_STYLES = {"order": "1", "alpha-lower": "a", "alpha-upper": "A", "roman-lower": "i", "roman-upper": "I"}
 
 
 def read_jats(article: Any) -> Document:
@@ -75,20 +77,10 @@ def _read_abstract(meta: Any, document: Document) -> str:
     if not abstracts:
         return ""
     chosen = next((node for node in abstracts if not node.get("abstract-type")), abstracts[0])
-    part = Document()
+    document.cut["other abstracts"] += sum(_size(node) for node in abstracts if node is not chosen)
+    part = Document(cut=document.cut)
     _read_blocks(chosen, part, 1)
-    document.cut.update(part.cut)
-    lines: list[str] = []
-    for block in part.blocks:
-        if block.kind == "heading" and block.text.lower() in ("abstract", "summary"):
-            continue
-        if lines and lines[-1].endswith("\0"):  # a heading goes before its first paragraph: "Methods: ..."
-            lines[-1] = lines[-1][:-1].rstrip(".: ") + ": " + block.text
-        else:
-            lines.append(block.text)
-        if block.kind == "heading":
-            lines[-1] += "\0"
-    return "\n".join(line.rstrip("\0") for line in lines)
+    return join_abstract(part.blocks)
 
 
 def _read_keywords(meta: Any, document: Document) -> list[str]:
@@ -221,23 +213,26 @@ def _footnote(node: Any, document: Document) -> str:
 
 
 def _read_list(node: Any, document: Document, level: int) -> None:
+    number = 0
     for item in child_elements(node):
         if local_name(item) == "title":
             document.add("paragraph", inline_text(item, document.cut))
         elif local_name(item) in ("list-item", "def-item"):
-            _read_item(item, document, level)
+            number += 1
+            _read_item(item, document, level, list_number(number, _LIST_STYLES.get(node.get("list-type", ""), "")))
 
 
-def _read_item(item: Any, document: Document, level: int) -> None:
+def _read_item(item: Any, document: Document, level: int, number: str) -> None:
+    """An item behind its label, or else the number that its list gives it."""
     label = next((child for child in child_elements(item) if local_name(child) == "label"), None)
+    number = inline_text(label, document.cut) if label is not None else number
     start = len(document.blocks)
     if local_name(item) == "def-item":
         document.add("paragraph", ": ".join(inline_text(child, document.cut) for child in child_elements(item)))
     else:
         _read_blocks(item, document, level)
-    if label is not None and len(document.blocks) > start:
-        first = document.blocks[start]
-        first.text = f"{inline_text(label, document.cut)} {first.text}"
+    if number and len(document.blocks) > start:
+        document.blocks[start].text = f"{number} {document.blocks[start].text}"
 
 
 def _read_equation(node: Any, document: Document, level: int) -> None:

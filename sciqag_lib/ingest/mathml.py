@@ -14,14 +14,17 @@ _ACCENTS = {"^": "hat", "ˆ": "hat", "̂": "hat", "~": "tilde", "˜": "tilde", "
             "\u0303": "tilde", "\u0304": "bar", "\u0305": "bar", "\u0307": "dot", "\u0308": "ddot"}  # fmt: skip
 # Operators written without spaces around them, or with one after: the rest ("=", "+", "<") get both.
 _TIGHT = set("()[]{}|‖⌈⌉⌊⌋〈〉⟨⟩!'′″.:/_^%°∂∇√∑∏∫\u2061\u2062\u2063\u2064")
+_FRACTION_END = "\u2005"  # after a fraction: a space where a factor follows, 1/V ∑x, that is not below the line
 _END = "\u2006"  # after a script: a space where a letter or digit follows, x_i y
 _INVISIBLE = {"\u2061": "", "\u2062": " ", "\u2063": "", "\u2064": ""}
 
 
 def mathml_text(math: Any) -> str:
     """A <math> element (or any part of one) as one line of text."""
-    text = re.sub(rf"{_END}(?=[^\W_])", " ", _math(math)).replace(_END, "")
-    return re.sub(r"\s+", " ", text).strip()
+    text = re.sub(rf"{_END}(?=[^\W_])|{_FRACTION_END}{_END}*(?=[\w(∑∏∫√∂∇])", " ", _math(math))
+    text = re.sub(r"\s+", " ", text.replace(_END, "").replace(_FRACTION_END, "")).strip()
+    text = re.sub(r"\s?: =", " :=", text)
+    return re.sub(r"((?:^|[=<>≤≥≈≡∼∈→(\[{,;])\s?)([−+-]) (?=[^\s=])", r"\1\2", text)  # a sign, not an operator
 
 
 def _math(node: Any) -> str:
@@ -66,14 +69,16 @@ def wrap(text: str) -> str:
 
 
 def _fraction(node: Any, parts: list[str]) -> str:
-    return f"{wrap(parts[0])}/{wrap(parts[1])}"
+    return f"{wrap(parts[0])}/{wrap(parts[1])}{_FRACTION_END}"
 
 
 def _script(base: str, below: str, above: str) -> str:
     below, above = below.strip(), above.strip()
     if above in ("′", "″", "'"):
         below, above, base = below, "", base + above
-    return base.rstrip() + (f"_{wrap(below)}" if below else "") + (f"^{wrap(above)}" if above else "") + _END
+    # x_(i_0) is not x_i_0: an index that has one itself is bracketed
+    below, above = (f"({part})" if re.fullmatch(r"[^()]*_.*", part) else part for part in map(wrap, (below, above)))
+    return base.rstrip() + (f"_{below}" if below else "") + (f"^{above}" if above else "") + _END
 
 
 def _over(base: str, above: str) -> str:
@@ -92,7 +97,8 @@ def _fenced(node: Any, parts: list[str]) -> str:
 
 
 def _table(node: Any, parts: list[str]) -> str:
-    return "; ".join(part.strip() for part in parts if part.strip())
+    rows = [part.strip() for part in parts if part.strip()]
+    return "".join(row + (" " if row.endswith((".", ",", ";", ":")) else "; ") for row in rows).rstrip("; ")
 
 
 def _row(node: Any, parts: list[str]) -> str:

@@ -19,7 +19,7 @@ from sciqag_lib.ingest.inline import clean_text
 from sciqag_lib.papers import InputError
 
 _DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`\[\]]+")
-_KEYWORDS = re.compile(
+KEYWORDS_LINE = re.compile(
     r"^\W*(?:key\s?-?words?(?: and phrases)?|index terms)\W*[:.—–-]\s*(.+)", re.IGNORECASE | re.DOTALL
 )
 _NUMBERED = re.compile(r"^((?:\d{1,2}\.)*\d{1,2}|[IVX]{1,5}|[A-Z])[.)]?\s+(?=[^\W\d_])")
@@ -174,7 +174,7 @@ def take_front_matter(document: Document) -> None:
         first = first - 1 if first else first
     # Without a section named after the title, what follows may be the text itself.
     size = sum(len(b.text) < 120 and find_doi(b.text) != "" for b in blocks[:1]) if first is None else first
-    kept = [block for block in blocks[:size] if _KEYWORDS.match(block.text) or len(block.text) > 400]
+    kept = [block for block in blocks[:size] if KEYWORDS_LINE.match(block.text) or len(block.text) > 400]
     document.cut["title and authors"] += sum(len(block.text) for block in blocks[:size] if block not in kept)
     blocks[:size] = kept
     _take_keywords(document)
@@ -183,7 +183,7 @@ def take_front_matter(document: Document) -> None:
 
 def _take_keywords(document: Document) -> None:
     for number, block in enumerate(document.blocks[:15]):
-        match = _KEYWORDS.match(block.text) if block.kind == "paragraph" else None
+        match = KEYWORDS_LINE.match(block.text) if block.kind == "paragraph" else None
         heading = block.kind == "heading" and re.fullmatch(r"key\s?words?|index terms", block.text, re.IGNORECASE)
         if match:
             document.keywords = document.keywords or split_keywords(match.group(1))

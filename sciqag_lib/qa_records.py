@@ -1,0 +1,88 @@
+"""Papers with their question-answer pairs, as a processed inference output holds them, ours or published.
+
+    {"doi": "10.1016-j.ab.2008.07.041.json", "txt": "...", "title": "...", "num_Q&A": 10, "Q&A": [{"Q": "...", "A": "..."}]}
+
+A benchmark file, a list of {"Q", "A"} without papers, is read as well: each pair is then a record of its own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Union
+
+from sciqag_lib.papers import BadRecord, read_records
+
+
+@dataclass
+class QARecord:
+    doi: str  # as written; "" for a pair of a benchmark file
+    txt: str  # "" where the file holds no papers
+    title: str
+    pairs: list[tuple[str, str]] = field(default_factory=list)  # question, answer
+    where: str = ""  # "record 17" or "line 3"
+
+    @property
+    def name(self) -> str:
+        """What to call the record in a message."""
+        return self.doi or self.where
+
+    @property
+    def questions(self) -> list[str]:
+        return [question for question, _ in self.pairs]
+
+
+def read_qa_records(path: Union[str, Path]) -> Iterator[Union[QARecord, BadRecord]]:
+    """The records of a file, streamed. A record that cannot be used becomes a BadRecord; so does a single pair, and
+    its record follows without it. A second record of one doi is named as a BadRecord too: its pairs would count twice.
+    InputError where the file cannot be read."""
+    seen: dict[str, str] = {}
+    for where, record in read_records(path):
+        if isinstance(record, BadRecord):
+            yield record
+            continue
+        entries = [record] if "Q&A" not in record and "Q" in record else record.get("Q&A")
+        problem = _find_problem(record, entries)
+        if not problem and record.get("doi") in seen:
+            problem = ("doi", f"the same doi as {seen[record['doi']]}; remove one of the two")
+        if problem:
+            yield BadRecord(str(path), where, *problem)
+            continue
+        if record.get("doi"):
+            seen[record["doi"]] = where
+        pairs = []
+        for number, entry in enumerate(entries):
+            pair = _read_pair(entry)
+            if isinstance(pair, str):
+                yield BadRecord(str(path), where, f"Q&A[{number}]", pair)
+            else:
+                pairs.append(pair)
+        yield QARecord(record.get("doi") or "", record.get("txt") or "", record.get("title") or "", pairs, where)
+
+
+def _find_problem(record: dict[str, Any], entries: Any) -> tuple[str, str] | None:
+    """Field and message, or None."""
+    if entries is None:
+        return "Q&A", 'the key is missing; expected a list of {"Q", "A"}, as 02_inference writes it'
+    if not isinstance(entries, list):
+        return "Q&A", f'expected a list of {{"Q", "A"}}, found {type(entries).__name__} {entries!r:.60}'
+    if entries is not None and "Q&A" in record and not record.get("doi"):
+        return "doi", "the key is missing or empty; expected a non-empty string"
+    for key in ("doi", "txt", "title"):
+        if not isinstance(record.get(key) or "", str):
+            return key, f"expected a string, found {type(record[key]).__name__} {record[key]!r:.60}"
+    return None
+
+
+def _read_pair(entry: Any) -> Union[tuple[str, str], str]:
+    """Question and answer, or what is wrong."""
+    if not isinstance(entry, dict):
+        return f'expected {{"Q", "A"}}, found {type(entry).__name__} {entry!r:.60}; this pair is left out'
+    for key in ("Q", "A"):
+        value = entry.get(key)
+        if not isinstance(value, str) or not value.strip():
+            return f"{key}: expected a non-empty string, found {value!r:.60}; this pair is left out"
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return f"{key}: it holds half a surrogate pair, which no file can store; this pair is left out"
+    return entry["Q"], entry["A"]

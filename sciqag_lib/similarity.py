@@ -1,0 +1,267 @@
+"""How alike a paper's questions are: every pair of them scored, beside questions of different papers.
+
+SciQAG (arXiv 2405.09939) scores the 45 pairs of a paper's 10 questions. Two modes, whose scores are never mixed:
+"embedding", the cosine of two question vectors, from -1 to 1, and "llm", a model's judgement of whether two questions
+ask for the same (question_judge.py), from 0 to 1. A row of similarity.parquet, indices from 0, i above j:
+
+    doi,i,j,score
+    10.1371/journal.pone.0000217,1,0,0.4127
+"""
+
+import hashlib
+import heapq
+import json
+import math
+from array import array
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+from tqdm import tqdm
+
+from sciqag_lib.duplicates import QuestionStore, write_near_duplicates
+from sciqag_lib.embeddings import Embedder
+from sciqag_lib.intervals import Estimate, estimate_mean
+from sciqag_lib.papers import BadRecord, InputError
+from sciqag_lib.paths import write_atomic
+from sciqag_lib.qa_records import QARecord, read_qa_records
+from sciqag_lib.tables import TableWriter, write_table
+
+VERSION = 1
+REPORT = "similarity.json"
+EDGES = {"embedding": np.linspace(-1, 1, 81), "llm": np.linspace(0, 1, 41)}
+LOW, HIGH = 0.3, 0.7  # the published shares: below and above, of judged scores only
+MAX_NULL_PAPERS = 300  # 3,000 questions, 4.5 million pairs: more would not move the baseline's third digit
+LISTED = 20
+PAIR_COLUMNS = {"doi": "text", "i": "whole", "j": "whole", "score": "real"}
+PAPER_COLUMNS = {"doi": "text", "questions": "whole", "pairs": "whole", "missing": "whole", "mean": "real", "max": "real"}
+
+
+@dataclass
+class SimilarityReport:
+    """What stands in similarity.json."""
+
+    mode: str
+    model: str
+    within: Estimate  # mean score of two questions of one paper, 95% interval over papers
+    null: Estimate  # the same of two questions of different papers: what no likeness at all looks like
+    num_papers: int
+    num_pairs: int
+    num_missing: int  # pairs without a score
+    share_low: Optional[float]  # of scores under 0.3 and over 0.7, "llm" only
+    share_high: Optional[float]
+    edges: list[float]
+    within_counts: list[int]  # pairs in each bin between edges
+    null_counts: list[int]
+    most_similar: list[dict[str, Any]]  # doi, i, j, score, question_i, question_j
+    notes: list[str]  # what was left out, and why
+    num_near_duplicates: Optional[int] = None  # in the whole file, "embedding" only
+    near_duplicate: Optional[float] = None  # the score from which two questions count as near-duplicates
+    version: int = VERSION
+
+
+class SimilarityTables:
+    """Takes each paper's scores as they come; of the pairs only counts and the most similar stay in memory."""
+
+    def __init__(self, mode: str, pairs: TableWriter, papers: TableWriter) -> None:
+        self.mode, self._pairs, self._papers = mode, pairs, papers
+        self.sums, self.counts = array("d"), array("d")
+        self.missing = self.low = self.high = 0
+        self.histogram = np.zeros(len(EDGES[mode]) - 1, np.int64)
+        self.notes: list[str] = []
+        self._best: list[tuple[float, int, dict[str, Any]]] = []
+
+    def add(self, doi: str, questions: list[str], scores: np.ndarray) -> None:
+        """`scores` (n, n), of which what is below the diagonal counts; nan is a missing score."""
+        rows, columns = np.tril_indices(len(questions), -1)
+        values = scores[rows, columns].astype(float)
+        known = values[np.isfinite(values)]
+        self._pairs.add({"doi": doi, "i": int(i), "j": int(j), "score": round(float(value), 4)}
+                        for i, j, value in zip(rows, columns, values))
+        self._papers.add([{
+            "doi": doi, "questions": len(questions), "pairs": len(values), "missing": len(values) - len(known),
+            "mean": round(float(known.mean()), 4) if len(known) else math.nan,
+            "max": round(float(known.max()), 4) if len(known) else math.nan,
+        }])
+        self.sums.append(known.sum())
+        self.counts.append(len(known))
+        self.missing += len(values) - len(known)
+        self.low += int((known < LOW).sum())
+        self.high += int((known > HIGH).sum())
+        self.histogram += count_scores(known, self.mode)
+        self._keep_best(doi, questions, rows, columns, values)
+
+    def _keep_best(self, doi: str, questions: list[str], rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> None:
+        floor = self._best[0][0] if len(self._best) == LISTED else -math.inf
+        for place in np.flatnonzero(values > floor):
+            i, j, score = int(rows[place]), int(columns[place]), float(values[place])
+            entry = {"doi": doi, "i": i, "j": j, "score": round(score, 4),
+                     "question_i": questions[i], "question_j": questions[j]}
+            push = heapq.heappush if len(self._best) < LISTED else heapq.heappushpop
+            push(self._best, (score, -len(self.sums) * 10**6 - int(place), entry))
+
+    def report(self, model: str, null: Estimate, null_counts: np.ndarray, seed: int) -> SimilarityReport:
+        judged = sum(self.counts) if self.mode == "llm" else 0
+        return SimilarityReport(
+            self.mode, model, estimate_mean(self.sums, self.counts, seed), null, len(self.sums),
+            int(sum(self.counts)) + self.missing, self.missing,
+            self.low / judged if judged else None, self.high / judged if judged else None,
+            [round(float(edge), 4) for edge in EDGES[self.mode]], self.histogram.tolist(), null_counts.tolist(),
+            [entry for _, _, entry in sorted(self._best, reverse=True)], self.notes,
+        )
+
+
+def count_scores(values: np.ndarray, mode: str) -> np.ndarray:
+    """Scores in each bin; what rounding put outside the scale counts at its end."""
+    edges = EDGES[mode]
+    return np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
+
+
+def usable_records(file_path: Union[str, Path], notes: list[str], limit: Optional[int] = None) -> Iterator[QARecord]:
+    """The records with at least two questions; of the others `notes` says what they are. `limit` counts records used."""
+    number = 0
+    for record in read_qa_records(file_path):
+        if isinstance(record, BadRecord):
+            notes.append(str(record))
+        elif record.doi and len(record.pairs) < 2:
+            notes.append(f"{record.name}: {len(record.pairs) or 'no'} question, so there is no pair to score")
+        if isinstance(record, QARecord) and record.pairs:
+            if limit is not None and number >= limit:
+                return
+            number += 1
+            yield record
+
+
+def embed_similarity(file_path: Union[str, Path], output_dir: Union[str, Path], embedder: Embedder,
+                     near_duplicate: float = 0.95, limit: Optional[int] = None, seed: int = 0) -> SimilarityReport:
+    """Score all pairs of each paper's questions by cosine, and find near-duplicate questions in the whole file.
+
+    Writes similarity, papers and near_duplicates (.parquet and .csv) and similarity.json into `output_dir`. Raises
+    InputError where the file holds no question, or `output_dir` holds judged scores.
+    """
+    output_dir = claim_folder(output_dir, "embedding")
+    sample = NullSample(seed)
+    with ExitStack() as stack:
+        tables = SimilarityTables("embedding", stack.enter_context(write_table(output_dir, "similarity", PAIR_COLUMNS)),
+                                  stack.enter_context(write_table(output_dir, "papers", PAPER_COLUMNS)))
+        store = stack.enter_context(QuestionStore(output_dir))
+        records = usable_records(file_path, tables.notes, limit)
+        groups = ((record, record.questions) for record in records)
+        for record, vectors in tqdm(embedder.embed_groups(groups, "similarity"), unit="paper", desc="scoring"):
+            if not np.isfinite(vectors).all():
+                tables.notes.append(f"{record.name}: the model gives no numbers (nan) for its questions; left out")
+                continue
+            store.add(record, vectors)
+            if record.doi and len(record.pairs) > 1:
+                tables.add(record.doi, record.questions, vectors @ vectors.T)
+                sample.add(record.doi, vectors)
+        if not len(store):
+            raise InputError(f"{file_path}: holds no question that can be scored" + first_note(tables.notes))
+        null, null_counts = sample.measure()
+        report = tables.report(embedder.model_id, null, null_counts, seed)
+        report.near_duplicate, report.num_near_duplicates = near_duplicate, write_near_duplicates(
+            store, output_dir, near_duplicate)
+    write_report(output_dir, report)
+    return report
+
+
+class NullSample:
+    """Up to MAX_NULL_PAPERS papers, chosen by a hash of their doi, so that the order of the file does not matter."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._kept: list[tuple[int, str, np.ndarray]] = []
+
+    def add(self, doi: str, vectors: np.ndarray) -> None:
+        rank = int.from_bytes(hashlib.sha256(f"{self._seed}\0{doi}".encode()).digest()[:8], "big")
+        push = heapq.heappush if len(self._kept) < MAX_NULL_PAPERS else heapq.heappushpop
+        push(self._kept, (-rank, doi, vectors))
+
+    def measure(self) -> tuple[Estimate, np.ndarray]:
+        """The mean score of questions of different papers, and its histogram; each pair counts once there."""
+        groups = [vectors for _, _, vectors in sorted(self._kept, key=lambda entry: entry[:2])]
+        counts, sums, numbers = np.zeros(len(EDGES["embedding"]) - 1, np.int64), array("d"), array("d")
+        every = np.concatenate(groups) if groups else np.zeros((0, 1), np.float32)
+        start = 0
+        for vectors in groups:
+            end = start + len(vectors)
+            others = np.concatenate([every[:start], every[end:]])
+            scores = vectors @ others.T
+            sums.append(float(scores.sum(dtype=float)))
+            numbers.append(scores.size)
+            counts += count_scores(scores[:, start:], "embedding")
+            start = end
+        return estimate_mean(sums, numbers, self._seed), counts
+
+
+def claim_folder(output_dir: Union[str, Path], mode: str) -> Path:
+    """The folder, made where it is missing; InputError where it holds the other mode's scores."""
+    output_dir = Path(output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    found = read_report(output_dir)
+    if found and found.get("mode") != mode:
+        raise InputError(f"{output_dir}: holds scores of mode {found.get('mode')!r}, which are never mixed with those of "
+                         f"mode {mode!r}; choose another output_dir")
+    return output_dir
+
+
+def read_report(output_dir: Path) -> Optional[dict[str, Any]]:
+    try:
+        return json.loads((output_dir / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # no run ended there
+
+
+def write_report(output_dir: Path, report: SimilarityReport) -> None:
+    with write_atomic(output_dir / REPORT) as file:
+        json.dump(asdict(report), file, ensure_ascii=False, indent=1)
+        file.write("\n")
+
+
+def first_note(notes: list[str]) -> str:
+    return f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""
+
+
+def read_scores(output_dir: Union[str, Path], doi: Optional[str] = None) -> tuple[str, np.ndarray]:
+    """A paper's scores from similarity.parquet as a matrix (n, n), nan on and above the diagonal; None is the first."""
+    import pyarrow.parquet
+
+    path = Path(output_dir) / "similarity.parquet"
+    if doi is None:
+        file = pyarrow.parquet.ParquetFile(path)
+        if not file.metadata.num_rows:
+            raise InputError(f"{path}: holds no scores")
+        doi = next(file.iter_batches(1, columns=["doi"])).column(0)[0].as_py()
+    rows = pyarrow.parquet.read_table(path, filters=[("doi", "=", doi)]).to_pylist()
+    if not rows:
+        raise InputError(f"{path}: holds no scores of {doi!r}")
+    size = max(row["i"] for row in rows) + 1
+    scores = np.full((size, size), np.nan)
+    for row in rows:
+        scores[row["i"], row["j"]] = math.nan if row["score"] is None else row["score"]
+    return doi, scores
+
+
+def show_similarity(report: SimilarityReport) -> None:
+    """Print the corpus numbers, each beside its null baseline."""
+    print(f"mode {report.mode} | {report.model}")
+    print(f"papers: {report.num_papers:,}, pairs: {report.num_pairs:,}, of them without a score: {report.num_missing:,}")
+    print(f"two questions of one paper:          mean {report.within}")
+    print(f"two questions of different papers:   mean {report.null}   <- the null baseline")
+    if report.share_low is not None:
+        print(f"under {LOW}: {report.share_low:.2%}, over {HIGH}: {report.share_high:.2%} (published: 87.29%, 2.27%)")
+    if report.num_near_duplicates is not None:
+        print(f"near-duplicates in the whole file (cosine of {report.near_duplicate:g} or more): "
+              f"{report.num_near_duplicates:,} pairs, all in near_duplicates.csv")
+    for note in report.notes[:LISTED]:
+        print(f"left out: {note}")
+    if len(report.notes) > LISTED:
+        print(f"... {len(report.notes) - LISTED:,} more in {REPORT}")
+
+
+def show_pairs(pairs: Iterable[dict[str, Any]], number: int = 5) -> None:
+    for pair in list(pairs)[:number]:
+        print(f"{pair['score']:.2f}  {pair['doi']}\n      {pair['i']}: {pair['question_i']}\n      {pair['j']}: {pair['question_j']}")

@@ -1,0 +1,55 @@
+"""Tables of an analysis: written row by row as Parquet and CSV, each file whole or not at all."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sciqag_lib.paths import write_atomic
+
+BUFFERED_ROWS = 20_000
+
+
+class TableWriter:
+    """`columns` maps each name to "text", "whole", "real" or "bool"; a real may be None or nan: a missing value."""
+
+    def __init__(self, columns: Mapping[str, str], parquet: Any, comma: Any) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        types = {"text": pyarrow.string(), "whole": pyarrow.int64(), "real": pyarrow.float64(), "bool": pyarrow.bool_()}
+        self._schema = pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
+        self._columns, self._table = list(columns), pyarrow.Table
+        self._parquet = pyarrow.parquet.ParquetWriter(parquet, self._schema)
+        self._csv = csv.writer(comma, lineterminator="\n")
+        self._csv.writerow(self._columns)
+        self._rows: list[dict[str, Any]] = []
+        self.num_rows = 0
+
+    def add(self, rows: Iterable[dict[str, Any]]) -> None:
+        for row in rows:
+            self._rows.append(row)
+            if len(self._rows) >= BUFFERED_ROWS:
+                self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._parquet.close()
+
+    def _flush(self) -> None:
+        rows = [{name: None if row[name] != row[name] else row[name] for name in self._columns} for row in self._rows]
+        self._parquet.write_table(self._table.from_pylist(rows, schema=self._schema))
+        self._csv.writerows(row.values() for row in rows)
+        self.num_rows += len(rows)
+        self._rows = []
+
+
+@contextmanager
+def write_table(folder: Path, name: str, columns: Mapping[str, str]) -> Iterator[TableWriter]:
+    """`name`.parquet and `name`.csv in `folder`, with the rows added in the block; where it raises, neither."""
+    with ExitStack() as stack:
+        parquet = stack.enter_context(write_atomic(folder / f"{name}.parquet", binary=True))
+        writer = TableWriter(columns, parquet, stack.enter_context(write_atomic(folder / f"{name}.csv")))
+        yield writer
+        writer.close()
