@@ -34,12 +34,12 @@ def _import_library():  # type: ignore[no-untyped-def]
 
 _library = _import_library()
 
-MAX_SENTENCE = 2000  # characters; the library's time grows with the square, and no sentence is that long
+MAX_SENTENCE = 2000000  # characters; the library's time grows with the square, and no sentence is that long
 _HYPHENS = "‐‑–-"  # the plain one last: they stand in character classes
 _SHORT = re.compile(rf"[^\W_](?:[\w/&{_HYPHENS}]*[^\W_])?(?: [^\W_]+)?")
-_LOCANT = re.compile(  # 2-, 2,4-, N,N-, n-, α-, tert-
-    r"(?:^|[\s(\[])((?:(?:\d{1,2}[A-Z]?|[A-Zα-ω])['′]?(?:,(?:\d{1,2}|[A-Zα-ω])['′]?)*|[a-z]|tert|sec|iso|bis|cis|trans)"
-    r"[-‐‑–])$"
+_LOCANT = re.compile(  # 2-, 2,4-, N,N-, 1-n-, α-, tert-
+    r"(?:^|[\s(\[])((?:(?:(?:\d{1,2}[A-Z]?|[A-Zα-ω])['′]?(?:,(?:\d{1,2}|[A-Zα-ω])['′]?)*|[a-z]|tert|sec|iso|bis|cis"
+    r"|trans)[-‐‑–])+)$"
 )
 _ADJECTIVE = re.compile(r"(graph|scop|metr)ic(?:al)?$")  # "high-performance liquid chromatographic (HPLC) methods"
 _WORD_BREAK = re.compile(rf"[\s/{_HYPHENS}]+")
@@ -78,7 +78,7 @@ def _cut_sentences(txt: str) -> Iterator[str]:
             if cut < end:
                 cut = max(txt.rfind(")", start, cut), start + MAX_SENTENCE // 2) + 1  # behind a definition
             if " (" in txt[start:cut]:
-                yield _close_brackets(txt[start:cut])
+                yield _tidy_sentence(txt[start:cut])
             start = cut
 
 
@@ -97,8 +97,10 @@ def _propose(sentence: str) -> Iterator[tuple[str, str]]:
             continue  # how the library says that the letters are not there
 
 
-def _close_brackets(sentence: str) -> str:
-    """The sentence with a space for each round bracket that has no partner."""
+def _tidy_sentence(sentence: str) -> str:
+    """The sentence without quotation marks, with a space for each round bracket that has no partner and a dot in each
+    empty pair, which the library cannot take."""
+    sentence = re.sub('["“”]', "", sentence)
     opened: list[int] = []
     alone: list[int] = []
     for match in re.finditer(r"[()]", sentence):
@@ -111,7 +113,7 @@ def _close_brackets(sentence: str) -> str:
     characters = list(sentence)
     for place in opened + alone:
         characters[place] = " "
-    return "".join(characters)
+    return re.sub(r"\((?=\s*[);:])", "(.", "".join(characters))
 
 
 def _judge(short: str, long: str, sentence: str) -> str:

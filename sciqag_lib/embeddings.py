@@ -64,11 +64,13 @@ class Embedder:
                      ) -> Iterator[tuple[Item, np.ndarray]]:
         """Each item with the vectors of its texts, in order; groups are encoded READ_AHEAD texts at a time."""
         waiting: list[tuple[Item, Sequence[str]]] = []
+        num_texts = 0
         for group in groups:
             waiting.append(group)
-            if sum(len(texts) for _, texts in waiting) >= READ_AHEAD:
+            num_texts += len(group[1])
+            if num_texts >= READ_AHEAD:
                 yield from self._embed_waiting(waiting, use)
-                waiting = []
+                waiting, num_texts = [], 0
         if waiting:
             yield from self._embed_waiting(waiting, use)
 

@@ -253,29 +253,33 @@ def save_figure(figure: "Figure", folder: Union[str, Path], name: str) -> list[P
 def _new_figure(
     title: str, width: float, height: float, scale: float = 1.0, ncols: int = 1, layout: str = "constrained"
 ) -> Iterator[tuple["Figure", Any]]:
-    """A figure and its axes in this module's style, whatever the caller's; text is `scale` times as large.
-
-    Ticks take their style when they are first drawn, so that is done before the caller's style comes back. The
-    layout stays as it is then: a second one would move things by how large the figure was shown before.
-    """
+    """A figure and its axes in this module's style, whatever the caller's; text is `scale` times as large."""
     import matplotlib.pyplot as plt
 
     sizes = {"font.size": 7, "axes.labelsize": 7, "axes.titlesize": 7.5, "figure.titlesize": 8,
-             "xtick.labelsize": 6.5, "ytick.labelsize": 6.5, "legend.fontsize": 6.5}  # fmt: skip
+             "legend.fontsize": 6.5}  # fmt: skip
     style = STYLE | {key: size * scale for key, size in sizes.items()}
     with plt.style.context(["default", style]):
         figure, axes = plt.subplots(1, ncols, figsize=(width, height), layout=layout)
         try:
             figure.suptitle(_fit_title(title, width * 72 * 0.94, 8 * scale, max_lines=1 if scale > 1 else 2))
             yield figure, axes
-            shown_dpi = figure.dpi
-            figure.set_dpi(DPI)  # text is a little wider or narrower at another resolution
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
-            figure.set_dpi(shown_dpi)
+            _fix_layout(figure, 6.5 * scale)
         except BaseException:
             plt.close(figure)
             raise
+
+
+def _fix_layout(figure: "Figure", tick_size: float) -> None:
+    """Place everything once and for all, so that no later drawing, in another style or resolution, moves it."""
+    shown_dpi = figure.dpi
+    for axes in figure.axes:
+        axes.tick_params(labelsize=tick_size)  # else the style at drawing time decides how many ticks have room
+    figure.set_dpi(DPI)
+    for _ in range(2):  # labels find their place only after ticks and legends have theirs
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    figure.set_dpi(shown_dpi)
 
 
 def _fit_title(title: str, width: float, size: float, max_lines: int) -> str:

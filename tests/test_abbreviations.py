@@ -41,6 +41,7 @@ def expand(text: str) -> str:
         ("The limit of detection (LOD) was low.", {"LOD": "limit of detection"}),
         ("Spectra by photoelectron spectroscopic (PES) methods.", {"PES": "photoelectron spectroscopy"}),
         ("In 2-nitrophenyl octyl ether (NPOE) it is soluble.", {"NPOE": "2-nitrophenyl octyl ether"}),
+        ("Of 1-n-butyl bromide (BB) and “quantum dots” (“QDs”).", {"BB": "1-n-butyl bromide", "QDs": "quantum dots"}),
         ("With tert-butyl mercapto carbamate (BMC) it binds.", {"BMC": "tert-butyl mercapto carbamate"}),
         ("Of solid-phase extraction techniques (SPE) we chose one.", {"SPE": "solid-phase extraction"}),
         ("Polypyrrole (PPy) conducts.", {"PPy": "polypyrrole"}),  # one word for two capitals

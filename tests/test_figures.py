@@ -52,6 +52,16 @@ def visible_texts(figure: Figure) -> list[Text]:
     return [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
 
 
+def drawn(figure: Figure, text: Text) -> bool:
+    """Whether a text is shown; matplotlib keeps labels of ticks that lie outside the axis."""
+    ticks = [(axis, tick) for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for tick in axis.get_major_ticks()]
+    for axis, tick in ticks:
+        if text is tick.label1:
+            low, high = sorted(axis.get_view_interval())
+            return bool(low <= tick.get_loc() <= high)
+    return True
+
+
 def line_labelled(axes: Axes, start: str) -> Any:
     return next(line for line in axes.get_lines() if line.get_label().startswith(start))
 
@@ -314,6 +324,19 @@ def test_any_title_fits_and_is_no_formula(name: str, title: str) -> None:
     if title == TITLES[0]:
         assert shown.replace("\n", " ").startswith("Growth of $x_1 on a_b at 10$ per μmol")
     assert ("…" in shown) == (len(title) > 150)
+
+
+@pytest.mark.parametrize("definitions", [["pooled", "individual", "union"], ["union"]])
+@pytest.mark.parametrize("count", [25, 20_000])
+def test_panels_leave_no_text_outside_or_on_another(count: int, definitions: list[str]) -> None:
+    values = np.linspace(0.01, 0.98, count)
+    table = coverage_table([np.nan, *values], np.append(values, 0.5).tolist())
+    figure = draw_coverage(table, definitions)
+    figure.set_dpi(200)
+    extents = [text.get_window_extent() for text in visible_texts(figure) if drawn(figure, text)]
+    assert min(extent.x0 for extent in extents) > 2 and min(extent.y0 for extent in extents) > 2  # pixels
+    assert max(extent.x1 for extent in extents) < figure.bbox.x1 - 2
+    assert not any(one.overlaps(other) for n, one in enumerate(extents) for other in extents[:n])
 
 
 def test_figures_are_pyplot_figures_that_ignore_the_callers_style(tmp_path: Path) -> None:

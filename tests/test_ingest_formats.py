@@ -213,12 +213,12 @@ PLOS = """<html><head><meta name="citation_title" content="Limpets at noon"></he
 <div class="abstract-content"><h3>Aims</h3><p>To see.</p></div></div>
 <div class="articleinfo"><p><strong>Citation: </strong>Orr A (2015)</p></div>
 <div class="section toc-section"><h2>Results</h2><p>They live on rock
-[<a href="#pone.9999999.ref001" class="ref-tip">1</a>, <a href="#pone.9999999.ref002">2</a>]. They warm by
+[<a href="#" class="ref-tip">1</a>, <a href="#pone.9999999.ref002">2</a>]. They warm by
 <span class="inline-formula"><img src="e1" class="inline-graphic"></span> as <span class="equation"><img src="e2"
 class="inline-graphic"><span class="note">(1)</span></span> says.</p>
 <div class="figure"><div class="img-box"><img src="f"></div>
 <div class="figure-inline-download">Download: <ul><li>PPT</li></ul></div><div class="figcaption"><span>Fig 1.</span>
-Warmth.</div><p>Lines are means.</p><p class="caption_object"><a>https://doi.org/10.1371/x.g001</a></p></div></div>
+Warmth.</div><p>Lines are means.</p><p><a>https://doi.org/10.1371/x.g001</a></p></div></div>
 </div></main></body></html>"""
 
 
@@ -272,6 +272,8 @@ def test_a_summary_that_ends_a_page_is_no_abstract() -> None:
 def test_numbered_lists_of_pages() -> None:
     page = '<h2>A</h2><ol type="a" start="2">loose<li>x<ol><li>y</li></ol></li><li>z</li></ol><ul><li>u</li></ul>'
     assert texts(read_html(page.encode()))[1:] == ["p:loose", "p:b. x", "p:1. y", "p:c. z", "p:u"]
+    bare = '<h2>A</h2><ol class="u-list-style-none"><li>x</li></ol><ol style="list-style-type: none"><li>y</li></ol>'
+    assert texts(read_html(bare.encode()))[1:] == ["p:x", "p:y"]
     for start in ("9" * 5000, "-1", "x"):
         assert texts(read_html(f'<h2>A</h2><ol start="{start}"><li>x</li></ol>'.encode()))[1] == "p:1. x"
 
