@@ -34,7 +34,7 @@ def _import_library():  # type: ignore[no-untyped-def]
 
 _library = _import_library()
 
-MAX_SENTENCE = 2000000  # characters; the library's time grows with the square, and no sentence is that long
+MAX_SENTENCE = 2000  # characters; the library's time grows with the square, and no sentence is that long
 _HYPHENS = "‐‑–-"  # the plain one last: they stand in character classes
 _SHORT = re.compile(rf"[^\W_](?:[\w/&{_HYPHENS}]*[^\W_])?(?: [^\W_]+)?")
 _LOCANT = re.compile(  # 2-, 2,4-, N,N-, 1-n-, α-, tert-

@@ -244,8 +244,8 @@ def save_figure(figure: "Figure", folder: Union[str, Path], name: str) -> list[P
     paths = [Path(folder) / f"{name}.{kind}" for kind in unsigned]
     with plt.style.context(["default", STYLE]):
         for path, (kind, metadata) in zip(paths, unsigned.items()):
-            with write_atomic(path) as file:
-                figure.savefig(file.buffer, format=kind, dpi=DPI, metadata=metadata)
+            with write_atomic(path, binary=True) as file:
+                figure.savefig(file, format=kind, dpi=DPI, metadata=metadata)
     return paths
 
 

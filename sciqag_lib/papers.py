@@ -149,7 +149,7 @@ def _check_paper(record: dict[str, Any], file: str, where: str, required: tuple[
     problem = _keywords_problem(keywords, "keywords" in record, "keywords" in required)
     if problem:
         return BadRecord(file, where, "keywords", problem)
-    sections = _read_sections(record.get("sections"), len(record.get("txt") or ""))
+    sections = read_sections(record.get("sections"), len(record.get("txt") or ""))
     if sections is None:
         expected = 'expected a list of {"title", "start", "end"} with offsets inside txt; correct or remove the key'
         return BadRecord(file, where, "sections", f"{expected}, found {str(record['sections'])[:80]}")
@@ -182,7 +182,7 @@ def _keywords_problem(value: Any, present: bool, required: bool) -> str:
     return f"expected a string or a list of strings, found {place}{type(values[wrong]).__name__} {values[wrong]!r:.40}"
 
 
-def _read_sections(value: Any, length: int) -> Optional[list[Section]]:
+def read_sections(value: Any, length: int) -> Optional[list[Section]]:
     """The sections of a record; None where they are not what this module writes."""
     try:
         sections = [Section(str(item["title"]), item["start"], item["end"]) for item in value or []]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union
 
-from sciqag_lib.papers import BadRecord, read_records
+from sciqag_lib.papers import BadRecord, Section, read_records, read_sections
 
 
 @dataclass
@@ -20,6 +20,7 @@ class QARecord:
     title: str
     pairs: list[tuple[str, str]] = field(default_factory=list)  # question, answer
     where: str = ""  # "record 17" or "line 3"
+    sections: list[Section] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -56,7 +57,21 @@ def read_qa_records(path: Union[str, Path]) -> Iterator[Union[QARecord, BadRecor
                 yield BadRecord(str(path), where, f"Q&A[{number}]", pair)
             else:
                 pairs.append(pair)
-        yield QARecord(record.get("doi") or "", record.get("txt") or "", record.get("title") or "", pairs, where)
+        txt = record.get("txt") or ""
+        sections = read_sections(record.get("sections"), len(txt)) or []
+        yield QARecord(record.get("doi") or "", txt, record.get("title") or "", pairs, where, sections)
+
+
+class SectionFile:
+    """The sections in an evidence.json, which has its records in the order of the processed output beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self._records = (record for _, record in read_records(path) if isinstance(record, dict)) if path.exists() else iter(())
+
+    def find(self, doi: str, length: int) -> list[Section]:
+        """Those of the next record of this doi; [] where none follows. `length` is that of the paper's text."""
+        found = next((record for record in self._records if record.get("doi") == doi), {})
+        return read_sections(found.get("sections"), length) or []
 
 
 def _find_problem(record: dict[str, Any], entries: Any) -> tuple[str, str] | None:
@@ -65,7 +80,7 @@ def _find_problem(record: dict[str, Any], entries: Any) -> tuple[str, str] | Non
         return "Q&A", 'the key is missing; expected a list of {"Q", "A"}, as 02_inference writes it'
     if not isinstance(entries, list):
         return "Q&A", f'expected a list of {{"Q", "A"}}, found {type(entries).__name__} {entries!r:.60}'
-    if entries is not None and "Q&A" in record and not record.get("doi"):
+    if "Q&A" in record and not record.get("doi"):
         return "doi", "the key is missing or empty; expected a non-empty string"
     for key in ("doi", "txt", "title"):
         if not isinstance(record.get(key) or "", str):

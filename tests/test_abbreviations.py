@@ -73,6 +73,7 @@ def test_definitions_are_found(txt: str, expected: dict[str, str]) -> None:
         "With ion-exchange (IEC) chromatography it was pure.",
         "The signal at 101 ppm, assigned to oxygen (SiO), fell.",
         "peaks occur at 38 h (peak 3).",
+        "With mass = area ratio (MAR) it fits.",
         "This is a short phase. Electron (SPE) beams.",  # no sentence holds a definition's half
         "See the flower enclosure, peaking at 118 h (Fig. 4).",
         "",
@@ -149,13 +150,15 @@ def test_expansion(text: str, expected: str) -> None:
         "the CL (chemiluminescence) of luminol",
         "chemiluminescence, or CL, is",
         "CL, or chemiluminescence, is",
+        "the CL (weak chemiluminescence) of luminol",
+        "the CL (cathodic light) of a tube",
         "chemiluminescence [CL]",
         "carbon nanotube (CNT) films",
         "the chemiluminescent reaction (CL)",  # another form of the word
         "nuclear magnetic resonance (NMR) spectroscopy",
         "the cl, Cl and cL",  # case
         "CL2, HCL, CLs2, 2CL and xCL_y",
-        "PS(OH)2, CL=5, CL+, CL-8, a.CL, $CL$ and CL^2",
+        "PS(OH)2, CL=5, CL+, CL-8, a.CL, CL.org, $CL$ and CL^2",
         "the IL-CL-7",
         "HS-NMR and the LC-GC-MS",  # a chain of abbreviations of which one is not known
         "carbon CNTs",
@@ -173,6 +176,15 @@ def test_an_explained_abbreviation_is_expanded_further_on() -> None:
         "Chemiluminescence (CL) is weak. The chemiluminescence grew."
     )
     assert expand("The CL (CL) grew.") == "The chemiluminescence (CL) grew."
+
+
+def test_an_expansion_that_frees_its_neighbour_is_followed_by_that() -> None:
+    assert expand_abbreviations("a CL-1X", {**DEFINITIONS, "1X": "tenfold"}) == "a chemiluminescence-tenfold"
+
+
+def test_a_long_form_that_makes_another_abbreviation_is_not_used() -> None:
+    assert expand_abbreviations("the XY A", {"XY": "cold TYL", "TYL A": "tylosin"}) == "the XY A"
+    assert expand_abbreviations("the TYL XY", {"XY": "A acid", "TYL A": "tylosin"}) == "the TYL XY"
 
 
 def test_long_forms_that_contain_themselves_are_not_used() -> None:

@@ -54,8 +54,8 @@ def visible_texts(figure: Figure) -> list[Text]:
 
 def drawn(figure: Figure, text: Text) -> bool:
     """Whether a text is shown; matplotlib keeps labels of ticks that lie outside the axis."""
-    ticks = [(axis, tick) for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for tick in axis.get_major_ticks()]
-    for axis, tick in ticks:
+    axises = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    for axis, tick in ((axis, tick) for axis in axises for tick in axis.get_major_ticks()):
         if text is tick.label1:
             low, high = sorted(axis.get_view_interval())
             return bool(low <= tick.get_loc() <= high)
@@ -168,6 +168,9 @@ def test_histogram_refuses_what_does_not_fit() -> None:
         draw_similarity_histogram(np.array([0, 0.5, 1]), np.ones(2), np.ones(3), "llm", MEANS)
     with pytest.raises(ValueError, match="within: expected 2 counts"):
         draw_similarity_histogram(np.array([0, 0.5, 1]), np.array([1, np.nan]), np.ones(2), "llm", MEANS)
+    with pytest.raises(KeyError, match="within"):  # found out while drawing
+        draw_similarity_histogram(np.array([0, 0.5, 1]), np.ones(2), np.ones(2), "llm", {})
+    assert not plt.get_fignums()
     with pytest.raises(ValueError, match="edges: expected"):
         draw_similarity_histogram(np.array([0, 0, 1]), np.ones(2), np.ones(2), "llm", MEANS)
 
@@ -337,6 +340,10 @@ def test_panels_leave_no_text_outside_or_on_another(count: int, definitions: lis
     assert min(extent.x0 for extent in extents) > 2 and min(extent.y0 for extent in extents) > 2  # pixels
     assert max(extent.x1 for extent in extents) < figure.bbox.x1 - 2
     assert not any(one.overlaps(other) for n, one in enumerate(extents) for other in extents[:n])
+    places = [axes.get_position().extents for axes in figure.axes]
+    figure.set_layout_engine("constrained")
+    figure.draw_without_rendering()  # one more layout finds nothing to move
+    np.testing.assert_allclose([axes.get_position().extents for axes in figure.axes], places, atol=0.003)
 
 
 def test_figures_are_pyplot_figures_that_ignore_the_callers_style(tmp_path: Path) -> None:
