@@ -19,16 +19,21 @@ another paper, the record before in the file. One row per paper, over which the 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Optional
 
 from sciqag_lib.grounding import PaperIndex
+from sciqag_lib.intervals import Estimate, estimate_mean
 from sciqag_lib.quantities import Quantity, find_quantities, same_unit
+from sciqag_lib.tables import write_table
 
 _DIGIT = re.compile(r"\b\d")
 PAPER_KEYS = (
     "doi", "answers", "answers_with_digits", "answers_with_numbers", "answers_found", "numbers", "numbers_found",
     "null_answers", "null_answers_found", "null_numbers", "null_found",
 )  # fmt: skip
+MISS_COLUMNS = {"doi": "text", "pair": "whole", "question": "text", "answer": "text", "number": "text", "unit": "text",
+                "reason": "text"}
 NO_BASELINE = "no null baseline: it needs the text of a second paper, the file has one"
 
 
@@ -65,6 +70,33 @@ def count_numbers(records: Iterable[tuple[str, str, Sequence[tuple[str, str]]]])
         txt, row, numbers = first
         _count_null(row, txt, numbers, previous)
     return counts
+
+
+def write_numbers(counts: NumberCounts, output_dir: Path) -> None:
+    """numbers (a row a paper) and number_misses (a row a number that is not in its paper), .parquet and .csv."""
+    with write_table(output_dir, "numbers", {key: "text" if key == "doi" else "whole" for key in PAPER_KEYS}) as table:
+        table.add(counts.papers)
+    with write_table(output_dir, "number_misses", MISS_COLUMNS) as table:
+        table.add(counts.misses)
+
+
+def show_numbers(counts: NumberCounts, listed: int = 10) -> None:
+    """Print the shares with their intervals over papers, each beside its null baseline, and the first misses."""
+
+    def share(part: str, whole: str) -> Estimate:
+        return estimate_mean([row[part] for row in counts.papers], [row[whole] for row in counts.papers])
+
+    print(f"answers with a number:                      {share('answers_with_numbers', 'answers')}")
+    print(f"answers with a digit that begins a word:    {share('answers_with_digits', 'answers')}   published: 0.273")
+    print(f"numbers found in the answer's own paper:    {share('numbers_found', 'numbers')}   published: 0.992")
+    if any(row["null_numbers"] for row in counts.papers):
+        print(f"the same numbers found in another paper:    {share('null_found', 'null_numbers')}   <- the null baseline")
+    elif any(row["numbers"] for row in counts.papers):
+        print(NO_BASELINE)
+    for miss in counts.misses[:listed]:
+        print(f"not found: {miss['number']} {miss['unit']} ({miss['reason']}) in pair {miss['pair']} of {miss['doi']}")
+    if len(counts.misses) > listed:
+        print(f"... {len(counts.misses) - listed:,} more in number_misses.csv")
 
 
 def list_numbers(answer: str) -> list[Quantity]:

@@ -19,6 +19,7 @@ from typing import Any, Optional, Union
 import numpy as np
 from tqdm import tqdm
 
+from sciqag_lib.answer_numbers import NumberCounts, count_numbers
 from sciqag_lib.coverage import (
     DEFINITIONS, NUM_CHUNKS, TOP_SHARE, count_top, find_untouched, measure_coverage, measure_random, rank_sentences,
     share_touched, touch_sentences,
@@ -204,6 +205,12 @@ def show_coverage(report: CoverageReport) -> None:
         print(f"note: {note}")
     if len(report.notes) > MAX_NOTES:
         print(f"... {len(report.notes) - MAX_NOTES:,} more in coverage.json")
+
+
+def count_answer_numbers(file_path: Union[str, Path], limit: Optional[int] = None) -> NumberCounts:
+    """The numbers of the answers of every paper with text, looked up in it and in another paper."""
+    records = read_papers_with_qas(file_path, [], limit)
+    return count_numbers((record.doi, record.txt, record.pairs) for record in records if record.txt.strip())
 
 
 def score_one_paper(file_path: Union[str, Path], embedder: Embedder, doi: Optional[str] = None) -> ScoredPaper:

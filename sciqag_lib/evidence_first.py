@@ -11,7 +11,7 @@ make it false. A kind of sentence ("cause", "comparison", ...), from prompts/evi
 
 import re
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from sciqag_lib.checks import score_question
 from sciqag_lib.engines import Prompt

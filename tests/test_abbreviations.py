@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciqag_lib.abbreviations import expand_abbreviations, find_abbreviations
+from sciqag_lib.abbreviations import find_abbreviations
+from sciqag_lib.expansion import expand_abbreviations
 
 DEFINITIONS = {
     "CL": "chemiluminescence",
