@@ -1,5 +1,6 @@
 # make demo   the main job on three real papers       make test       all quick tests, as CI runs them
 # make lab    JupyterLab on the notebooks             make test-slow  the long ones
+# make figures  the committed figures, from a demo run
 # Each of them first makes .venv and installs the pinned requirements, once.
 #
 # A smaller torch without CUDA:  make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar o
 QUIET := HF_HUB_OFFLINE=1 TQDM_DISABLE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TOKENIZERS_PARALLELISM=false
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300
 
-.PHONY: demo test test-slow lab bench gpu clean
+.PHONY: demo test test-slow lab figures bench gpu clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -31,6 +32,11 @@ test-slow: $(INSTALLED)
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab notebooks
+
+figures: $(INSTALLED)
+	$(BIN)/python -m sciqag_lib.run params/demo.yaml
+	cp runs/demo/03_question_similarity/figures/* runs/demo/04_sentence_coverage/figures/* figures/
+	$(BIN)/python -c "from sciqag_lib.figures import draw_pipeline, save_figure; save_figure(draw_pipeline(), 'figures', 'pipeline')"
 
 bench: $(INSTALLED)
 	for script in benchmarks/*.py; do $(QUIET) $(BIN)/python $$script || exit 1; done

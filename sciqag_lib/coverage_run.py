@@ -5,7 +5,7 @@ Rows of coverage.parquet (also .csv; `d_random` is the definition's value for ra
     doi,questions,sentences,top,pooled,pooled_random,pooled_difference,individual,...,union,...
     10.1371/journal.pone.0000217,10,164,24,0.8,0.9280,-0.1280,...
 
-sections: how many sentences of each section some pair touches (is among the pair's k best); stretches: runs of
+sections: how many sentences of each section, its heading not among them, some pair touches (is among the pair's k best); stretches: runs of
 sentences that none touches, the longest of each paper; top_sentences: the ten best sentences of each pair.
 """
 
@@ -26,7 +26,7 @@ from sciqag_lib.coverage import (
 )
 from sciqag_lib.embeddings import Embedder
 from sciqag_lib.intervals import Estimate, estimate_values
-from sciqag_lib.papers import BadRecord, InputError
+from sciqag_lib.papers import BadRecord, InputError, Section
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.qa_records import QARecord, SectionFile, read_qa_records
 from sciqag_lib.sentences import split_sentences
@@ -172,7 +172,8 @@ def _add_places(tables: dict[str, TableWriter], paper: ScoredPaper, top_share: f
             for rank, place in enumerate(places, start=1))
     touched = touch_sentences(paper.scores, top_share)
     for section in paper.record.sections:
-        hit, sentences = share_touched(spans, touched, section.start, section.end)
+        after = _skip_heading(section, paper.record.txt)
+        hit, sentences = share_touched(spans, touched, after, section.end)
         counts["sections"] += bool(sentences)
         counts["untouched"] += bool(sentences) and not hit
         tables["sections"].add([{"doi": doi, "section": section.title, "start": section.start, "end": section.end,
@@ -181,6 +182,13 @@ def _add_places(tables: dict[str, TableWriter], paper: ScoredPaper, top_share: f
         start, stop = spans[first][0], spans[end - 1][1]
         tables["stretches"].add([{"doi": doi, "first": first, "last": end - 1, "start": start, "end": stop,
                                   "sentences": end - first, "begins": paper.record.txt[start: start + 80]}])
+
+
+def _skip_heading(section: Section, txt: str) -> int:
+    """Where the section's text begins: a heading alone is nothing that a question could be about."""
+    line_end = txt.find("\n", section.start, section.end)
+    first_line = txt[section.start: section.end if line_end < 0 else line_end].strip()
+    return section.start + len(first_line) if section.title.endswith(first_line) else section.start
 
 
 def _make_report(model: str, rows: np.ndarray, num_chunks: int, top_share: float, counts: dict[str, int],
@@ -213,10 +221,11 @@ def count_answer_numbers(file_path: Union[str, Path], limit: Optional[int] = Non
     return count_numbers((record.doi, record.txt, record.pairs) for record in records if record.txt.strip())
 
 
-def score_one_paper(file_path: Union[str, Path], embedder: Embedder, doi: Optional[str] = None) -> ScoredPaper:
+def score_one_paper(file_path: Union[str, Path], embedder: Embedder, doi: Optional[str] = None,
+                    evidence_path: Optional[Path] = None) -> ScoredPaper:
     """The scores of one paper, of the first that can be measured where `doi` is None. InputError: there is none."""
     notes: list[str] = []
-    records = (record for record in read_papers_with_qas(file_path, notes) if doi in (None, record.doi))
+    records = (record for record in read_papers_with_qas(file_path, notes, None, evidence_path) if doi in (None, record.doi))
     paper = next(score_papers(records, embedder, notes), None)
     if paper is None:
         raise InputError(f"{file_path}: holds no paper {doi or 'with text and pairs'}" + (f": {notes[0]}" if notes else ""))

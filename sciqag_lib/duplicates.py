@@ -67,6 +67,11 @@ class QuestionStore:
         return np.memmap(self._vectors, np.float32, "r", shape=(len(self), self._width))
 
 
+def check_threshold(threshold: float) -> None:
+    if not -1 <= threshold <= 1:
+        raise InputError(f"near_duplicate: expected a cosine, -1 to 1, found {threshold!r}")
+
+
 def find_near_duplicates(vectors: np.ndarray, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Rows a, rows b and scores of all pairs a < b of unit `vectors` (n, width) whose dot product is `threshold` or
     more: one tuple a block. Each pair is multiplied once."""
@@ -85,8 +90,7 @@ def find_near_duplicates(vectors: np.ndarray, threshold: float) -> Iterator[tupl
 
 def write_near_duplicates(store: QuestionStore, output_dir: Path, threshold: float) -> int:
     """Write near_duplicates.parquet and .csv, every pair with both texts, and return how many pairs there are."""
-    if not -1 <= threshold <= 1:
-        raise InputError(f"near_duplicate: expected a cosine, -1 to 1, found {threshold!r}")
+    check_threshold(threshold)
     with write_table(output_dir, "near_duplicates", COLUMNS) as table:
         for rows_a, rows_b, scores in find_near_duplicates(store.vectors(), threshold):
             for a, b, score in zip(rows_a.tolist(), rows_b.tolist(), scores.tolist()):

@@ -52,8 +52,10 @@ class Embedder:
 
     def find_prompt(self, use: str) -> str:
         prompts = self.model.prompts or {}
-        named = [prompts[name] for name in PROMPT_NAMES[use] if prompts.get(name)]
-        return named[0] if named else prompts.get(self.model.default_prompt_name or "", "") or ""
+        named = [prompts[name] for name in PROMPT_NAMES[use] if name in prompts]
+        if named:  # the library fills in empty ones; the default may be the other use's, and is then no answer
+            return next((prompt for prompt in named if prompt), "")
+        return prompts.get(self.model.default_prompt_name or "", "") or ""
 
     def embed(self, texts: Sequence[str], use: str = "similarity") -> np.ndarray:
         """float32 (len(texts), width), rows of length 1."""
@@ -96,7 +98,8 @@ class Embedder:
         if not self.precision and len(distinct) >= 4 * PROBE_TEXTS:
             self._choose_precision(list(distinct))
         model = self._faster if self.precision == "bfloat16" else self.model
-        vectors = encode_texts(model, list(distinct), prompt)
+        # Length 1 before float16, which ends at 65,504 and has few digits below 0.0001.
+        vectors = normalize_rows(encode_texts(model, list(distinct), prompt))
         self.num_encoded += len(texts)
         return vectors.astype(np.float16)[[distinct[text] for text in texts]]
 
@@ -159,7 +162,7 @@ def encode_texts(model: Any, texts: Sequence[str], prompt: str) -> np.ndarray:
     for batch in split_batches([len(texts[number]) for number in order]):
         numbers = [order[place] for place in batch]
         with torch.inference_mode():
-            encoded = model.encode([texts[number] for number in numbers], prompt=prompt or None, batch_size=len(numbers),
+            encoded = model.encode([texts[number] for number in numbers], prompt=prompt, batch_size=len(numbers),
                                    show_progress_bar=False, convert_to_tensor=True)
         rows = encoded.float().cpu().numpy()
         if vectors is None:
@@ -225,7 +228,9 @@ def _identify_encoder(source: str, encoder: Any) -> str:
     folder = Path(source).expanduser()
     if folder.is_dir():
         files = [file for file in sorted(folder.rglob("*")) if file.suffix in (".safetensors", ".bin", ".json", ".txt")]
-        name = PACKAGED_ENCODER if folder == find_packaged_encoder() else folder.resolve().name
+        packaged = find_spec(PACKAGED_ENCODER)  # which need not be there where another one is named
+        inside = bool(packaged and packaged.origin and folder.is_relative_to(Path(packaged.origin).parent))
+        name = PACKAGED_ENCODER if inside else folder.resolve().name
         return f"{name} {hash_files(files)}"
     config = getattr(getattr(encoder[0], "auto_model", None), "config", None)
     return f"{source} {getattr(config, '_commit_hash', None) or ''}".strip()

@@ -123,7 +123,9 @@ def draw_similarity_histogram(
             axes.stairs(shares, edges, color=color, alpha=0.45 if name == "within" else 1, fill=name == "within",
                         linewidth=1.3, label=text)  # fmt: skip
             _mark_mean(axes, means[name], top * height, color)
-        axes.set(xlabel=label, ylabel="share of pairs", xlim=(edges[0], edges[-1]), ylim=(0, 1.25 * top))
+        used = np.flatnonzero(sum(shares for shares, _, _ in series.values()))
+        left = min(0.0, edges[used[0]] if len(used) else 0.0)  # a cosine is hardly ever far below 0
+        axes.set(xlabel=label, ylabel="share of pairs", xlim=(left, edges[-1]), ylim=(0, 1.25 * top))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center")
     return figure
 

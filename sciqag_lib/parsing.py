@@ -21,7 +21,6 @@ so that the time needed grows linearly with the text whatever a model writes.
 import re
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Optional
 
 from sciqag_lib.papers import QAPair
 from sciqag_lib.parsing_json import JSON_FIELD, JSON_START, read_json
@@ -291,7 +290,8 @@ def split_keywords(content: str) -> list[str]:
     ['1,2-dichloroethane', 'spectroscopy (NMR, MS)', 'gene flow']
     """
     keywords: list[str] = []
-    for number, line in enumerate(content.strip(" \t").split("\n")):
+    continued = False
+    for line in content.strip(" \t").split("\n"):
         bullet = BULLET.match(line)
         line = line[bullet.end() :].strip() if bullet else line.strip()
         if not line and keywords or line.endswith(":"):

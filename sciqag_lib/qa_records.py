@@ -5,12 +5,15 @@
 A benchmark file, a list of {"Q", "A"} without papers, is read as well: each pair is then a record of its own.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union
 
-from sciqag_lib.papers import BadRecord, Section, read_records, read_sections
+from sciqag_lib.papers import BadRecord, Section, normalize_doi, read_records, read_sections
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -43,13 +46,14 @@ def read_qa_records(path: Union[str, Path]) -> Iterator[Union[QARecord, BadRecor
             continue
         entries = [record] if "Q&A" not in record and "Q" in record else record.get("Q&A")
         problem = _find_problem(record, entries)
-        if not problem and record.get("doi") in seen:
-            problem = ("doi", f"the same doi as {seen[record['doi']]}; remove one of the two")
+        doi = "" if problem else normalize_doi(record.get("doi") or "")
+        if doi in seen:
+            problem = ("doi", f"the same doi as {seen[doi]}; remove one of the two")
         if problem:
             yield BadRecord(str(path), where, *problem)
             continue
-        if record.get("doi"):
-            seen[record["doi"]] = where
+        if doi and "Q&A" in record:  # the pairs of a benchmark file may name the paper they come from
+            seen[doi] = where
         pairs = []
         for number, entry in enumerate(entries):
             pair = _read_pair(entry)
@@ -85,6 +89,8 @@ def _find_problem(record: dict[str, Any], entries: Any) -> tuple[str, str] | Non
     for key in ("doi", "txt", "title"):
         if not isinstance(record.get(key) or "", str):
             return key, f"expected a string, found {type(record[key]).__name__} {record[key]!r:.60}"
+        if SURROGATE.search(record.get(key) or ""):
+            return key, "it holds half a surrogate pair, which no UTF-8 file can store; remove that character"
     return None
 
 
@@ -96,8 +102,6 @@ def _read_pair(entry: Any) -> Union[tuple[str, str], str]:
         value = entry.get(key)
         if not isinstance(value, str) or not value.strip():
             return f"{key}: expected a non-empty string, found {value!r:.60}; this pair is left out"
-        try:
-            value.encode()
-        except UnicodeEncodeError:
+        if SURROGATE.search(value):
             return f"{key}: it holds half a surrogate pair, which no file can store; this pair is left out"
     return entry["Q"], entry["A"]

@@ -27,6 +27,8 @@ _LAST_WORD = re.compile(r"([^\s(\[,;]{1,12})\.$")
 _CONTINUES = re.compile(r"[a-z]+(?![A-Za-z0-9-])|[%,;:)\]]|\(\d|\[\d")  # not "pH", "mRNA", "p53", "p-values"
 # "for 2 h. They", "to 0.15 M. KCl": the full stop after a value's one-letter unit does not belong to an initial.
 _UNIT_STOP = re.compile(r"(?<=\d)(?:\s|\u00a0)?(?:[hdsgLlMKVAWNJTCF]|[mk]?eV|min)\.(?=\s+[A-Z0-9][A-Za-z0-9]*)")
+# "0.48 W/m K. Bricks": the same after a unit of several parts.
+_RATE_STOP = re.compile(r"/(?:[a-zµμ]{1,3}[²³\d]?[\s·\u00a0])?[hdsgLlMKVAWNJTCF]\.(?=\s+[A-Z0-9][A-Za-z0-9]*)")
 # "in buffer A. The", "vitamin C. It": a one-letter name before a word that opens sentences.
 _NAME_STOP = re.compile(
     r"(?<=[a-z] )[A-Z]\.(?=\s+(?:The|This|These|Those|It|Its|In|We|They|Both|However|Thus|After|When|As|For|A|An)\s)"
@@ -53,7 +55,7 @@ def _split_paragraph(text: str, start: int, end: int) -> list[Span]:
     """Spans of the sentences of one line, mended."""
     paragraph = text[start:end]
     cuts = {b["end_index"] for b in sentencex.get_sentence_boundaries("en", paragraph)} | {len(paragraph)}
-    for rule in (_UNIT_STOP, _NAME_STOP, _PLAIN_STOP):
+    for rule in (_UNIT_STOP, _RATE_STOP, _NAME_STOP, _PLAIN_STOP):
         cuts.update(match.end() for match in rule.finditer(paragraph))
     spans: list[Span] = []
     first = 0

@@ -22,9 +22,9 @@ from typing import Any, Optional, Union
 import numpy as np
 from tqdm import tqdm
 
-from sciqag_lib.duplicates import QuestionStore, write_near_duplicates
+from sciqag_lib.duplicates import QuestionStore, check_threshold, write_near_duplicates
 from sciqag_lib.embeddings import Embedder
-from sciqag_lib.intervals import Estimate, estimate_mean
+from sciqag_lib.intervals import Estimate, estimate_between, estimate_mean
 from sciqag_lib.papers import BadRecord, InputError
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.qa_records import QARecord, read_qa_records
@@ -72,7 +72,7 @@ class SimilarityTables:
         self.missing = self.low = self.high = 0
         self.histogram = np.zeros(len(EDGES[mode]) - 1, np.int64)
         self.notes: list[str] = []
-        self._best: list[tuple[float, int, dict[str, Any]]] = []
+        self._best: list[tuple[float, tuple[int, int], dict[str, Any]]] = []  # score, order in the file, pair
 
     def add(self, doi: str, questions: list[str], scores: np.ndarray) -> None:
         """`scores` (n, n), of which what is below the diagonal counts; nan is a missing score."""
@@ -101,7 +101,7 @@ class SimilarityTables:
             entry = {"doi": doi, "i": i, "j": j, "score": round(score, 4),
                      "question_i": questions[i], "question_j": questions[j]}
             push = heapq.heappush if len(self._best) < LISTED else heapq.heappushpop
-            push(self._best, (score, -len(self.sums) * 10**6 - int(place), entry))
+            push(self._best, (score, (-len(self.sums), -int(place)), entry))
 
     def report(self, model: str, null: Estimate, null_counts: np.ndarray, seed: int) -> SimilarityReport:
         judged = sum(self.counts) if self.mode == "llm" else 0
@@ -126,11 +126,12 @@ def usable_records(file_path: Union[str, Path], notes: list[str], limit: Optiona
     for record in read_qa_records(file_path):
         if isinstance(record, BadRecord):
             notes.append(str(record))
-        elif record.doi and len(record.pairs) < 2:
+            continue
+        if record.pairs and limit is not None and number >= limit:
+            return
+        if record.doi and len(record.pairs) < 2:
             notes.append(f"{record.name}: {len(record.pairs) or 'no'} question, so there is no pair to score")
-        if isinstance(record, QARecord) and record.pairs:
-            if limit is not None and number >= limit:
-                return
+        if record.pairs:
             number += 1
             yield record
 
@@ -142,6 +143,7 @@ def embed_similarity(file_path: Union[str, Path], output_dir: Union[str, Path], 
     Writes similarity, papers and near_duplicates (.parquet and .csv) and similarity.json into `output_dir`. Raises
     InputError where the file holds no question, or `output_dir` holds judged scores.
     """
+    check_threshold(near_duplicate)  # before the hours, not after them
     output_dir = claim_folder(output_dir, "embedding")
     sample = NullSample(seed)
     with ExitStack() as stack:
@@ -183,18 +185,20 @@ class NullSample:
     def measure(self) -> tuple[Estimate, np.ndarray]:
         """The mean score of questions of different papers, and its histogram; each pair counts once there."""
         groups = [vectors for _, _, vectors in sorted(self._kept, key=lambda entry: entry[:2])]
-        counts, sums, numbers = np.zeros(len(EDGES["embedding"]) - 1, np.int64), array("d"), array("d")
+        counts, sums = np.zeros(len(EDGES["embedding"]) - 1, np.int64), np.zeros((len(groups), len(groups)))
+        sizes = np.array([len(vectors) for vectors in groups], int)
+        starts = np.cumsum(sizes) - sizes
         every = np.concatenate(groups) if groups else np.zeros((0, 1), np.float32)
-        start = 0
-        for vectors in groups:
-            end = start + len(vectors)
-            others = np.concatenate([every[:start], every[end:]])
-            scores = vectors @ others.T
-            sums.append(float(scores.sum(dtype=float)))
-            numbers.append(scores.size)
-            counts += count_scores(scores[:, start:], "embedding")
-            start = end
-        return estimate_mean(sums, numbers, self._seed), counts
+        for number, vectors in enumerate(groups):
+            scores = vectors @ every.T
+            sums[number] = np.add.reduceat(scores.sum(axis=0, dtype=float), starts)
+            counts += count_scores(scores[:, starts[number] + len(vectors):], "embedding")
+        return estimate_between(sums, np.outer(sizes, sizes), self._seed), counts
+
+
+def check_mode(mode: str) -> None:
+    if mode not in EDGES:
+        raise InputError(f"mode: expected one of {', '.join(EDGES)}, found {mode!r}")
 
 
 def claim_folder(output_dir: Union[str, Path], mode: str) -> Path:
@@ -251,6 +255,8 @@ def show_similarity(report: SimilarityReport) -> None:
     print(f"papers: {report.num_papers:,}, pairs: {report.num_pairs:,}, of them without a score: {report.num_missing:,}")
     print(f"two questions of one paper:          mean {report.within}")
     print(f"two questions of different papers:   mean {report.null}   <- the null baseline")
+    if report.within.low <= report.null.high:  # not so where one of them is nan
+        print("The intervals overlap: these scores do not tell questions of one paper from questions of two.")
     if report.share_low is not None:
         print(f"under {LOW}: {report.share_low:.2%}, over {HIGH}: {report.share_high:.2%} (published: 87.29%, 2.27%)")
     if report.num_near_duplicates is not None:

@@ -20,6 +20,7 @@ CASES = [
     ["The infection was caused by H. pylori in 20 patients.", "E. coli was absent."],
     ["Cells were grown in N,N-dimethylformamide at 37.5 °C for 2 h.", "They were washed."],
     ["NaCl was added to 0.15 M.", "KCl was omitted."],
+    ["A brick with ash has only 0.48 W/m K.", "Bricks without it conduct more, 2 mg/L.", "They are denser."],
     ["Stirring lasted 30 min.", "Then the solvent was removed."],
     ["Bacillus subtilis subsp. subtilis was grown.", "Seeds of Quercus spp. were sown."],
     ["The mean temp. was 25 °C.", "The max. was 30 °C."],

@@ -1,0 +1,70 @@
+"""A sentence encoder for tests: a vector is looked up by its text, or drawn from a hash of it; no model is read.
+
+    FakeEncoder({"Why?": [1, 0]}).encode(["Why?"])  # tensor([[1., 0.]])
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from sciqag_lib.embeddings import Embedder
+
+
+class FakeEncoder:
+    """The part of sentence_transformers.SentenceTransformer that is used. A prompt changes the hash, not the lookup."""
+
+    def __init__(self, vectors: Optional[dict[str, Any]] = None, width: int = 16, prompts: Optional[dict] = None,
+                 default: Optional[str] = None, slow: float = 0.0, noise: float = 0.0) -> None:
+        self.vectors, self.width, self.prompts, self.default_prompt_name = vectors or {}, width, prompts, default
+        self.slow, self.noise = slow, noise  # seconds a call in float32; what bfloat16 adds to the vectors
+        self.calls: list[tuple[list[str], Optional[str]]] = []  # texts and prompt
+        self.half = False
+
+    def __deepcopy__(self, memo: dict) -> "FakeEncoder":
+        twin = FakeEncoder(self.vectors, self.width, self.prompts, self.default_prompt_name, self.slow, self.noise)
+        twin.calls = self.calls
+        return twin
+
+    def to(self, dtype: Any) -> "FakeEncoder":
+        import torch
+
+        self.half = dtype == torch.bfloat16
+        return self
+
+    def encode(self, texts: list[str], prompt: Optional[str] = None, batch_size: int = 32,
+               show_progress_bar: Optional[bool] = None, convert_to_tensor: bool = False) -> Any:
+        import torch
+
+        assert convert_to_tensor and not show_progress_bar and batch_size >= len(texts)
+        self.calls.append((list(texts), prompt))
+        if not self.half:
+            time.sleep(self.slow)
+        rows = np.array([self._find_vector(text, prompt or "") for text in texts], np.float32)
+        return torch.tensor(rows + self.noise * np.arange(rows.shape[1]) if self.half else rows)
+
+    def _find_vector(self, text: str, prompt: str) -> Any:
+        if text in self.vectors:
+            return self.vectors[text]
+        seed = int.from_bytes(hashlib.sha256((prompt + text).encode()).digest()[:8], "big")
+        return np.random.default_rng(seed).standard_normal(self.width)
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for texts, _ in self.calls for text in texts]
+
+
+def make_embedder(vectors: Optional[dict[str, Any]] = None, cache_dir: Optional[Path] = None, model_id: str = "fake",
+                  **more: Any) -> Embedder:
+    return Embedder(FakeEncoder(vectors, **more), model_id, cache_dir)
+
+
+def write_qas(path: Path, *papers: tuple[str, list[str]], txt: str = "One. Two.") -> Path:
+    """A processed output of (doi, questions); every answer is "Because."."""
+    records = [{"doi": doi, "txt": txt, "title": "", "num_Q&A": len(questions),
+                "Q&A": [{"Q": question, "A": "Because."} for question in questions]} for doi, questions in papers]
+    path.write_text(json.dumps(records, ensure_ascii=False), encoding="utf-8")
+    return path
