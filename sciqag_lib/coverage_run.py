@@ -9,7 +9,6 @@ sections: how many sentences of each section, its heading not among them, some p
 sentences that none touches, the longest of each paper; top_sentences: the ten best sentences of each pair.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -27,10 +26,9 @@ from sciqag_lib.coverage import (
 from sciqag_lib.embeddings import Embedder
 from sciqag_lib.intervals import Estimate, estimate_values
 from sciqag_lib.papers import BadRecord, InputError, Section
-from sciqag_lib.paths import write_atomic
 from sciqag_lib.qa_records import QARecord, SectionFile, read_qa_records
 from sciqag_lib.sentences import split_sentences
-from sciqag_lib.tables import TableWriter, write_table
+from sciqag_lib.tables import TableWriter, write_report, write_table
 
 VERSION = 1
 PUBLISHED = {"pooled": 0.68, "individual": 0.6423, "union": 0.786}
@@ -144,9 +142,7 @@ def analyse_coverage(file_path: Union[str, Path], output_dir: Union[str, Path], 
             raise InputError(f"{file_path}: holds no paper with text and pairs"
                              + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""))
     report = _make_report(embedder.model_id, np.array(rows), num_chunks, top_share, counts, notes, seed)
-    with write_atomic(output_dir / "coverage.json") as file:
-        json.dump(asdict(report), file, ensure_ascii=False, indent=1)
-        file.write("\n")
+    write_report(output_dir / "coverage.json", report)
     return report
 
 
@@ -170,6 +166,8 @@ def _add_places(tables: dict[str, TableWriter], paper: ScoredPaper, top_share: f
             {"doi": doi, "question": question, "rank": rank, "sentence": int(place), "start": spans[place][0],
              "end": spans[place][1], "score": round(float(paper.scores[question, place]), 4)}
             for rank, place in enumerate(places, start=1))
+    if not count_top(len(spans), top_share):  # no sentence is a best one: nothing is touched, and nothing untouched
+        return
     touched = touch_sentences(paper.scores, top_share)
     for section in paper.record.sections:
         after = _skip_heading(section, paper.record.txt)
@@ -225,8 +223,9 @@ def score_one_paper(file_path: Union[str, Path], embedder: Embedder, doi: Option
                     evidence_path: Optional[Path] = None) -> ScoredPaper:
     """The scores of one paper, of the first that can be measured where `doi` is None. InputError: there is none."""
     notes: list[str] = []
-    records = (record for record in read_papers_with_qas(file_path, notes, None, evidence_path) if doi in (None, record.doi))
-    paper = next(score_papers(records, embedder, notes), None)
-    if paper is None:
-        raise InputError(f"{file_path}: holds no paper {doi or 'with text and pairs'}" + (f": {notes[0]}" if notes else ""))
-    return paper
+    for record in read_papers_with_qas(file_path, notes, None, evidence_path):
+        if doi in (None, record.doi):  # one at a time: read ahead, the papers after it would be encoded too
+            paper = next(score_papers(iter([record]), embedder, notes), None)
+            if paper is not None:
+                return paper
+    raise InputError(f"{file_path}: holds no paper {doi or 'with text and pairs'}" + (f": {notes[0]}" if notes else ""))

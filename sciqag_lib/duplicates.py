@@ -10,6 +10,7 @@ import tempfile
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Union
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from sciqag_lib.papers import InputError
 from sciqag_lib.qa_records import QARecord
 from sciqag_lib.tables import write_table
 
-BLOCK_ROWS, BLOCK_COLUMNS = 2048, 8192  # 64 MB of scores at a time
+ROUNDING = 1e-6  # a text's cosine with itself is 1 only up to float32's last digits
+BLOCK_ROWS, BLOCK_COLUMNS = 1024, 4096  # 16 MB of scores at a time
 COLUMNS = {"doi_a": "text", "question_a": "whole", "doi_b": "text", "question_b": "whole", "score": "real",
            "text_a": "text", "text_b": "text"}
 
@@ -76,9 +78,9 @@ def find_near_duplicates(vectors: np.ndarray, threshold: float) -> Iterator[tupl
     """Rows a, rows b and scores of all pairs a < b of unit `vectors` (n, width) whose dot product is `threshold` or
     more: one tuple a block. Each pair is multiplied once."""
     for top in range(0, len(vectors), BLOCK_ROWS):
-        rows = np.asarray(vectors[top: top + BLOCK_ROWS])
+        rows = vectors[top: top + BLOCK_ROWS]
         for left in range(top, len(vectors), BLOCK_COLUMNS):
-            scores = rows @ np.asarray(vectors[left: left + BLOCK_COLUMNS]).T
+            scores = rows @ vectors[left: left + BLOCK_COLUMNS].T
             if scores.max() < threshold:
                 continue
             a, b = np.nonzero(scores >= threshold)
@@ -92,7 +94,7 @@ def write_near_duplicates(store: QuestionStore, output_dir: Path, threshold: flo
     """Write near_duplicates.parquet and .csv, every pair with both texts, and return how many pairs there are."""
     check_threshold(threshold)
     with write_table(output_dir, "near_duplicates", COLUMNS) as table:
-        for rows_a, rows_b, scores in find_near_duplicates(store.vectors(), threshold):
+        for rows_a, rows_b, scores in find_near_duplicates(store.vectors(), threshold - ROUNDING):
             for a, b, score in zip(rows_a.tolist(), rows_b.tolist(), scores.tolist()):
                 (doi_a, number_a, text_a), (doi_b, number_b, text_b) = store.read(a), store.read(b)
                 table.add([{"doi_a": doi_a, "question_a": number_a, "doi_b": doi_b, "question_b": number_b,

@@ -84,7 +84,7 @@ def _find_problem(record: dict[str, Any], entries: Any) -> tuple[str, str] | Non
         return "Q&A", 'the key is missing; expected a list of {"Q", "A"}, as 02_inference writes it'
     if not isinstance(entries, list):
         return "Q&A", f'expected a list of {{"Q", "A"}}, found {type(entries).__name__} {entries!r:.60}'
-    if "Q&A" in record and not record.get("doi"):
+    if "Q&A" in record and not str(record.get("doi") or "").strip():
         return "doi", "the key is missing or empty; expected a non-empty string"
     for key in ("doi", "txt", "title"):
         if not isinstance(record.get(key) or "", str):

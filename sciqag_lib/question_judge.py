@@ -24,10 +24,10 @@ from sciqag_lib.prompts import PromptFile, digest_of, load_prompt, plain_text, r
 from sciqag_lib.qa_records import QARecord
 from sciqag_lib.recipe import derive_seed
 from sciqag_lib.similarity import (
-    PAIR_COLUMNS, PAPER_COLUMNS, SimilarityReport, SimilarityTables, claim_folder, count_scores, first_note,
-    usable_records, write_report,
+    PAIR_COLUMNS, PAPER_COLUMNS, REPORT, SimilarityReport, SimilarityTables, claim_folder, count_scores, first_note,
+    usable_records,
 )
-from sciqag_lib.tables import write_table
+from sciqag_lib.tables import write_report, write_table
 
 SCHEMA = {"type": "object", "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 100}},
           "required": ["score"], "additionalProperties": False}
@@ -93,6 +93,8 @@ class JudgeJob:
 def read_score(completion: Completion) -> Optional[int]:
     """The score of a reply, or None where it holds none from 0 to 100."""
     match = SCORE.search(completion.text)
+    if match and completion.finish_reason == "length" and match.end() == len(completion.text):
+        return None  # cut off in the number, for all we know: 1 of 100
     return int(match[1]) if match and int(match[1]) <= 100 else None
 
 
@@ -167,7 +169,8 @@ def _write_tables(items: Iterator[tuple[int, str, JudgeItem]], ledger: Ledger, o
         for _, item_id, item in items:
             line = ledger.read(item_id)
             if not line or not ledger.finished(item_id):
-                notes.append(f"{item.record.doi}: not judged yet" + (f" ({line['reason']})" if line else ""))
+                reason = f" ({line['reason']}: {line['message']})" if line else ""
+                notes.append(f"{item.record.doi}: not judged yet{reason}")
                 continue
             tables.add(item.record.doi, item.record.questions, _matrix(line["scores"], len(item.record.pairs)))
             null = np.array([score / 100 for score in line["null_scores"] if score is not None])
@@ -175,7 +178,7 @@ def _write_tables(items: Iterator[tuple[int, str, JudgeItem]], ledger: Ledger, o
             numbers.append(len(null))
             null_counts = null_counts + count_scores(null, "llm")
         report = tables.report(f"{engine.name} {engine.model_id}", estimate_mean(sums, numbers, seed), null_counts, seed)
-    write_report(output_dir, report)
+    write_report(output_dir / REPORT, report)
     return report
 
 

@@ -15,7 +15,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -26,9 +26,8 @@ from sciqag_lib.duplicates import QuestionStore, check_threshold, write_near_dup
 from sciqag_lib.embeddings import Embedder
 from sciqag_lib.intervals import Estimate, estimate_between, estimate_mean
 from sciqag_lib.papers import BadRecord, InputError
-from sciqag_lib.paths import write_atomic
 from sciqag_lib.qa_records import QARecord, read_qa_records
-from sciqag_lib.tables import TableWriter, write_table
+from sciqag_lib.tables import TableWriter, write_report, write_table
 
 VERSION = 1
 REPORT = "similarity.json"
@@ -133,6 +132,7 @@ def usable_records(file_path: Union[str, Path], notes: list[str], limit: Optiona
             notes.append(f"{record.name}: {len(record.pairs) or 'no'} question, so there is no pair to score")
         if record.pairs:
             number += 1
+            record.txt = ""  # hundreds of records wait for their vectors together, and only questions are scored
             yield record
 
 
@@ -166,7 +166,7 @@ def embed_similarity(file_path: Union[str, Path], output_dir: Union[str, Path], 
         report = tables.report(embedder.model_id, null, null_counts, seed)
         report.near_duplicate, report.num_near_duplicates = near_duplicate, write_near_duplicates(
             store, output_dir, near_duplicate)
-    write_report(output_dir, report)
+    write_report(output_dir / REPORT, report)
     return report
 
 
@@ -217,12 +217,6 @@ def read_report(output_dir: Path) -> Optional[dict[str, Any]]:
         return json.loads((output_dir / REPORT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None  # no run ended there
-
-
-def write_report(output_dir: Path, report: SimilarityReport) -> None:
-    with write_atomic(output_dir / REPORT) as file:
-        json.dump(asdict(report), file, ensure_ascii=False, indent=1)
-        file.write("\n")
 
 
 def first_note(notes: list[str]) -> str:

@@ -1,8 +1,11 @@
-"""Tables of an analysis: written row by row as Parquet and CSV, each file whole or not at all."""
+"""Tables of an analysis, written row by row as Parquet and CSV, and its report; each file whole or not at all."""
 
 import csv
+import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +48,27 @@ class TableWriter:
         self._rows = []
 
 
+def write_report(path: Path, report: Any) -> None:
+    """A dataclass as JSON; what is nan becomes null: JSON has no nan, and other readers than Python's refuse it."""
+    with write_atomic(path) as file:
+        json.dump(_blank_missing(asdict(report)), file, ensure_ascii=False, indent=1, allow_nan=False)
+        file.write("\n")
+
+
+def _blank_missing(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _blank_missing(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_blank_missing(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
 @contextmanager
 def write_table(folder: Path, name: str, columns: Mapping[str, str]) -> Iterator[TableWriter]:
     """`name`.parquet and `name`.csv in `folder`, with the rows added in the block; where it raises, neither."""
     with ExitStack() as stack:
         parquet = stack.enter_context(write_atomic(folder / f"{name}.parquet", binary=True))
         writer = TableWriter(columns, parquet, stack.enter_context(write_atomic(folder / f"{name}.csv")))
+        stack.callback(writer._parquet.close)  # where the block raises: or it complains when it is collected
         yield writer
         writer.close()

@@ -5,7 +5,6 @@
 
 import hashlib
 import json
-import time
 from pathlib import Path
 from typing import Any, Optional
 
@@ -18,15 +17,16 @@ class FakeEncoder:
     """The part of sentence_transformers.SentenceTransformer that is used. A prompt changes the hash, not the lookup."""
 
     def __init__(self, vectors: Optional[dict[str, Any]] = None, width: int = 16, prompts: Optional[dict] = None,
-                 default: Optional[str] = None, slow: float = 0.0, noise: float = 0.0) -> None:
+                 default: Optional[str] = None, slow: float = 1.0, noise: float = 0.0) -> None:
         self.vectors, self.width, self.prompts, self.default_prompt_name = vectors or {}, width, prompts, default
-        self.slow, self.noise = slow, noise  # seconds a call in float32; what bfloat16 adds to the vectors
+        self.slow, self.noise = slow, noise  # seconds a call takes in float32, 1 in bfloat16; what the latter adds
+        self.clock = [0.0]  # these seconds: no time passes
         self.calls: list[tuple[list[str], Optional[str]]] = []  # texts and prompt
         self.half = False
 
     def __deepcopy__(self, memo: dict) -> "FakeEncoder":
         twin = FakeEncoder(self.vectors, self.width, self.prompts, self.default_prompt_name, self.slow, self.noise)
-        twin.calls = self.calls
+        twin.calls, twin.clock = self.calls, self.clock
         return twin
 
     def to(self, dtype: Any) -> "FakeEncoder":
@@ -41,8 +41,7 @@ class FakeEncoder:
 
         assert convert_to_tensor and not show_progress_bar and batch_size >= len(texts)
         self.calls.append((list(texts), prompt))
-        if not self.half:
-            time.sleep(self.slow)
+        self.clock[0] += 1.0 if self.half else self.slow
         rows = np.array([self._find_vector(text, prompt or "") for text in texts], np.float32)
         return torch.tensor(rows + self.noise * np.arange(rows.shape[1]) if self.half else rows)
 
