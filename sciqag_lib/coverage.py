@@ -9,8 +9,8 @@ chunks that hold a sentence count. With k = int(share * n) and the cosine of eve
 
 Ties go to the lower sentence; with k = 0 there is no value. The definitions answer different questions and are never
 compared with each other (arXiv 2405.09939; published: pooled 0.68, individual 0.6423, union 0.786). Random scores
-reach more than real pairs do, whose evidence lies together: every value stands beside that of random scores on the
-same paper, and a higher one is not better in itself.
+mostly reach more than real pairs do, whose evidence lies together: every value stands beside that of random scores on
+the same paper, and a higher one is not better in itself.
 """
 
 from collections.abc import Sequence

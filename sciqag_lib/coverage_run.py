@@ -5,8 +5,9 @@ Rows of coverage.parquet (also .csv; `d_random` is the definition's value for ra
     doi,questions,sentences,top,pooled,pooled_random,pooled_difference,individual,...,union,...
     10.1371/journal.pone.0000217,10,164,24,0.8,0.9280,-0.1280,...
 
-sections: how many sentences of each section, its heading not among them, some pair touches (is among the pair's k best); stretches: runs of
-sentences that none touches, the longest of each paper; top_sentences: the ten best sentences of each pair.
+sections: how many sentences of each section, its heading not among them, some pair touches (is among the pair's k
+best); stretches: runs of sentences that none touches, the longest of each paper; top_sentences: the ten best
+sentences of each pair.
 """
 
 from collections.abc import Iterator
@@ -204,8 +205,8 @@ def show_coverage(report: CoverageReport) -> None:
     for name in DEFINITIONS:
         print(f"{name:10}  mean {report.values[name]}\n{'':10}  random scores on the same papers "
               f"{report.random[name]}; difference {report.difference[name]}; published {PUBLISHED[name]}")
-    print("The definitions are not comparable with each other. Random scores spread over a paper more evenly than real\n"
-          "questions do: a higher value is not better in itself; read the difference, and the untouched sections.")
+    print("The definitions are not comparable with each other. A higher value is not better in itself: random scores touch\n"
+          "sentences all over a paper. Read the difference to them, and the sections that no pair touches.")
     print(f"sections that no pair touches: {report.sections_untouched:,} of {report.sections:,}")
     for note in report.notes[:MAX_NOTES]:
         print(f"note: {note}")

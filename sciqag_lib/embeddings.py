@@ -41,8 +41,10 @@ Item = TypeVar("Item")
 
 
 class Embedder:
-    """Texts to unit vectors, always those that the cache holds where it holds them. `use` is "similarity", "query" or "document": the model's own prompt for it is put
-    before each text where the model has one."""
+    """Texts to unit vectors, always those that the cache holds where it holds them.
+
+    `use` is "similarity", "query" or "document": the model's own prompt for it is put before each text where it has one.
+    """
 
     def __init__(self, model: Any, model_id: str, cache_dir: Optional[Path]) -> None:
         self.model, self.model_id, self.cache_dir = model, model_id, cache_dir
@@ -149,8 +151,12 @@ class Embedder:
     def _write_cache(self, path: Optional[Path], vectors: np.ndarray) -> None:
         if path is None or not np.isfinite(vectors).all():  # what is no number must not outlive its cause
             return
-        with write_atomic(path, binary=True, durable=False) as file:
-            np.save(file, vectors, allow_pickle=False)
+        try:
+            with write_atomic(path, binary=True, durable=False) as file:
+                np.save(file, vectors, allow_pickle=False)
+        except OSError as error:
+            log.warning("%s: vectors cannot be kept here (%s); going on without", self.cache_dir, error)
+            self.cache_dir = None
 
 
 def encode_texts(model: Any, texts: Sequence[str], prompt: str) -> np.ndarray:

@@ -67,15 +67,26 @@ def read_qa_records(path: Union[str, Path]) -> Iterator[Union[QARecord, BadRecor
 
 
 class SectionFile:
-    """The sections in an evidence.json, which has its records in the order of the processed output beside it."""
+    """The sections in an evidence.json, which mostly has its records in the order of the processed output beside it."""
 
     def __init__(self, path: Path) -> None:
-        self._records = (record for _, record in read_records(path) if isinstance(record, dict)) if path.exists() else iter(())
+        self._path = path
+        self._known = {record.get("doi") for record in self._read()}  # names only: sections of all papers fill memory
+        self._records = self._read()
 
     def find(self, doi: str, length: int) -> list[Section]:
-        """Those of the next record of this doi; [] where none follows. `length` is that of the paper's text."""
-        found = next((record for record in self._records if record.get("doi") == doi), {})
+        """Those of the paper; [] where the file has none. `length` is that of the paper's text."""
+        if doi not in self._known:
+            return []
+        found = next((record for record in self._records if record.get("doi") == doi), None)
+        if found is None:  # it stands before the last one found
+            self._records = self._read()
+            found = next((record for record in self._records if record.get("doi") == doi), {})
         return read_sections(found.get("sections"), length) or []
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        records = (record for _, record in read_records(self._path)) if self._path.exists() else iter(())
+        return (record for record in records if isinstance(record, dict) and isinstance(record.get("doi"), str))
 
 
 def _find_problem(record: dict[str, Any], entries: Any) -> tuple[str, str] | None:

@@ -59,8 +59,8 @@ def make_recipe(strategy: Optional[str] = None, engine: str = "llama_cpp", base_
     """A recipe from a notebook's parameters.
 
     None means: for `strategy` evidence_first with the packaged model (a local engine without `base_model`), which
-    must not be trusted to write answers, else whole_paper; for `prompt` the strategy's own; for `temperature` 0 with evidence_first,
-    else the published 0.6. `seq_len` is the published evaluation length: it is only checked. Raises InputError
+    must not be trusted to write answers, else whole_paper; for `prompt` the strategy's own; for `temperature` 0 with
+    evidence_first, else the published 0.6. `seq_len` is the published evaluation length: it is only checked. Raises InputError
     naming the parameter.
     """
     strategy = strategy or ("whole_paper" if base_model or engine == "openai" else "evidence_first")

@@ -31,12 +31,13 @@ from sciqag_lib.tables import TableWriter, write_report, write_table
 
 VERSION = 1
 REPORT = "similarity.json"
-EDGES = {"embedding": np.linspace(-1, 1, 81), "llm": np.linspace(0, 1, 41)}
+EDGES = {"embedding": np.linspace(-1, 1, 81), "llm": np.linspace(-0.025, 1.025, 22)}  # judges like multiples of 5
 LOW, HIGH = 0.3, 0.7  # the published shares: below and above, of judged scores only
 MAX_NULL_PAPERS = 300  # 3,000 questions, 4.5 million pairs: more would not move the baseline's third digit
 LISTED = 20
 PAIR_COLUMNS = {"doi": "text", "i": "whole", "j": "whole", "score": "real"}
-PAPER_COLUMNS = {"doi": "text", "questions": "whole", "pairs": "whole", "missing": "whole", "mean": "real", "max": "real"}
+PAPER_COLUMNS = {"doi": "text", "questions": "whole", "pairs": "whole", "missing": "whole", "mean": "real",
+                 "max": "real"}
 
 
 @dataclass
@@ -206,9 +207,10 @@ def claim_folder(output_dir: Union[str, Path], mode: str) -> Path:
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     found = read_report(output_dir)
-    if found and found.get("mode") != mode:
-        raise InputError(f"{output_dir}: holds scores of mode {found.get('mode')!r}, which are never mixed with those of "
-                         f"mode {mode!r}; choose another output_dir")
+    before = found.get("mode") if found else "llm" if (output_dir / "ledger.jsonl").exists() else mode
+    if before != mode:
+        raise InputError(f"{output_dir}: holds scores of mode {before!r}, which are never mixed with those of mode "
+                         f"{mode!r}; choose another output_dir")
     return output_dir
 
 
@@ -264,4 +266,5 @@ def show_similarity(report: SimilarityReport) -> None:
 
 def show_pairs(pairs: Iterable[dict[str, Any]], number: int = 5) -> None:
     for pair in list(pairs)[:number]:
-        print(f"{pair['score']:.2f}  {pair['doi']}\n      {pair['i']}: {pair['question_i']}\n      {pair['j']}: {pair['question_j']}")
+        print(f"{pair['score']:.2f}  {pair['doi']}")
+        print(f"      {pair['i']}: {pair['question_i']}\n      {pair['j']}: {pair['question_j']}")

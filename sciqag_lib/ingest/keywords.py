@@ -154,6 +154,7 @@ def _one_thread() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _load_keybert() -> Any:
+    encoder = load_encoder(str(find_packaged_encoder()))  # first: what its import warns of is hushed there
     from keybert import KeyBERT
 
-    return KeyBERT(load_encoder(str(find_packaged_encoder())))
+    return KeyBERT(encoder)
