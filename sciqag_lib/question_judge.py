@@ -33,6 +33,7 @@ SCHEMA = {"type": "object", "properties": {"score": {"type": "integer", "minimum
           "required": ["score"], "additionalProperties": False}
 MAX_ROUNDS = 3  # the first time and twice for scores that could not be read
 REPLY_TOKENS = 16
+MAX_OTHER = 400  # characters of another paper's question: one that fits into no context must not fail its neighbour too
 SCORE = re.compile(r'"?score"?\s*:\s*"?(\d{1,3})(?!\d|\.\d)')
 
 
@@ -60,6 +61,7 @@ class JudgeJob:
 
     def ask(self, item: JudgeItem) -> Asking:
         pairs = item.pairs()
+        self._check_length(item.record.doi, max(pairs, key=lambda pair: len(pair[0]) + len(pair[1])))
         scores: list[Optional[int]] = [None] * len(pairs)
         for attempt in range(MAX_ROUNDS):
             open_places = [place for place, score in enumerate(scores) if score is None]
@@ -70,6 +72,12 @@ class JudgeJob:
             if None not in scores:
                 break
         return scores
+
+    def _check_length(self, doi: str, longest: tuple[str, str]) -> None:
+        [tokens] = self.engine.count_tokens([self.engine.format(self._request(doi, longest, 0, 1).prompt)])
+        if tokens + REPLY_TOKENS > self.engine.context_size:
+            raise InputError(f"two of its questions make a prompt of {tokens:,} tokens, and with {REPLY_TOKENS} for the reply "
+                             f"the context of {self.engine.context_size:,} is too short; raise context_size")
 
     def _request(self, doi: str, pair: tuple[str, str], place: int, attempt: int) -> Request:
         again = self.prompt.texts.get("unreadable", "") if attempt else ""
@@ -138,7 +146,7 @@ def list_items(file_path: Union[str, Path], notes: list[str], limit: Optional[in
     for position, record in enumerate(usable_records(file_path, notes, limit)):
         if record.doi and len(record.pairs) > 1:
             yield position, normalize_doi(record.doi), JudgeItem(record, before)
-            before = record.questions
+            before = [question[:MAX_OTHER] for question in record.questions]
 
 
 def _plan(items: Iterator[tuple[int, str, JudgeItem]], ledger: Ledger) -> tuple[int, int]:
@@ -171,6 +179,9 @@ def _write_tables(items: Iterator[tuple[int, str, JudgeItem]], ledger: Ledger, o
             if not line or not ledger.finished(item_id):
                 reason = f" ({line['reason']}: {line['message']})" if line else ""
                 notes.append(f"{item.record.doi}: not judged yet{reason}")
+                continue
+            if "scores" not in line:
+                notes.append(f"{item.record.doi}: {line['message']}")
                 continue
             tables.add(item.record.doi, item.record.questions, _matrix(line["scores"], len(item.record.pairs)))
             null = np.array([score / 100 for score in line["null_scores"] if score is not None])

@@ -286,10 +286,13 @@ def test_a_file_without_a_pair_is_an_input_error(tmp_path, papers):
 
 def test_a_question_longer_than_the_context_is_named_and_the_rest_goes_on(tmp_path):
     long = "why " * 2000
-    engine = FakeEngine(answer({**SCORES, ("y1?", "y0?"): 33, ("b0?", "y0?"): 1, ("b1?", "y1?"): 1}), context_size=1000)
+    engine = FakeEngine(lambda request: '{"score": 33}', context_size=1000)
     report = judge(tmp_path, engine, [("10.1/x", ["x?", long]), ("10.1/y", ["y0?", "y1?"]), PAPERS[1]])
-    assert "10.1/x: not judged yet" in report.notes[0] and "context_size" in report.notes[0]
-    assert ALL[3] in scores_of(tmp_path)
+    assert report.notes[0].startswith("10.1/x: two of its questions") and "context_size" in report.notes[0]
+    assert ("10.1/y", 1, 0, 0.33) in scores_of(tmp_path)
+    calls = len(engine.requests)
+    judge(tmp_path, engine, [("10.1/x", ["x?", long]), ("10.1/y", ["y0?", "y1?"]), PAPERS[1]])
+    assert len(engine.requests) == calls  # neither it nor the paper after it is asked again
 
 
 def test_judged_scores_never_go_into_a_folder_of_embedding_scores(tmp_path):
