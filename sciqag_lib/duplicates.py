@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Union
+from typing import IO, Union
 
 import numpy as np
 
@@ -64,9 +65,25 @@ class QuestionStore:
         number = self._records[row]
         return self._names[number], row - self._starts[number], text
 
-    def vectors(self) -> np.ndarray:
+    def vectors(self) -> "StoredVectors":
         self._vectors.flush()
-        return np.memmap(self._vectors, np.float32, "r", shape=(len(self), self._width))
+        return StoredVectors(self._vectors, len(self), self._width)
+
+
+class StoredVectors:
+    """Rows of float32 in a file, read a slice at a time: mapped into memory they would count as memory used."""
+
+    def __init__(self, file: IO[bytes], num_rows: int, width: int) -> None:
+        self._file, self._num_rows, self._width = file, num_rows, width
+
+    def __len__(self) -> int:
+        return self._num_rows
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        start, stop, _ = rows.indices(self._num_rows)
+        self._file.seek(4 * self._width * start)
+        data = self._file.read(4 * self._width * max(0, stop - start))
+        return np.frombuffer(data, np.float32).reshape(-1, self._width)
 
 
 def check_threshold(threshold: float) -> None:
@@ -74,7 +91,8 @@ def check_threshold(threshold: float) -> None:
         raise InputError(f"near_duplicate: expected a cosine, -1 to 1, found {threshold!r}")
 
 
-def find_near_duplicates(vectors: np.ndarray, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def find_near_duplicates(vectors: Union[np.ndarray, StoredVectors], threshold: float
+                         ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Rows a, rows b and scores of all pairs a < b of unit `vectors` (n, width) whose dot product is `threshold` or
     more: one tuple a block. Each pair is multiplied once."""
     for top in range(0, len(vectors), BLOCK_ROWS):

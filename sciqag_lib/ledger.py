@@ -43,7 +43,7 @@ class Ledger:
     def __init__(self, path: "str | Path", fingerprint: dict[str, Any]):
         self.path = Path(path)
         self.unreadable = 0  # lines that were no JSON: their items are asked again
-        self._lines: dict[str, tuple[int, str]] = {}  # offset, status
+        self._lines: dict[str, int] = {}  # offset * len(STATUSES) + the status's number: a tuple would be twice as large
         self._lock = filelock.FileLock(f"{self.path}.lock")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ class Ledger:
 
     def status(self, item_id: str) -> str:
         """The latest status of an id, or "" where it has none."""
-        return self._lines[item_id][1] if item_id in self._lines else ""
+        return STATUSES[self._lines[item_id] % len(STATUSES)] if item_id in self._lines else ""
 
     def finished(self, item_id: str) -> bool:
         return self.status(item_id) in FINISHED
@@ -112,8 +112,7 @@ class Ledger:
         self._note(record, offset)
 
     def _note(self, record: dict[str, Any], offset: int) -> None:
-        # One string for every "done" there is: a run may hold hundreds of thousands of items.
-        self._lines[sys.intern(record["id"])] = (offset, sys.intern(record["status"]))
+        self._lines[sys.intern(record["id"])] = offset * len(STATUSES) + STATUSES.index(record["status"])
 
     def _write(self, record: dict[str, Any]) -> int:
         data = (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
@@ -137,7 +136,7 @@ class Ledger:
         if item_id not in self._lines:
             return None
         with open(self.path, "rb") as file:
-            file.seek(self._lines[item_id][0])
+            file.seek(self._lines[item_id] // len(STATUSES))
             return _parse_line(file.readline())
 
     def ids(self) -> list[str]:
