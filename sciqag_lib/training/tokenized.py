@@ -1,0 +1,231 @@
+"""A training file's tokens, made once, in a memory-mapped cache that all ranks of all runs share.
+
+A cache is a folder named by a hash of all that decides its content (the file, the tokenizer, the prompt form, the
+length, this code's version), written whole or not at all:
+
+    <hash>/tokens.npy           int32, the tokens of all examples one after the other
+    <hash>/offsets.npy          int64, where each example begins, and the end of the last
+    <hash>/prompt_lengths.npy   int32, how many tokens of each are the prompt
+    <hash>/report.json          {"examples": 425, "tokens": 4104821, "cut": 37, "left_out": 1, ...}
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Optional, Union
+
+import filelock
+import numpy as np
+from tqdm import tqdm
+
+from sciqag_lib.papers import BadRecord, InputError
+from sciqag_lib.prompts import plain_text
+from sciqag_lib.training.data import LISTED, Example, read_examples
+from sciqag_lib.training.encoding import TOO_LONG, Encoded, ExampleEncoder, find_endings
+
+BATCH = 64  # examples tokenised by one call, on as many threads as the tokenizer's library has
+SAMPLED = 1000  # examples looked at to find the queries that stand after the papers
+
+
+@dataclass
+class TokenReport:
+    """What became of a file's examples; all counts are of tokens where they don't say otherwise."""
+
+    examples: int = 0  # in the cache
+    tokens: int = 0
+    answer_tokens: int = 0  # of them, those that are learnt
+    longest: int = 0
+    cut: int = 0  # examples whose paper was shortened
+    cut_tokens: int = 0
+    left_out: int = 0  # examples that did not fit even without their paper
+    bad: int = 0  # records that could not be used
+    left_out_records: list[str] = field(default_factory=list)  # "record 17", the first of them
+    bad_records: list[str] = field(default_factory=list)  # in words, the first of them
+
+    def show(self) -> None:
+        print(f"examples: {self.examples:,}, {self.tokens:,} tokens, {self.answer_tokens:,} of them learnt, "
+              f"the longest has {self.longest:,}")
+        print(f"cut: the papers of {self.cut:,} examples, by {self.cut_tokens:,} tokens; left out: {self.left_out:,} "
+              f"examples too long even without their paper; not usable: {self.bad:,} records")
+        for line in self.bad_records[:20]:
+            print(f"not usable: {line}")
+
+
+def tokenize_file(data_path: Union[str, Path], cache_dir: Union[str, Path], encoder: ExampleEncoder,
+                  prompt_column: str = "content", response_column: str = "summary") -> "TokenizedDataset":
+    """The tokens of a training file, from the cache where it holds them.
+
+    Any number of processes may call this at once: one tokenises, the others wait for it. InputError: the file
+    cannot be read, or none of its examples can be used.
+    """
+    folder = Path(cache_dir) / _name_cache(Path(data_path), encoder, (prompt_column, response_column))
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                for left_behind in folder.parent.glob(f".{folder.name}.*"):  # by a killed process: the lock is ours
+                    shutil.rmtree(left_behind)
+                _write_cache(folder, data_path, encoder, (prompt_column, response_column))
+    return TokenizedDataset(folder)
+
+
+def _name_cache(path: Path, encoder: ExampleEncoder, columns: tuple[str, str]) -> str:
+    settings = json.dumps([encoder.fingerprint(), columns], sort_keys=True, ensure_ascii=False)
+    try:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of a training file") from error
+    return hashlib.sha256(content + settings.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def _write_cache(folder: Path, data_path: Union[str, Path], encoder: ExampleEncoder, columns: tuple[str, str]) -> None:
+    sample = islice(read_examples(data_path, *columns), SAMPLED)
+    encoder.endings = find_endings(plain_text(item.input) for item in sample if isinstance(item, Example))
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        report = _write_arrays(building, str(data_path), encoder, columns)
+        if not report.examples:
+            faults = [*report.bad_records, f"{report.left_out:,} are {TOO_LONG}, {encoder.max_length:,} tokens"]
+            raise InputError(f"{data_path}: expected examples to train on, found none that can be used; {faults[0]}")
+        text = json.dumps(asdict(report), ensure_ascii=False, indent=1)
+        (building / "report.json").write_text(text, encoding="utf-8")
+        building.chmod(0o755)  # mkdtemp makes it readable by its owner alone
+        building.rename(folder)
+    except OSError as error:
+        raise InputError(f"{folder.parent}: the tokens could not be written ({error.strerror}); free some space or "
+                         "give another cache_dir") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _write_arrays(folder: Path, data_path: str, encoder: ExampleEncoder, columns: tuple[str, str]) -> TokenReport:
+    report, items = TokenReport(), read_examples(data_path, *columns)
+    with (GrowingArray(folder / "tokens.npy", np.int32) as tokens,
+          GrowingArray(folder / "offsets.npy", np.int64) as offsets,
+          GrowingArray(folder / "prompt_lengths.npy", np.int32) as prompt_lengths,
+          tqdm(desc="tokenising", unit=" examples") as progress, _threads_allowed()):  # fmt: skip
+        offsets.append([0])
+        while chunk := list(islice(items, BATCH)):
+            examples = [item for item in chunk if isinstance(item, Example)]
+            _note_bad(report, [item for item in chunk if isinstance(item, BadRecord)])
+            for example, encoded in zip(examples, encoder.encode(examples)):
+                _count(report, example, encoded)
+                if encoded.fault and encoded.fault != TOO_LONG:
+                    _note_bad(report, [BadRecord(data_path, example.where, "", encoded.fault)])
+                if encoded.ids:
+                    tokens.append(encoded.ids)
+                    offsets.append([report.tokens])
+                    prompt_lengths.append([encoded.prompt_length])
+            progress.update(len(chunk))
+    return report
+
+
+def _note_bad(report: TokenReport, bad: list[BadRecord]) -> None:
+    report.bad += len(bad)
+    report.bad_records += map(str, bad[: max(0, LISTED - len(report.bad_records))])
+
+
+def _count(report: TokenReport, example: Example, encoded: Encoded) -> None:
+    if encoded.fault == TOO_LONG:
+        report.left_out += 1
+        if len(report.left_out_records) < LISTED:
+            report.left_out_records.append(example.where)
+    if encoded.fault:
+        return
+    report.examples += 1
+    report.tokens += len(encoded.ids)
+    report.answer_tokens += len(encoded.ids) - encoded.prompt_length
+    report.longest = max(report.longest, len(encoded.ids))
+    report.cut += encoded.cut_tokens > 0
+    report.cut_tokens += encoded.cut_tokens
+
+
+@contextlib.contextmanager
+def _threads_allowed() -> Iterator[None]:
+    """The tokenizer's library on all its threads, unless the environment says otherwise: it turns itself down to one
+    in a process that was forked."""
+    name = "TOKENIZERS_PARALLELISM"
+    chosen_by_user = name in os.environ
+    os.environ.setdefault(name, "true")
+    try:
+        yield
+    finally:
+        if not chosen_by_user:
+            del os.environ[name]
+
+
+class GrowingArray:
+    """A one-dimensional .npy file written piece by piece; its length is put into its header at the end."""
+
+    def __init__(self, path: Path, dtype: type) -> None:
+        self._file: BinaryIO = path.open("wb")
+        self._dtype, self._length = np.dtype(dtype), 0
+        self._write_header()
+        self._start = self._file.tell()
+
+    def append(self, values: list[int]) -> None:
+        self._file.write(np.asarray(values, self._dtype).tobytes())
+        self._length += len(values)
+
+    def _write_header(self) -> None:
+        # numpy leaves room in it for a length of 20 digits.
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._length,)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def __enter__(self) -> "GrowingArray":
+        return self
+
+    def __exit__(self, error_type: Optional[type], *_: Any) -> None:
+        with self._file:
+            if error_type is None:
+                self._file.seek(0)
+                self._write_header()
+                if self._file.tell() != self._start:
+                    raise RuntimeError(f"{self._file.name}: the header has another size than when the file was opened")
+                self._file.flush()
+                os.fsync(self._file.fileno())
+
+
+class TokenizedDataset:
+    """A cache folder as a dataset: item i is {"input_ids", "labels"}, int64 arrays of the example's length, labels -100
+    on the prompt. Nothing but the open maps is in memory, also in the workers of a DataLoader."""
+
+    def __init__(self, folder: Union[str, Path]) -> None:
+        self.folder = Path(folder)
+        try:
+            self._tokens, self._offsets, self._prompt_lengths = (
+                np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("tokens", "offsets", "prompt_lengths"))
+            self.report = TokenReport(**json.loads((self.folder / "report.json").read_text(encoding="utf-8")))
+            whole = self._offsets[-1] == len(self._tokens) and len(self) == self.report.examples > 0
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{self.folder}: expected a whole token cache, found a broken one ({error}); delete it "
+                             "and run again") from error
+        if not whole:
+            raise InputError(f"{self.folder}: expected a whole token cache, found lengths that do not agree; delete it "
+                             "and run again")
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each example."""
+        return np.diff(self._offsets)
+
+    def __len__(self) -> int:
+        return len(self._prompt_lengths)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        index = range(len(self))[index]
+        ids = self._tokens[self._offsets[index] : self._offsets[index + 1]].astype(np.int64)
+        labels = ids.copy()
+        labels[: self._prompt_lengths[index]] = -100
+        return {"input_ids": ids, "labels": labels}
+
+    def __reduce__(self) -> tuple:
+        return TokenizedDataset, (self.folder,)  # pickled as it is, a map becomes a copy of the file
