@@ -11,7 +11,6 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Union
-from typing import IO, Union
 
 import numpy as np
 

@@ -12,16 +12,12 @@ figure is made by pyplot, so outside a notebook its caller closes it (`plt.close
 sentences count from 0. ValueError: the input has another shape or range than the function says.
 """
 
-import re
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, Union
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from sciqag_lib.paths import write_atomic
+from sciqag_lib.figure_style import BLUE, LIGHT, ONE_COLUMN, ORANGE, RED, TWO_COLUMNS, new_figure
 
 if TYPE_CHECKING:  # pyplot, pandas and seaborn take a second to import
     import pandas as pd
@@ -29,12 +25,8 @@ if TYPE_CHECKING:  # pyplot, pandas and seaborn take a second to import
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0  # inches
-DPI = 200  # of saved pixels
 SCORE_LABELS = {"embedding": "cosine similarity", "llm": "judged intent similarity"}
 LLM_THRESHOLD = 0.7  # over it the publication calls two questions similar; said of judged scores only
-BLUE, ORANGE, LIGHT = "#0072B2", "#D55E00", "#C8C8C8"  # Okabe and Ito's: told apart by all kinds of colour vision
-RED = "#E00000"
 MISSING = {"facecolor": "#EEEEEE", "edgecolor": "#777777", "hatch": "//////", "linewidth": 0}
 MAX_NUMBERED = 20  # questions; with more of them a cell is too small for its number
 MAX_DOTS = 60  # papers; with more of them dots run together
@@ -66,15 +58,6 @@ PIPELINE_ARROWS = [  # corners
     [(54, 14.5), (46, 14.5)],
     [(54, 4.5), (46, 4.5)],
 ]
-STYLE = {
-    "text.parse_math": False,  # a title may hold a lone "$"
-    "hatch.linewidth": 0.4,
-    "axes.linewidth": 0.6,
-    "lines.linewidth": 1.0,
-    "pdf.fonttype": 42,  # publishers refuse Type 3 fonts
-}
-
-
 def draw_question_similarity(
     scores: np.ndarray, title: str, mode: str = "embedding", threshold: Optional[float] = None
 ) -> "Figure":
@@ -91,7 +74,7 @@ def draw_question_similarity(
         threshold = LLM_THRESHOLD
     width = ONE_COLUMN if n <= 10 else TWO_COLUMNS
     cell = min(1.2, (width - 1.0) / (n - 1))  # inches
-    with _new_figure(title, width, cell * (n - 1) + 1.0, layout="compressed") as (figure, axes):
+    with new_figure(title, width, cell * (n - 1) + 1.0, layout="compressed") as (figure, axes):
         _draw_triangle(axes, scores, label)
         handles = [*_mark_missing(axes, scores), *_mark_similar(axes, scores, threshold, cell)]
         if handles:
@@ -117,7 +100,7 @@ def draw_similarity_histogram(
     series = {"within": (_as_shares(within, len(edges) - 1, "within"), "same paper", BLUE),
               "null": (_as_shares(null, len(edges) - 1, "null"), "different papers", ORANGE)}  # fmt: skip
     top = max(shares.max() for shares, _, _ in series.values()) or 1.0
-    with _new_figure("Similarity of question pairs", ONE_COLUMN, 2.9) as (figure, axes):
+    with new_figure("Similarity of question pairs", ONE_COLUMN, 2.9) as (figure, axes):
         for height, (name, (shares, text, color)) in zip((1.16, 1.07), series.items()):
             text = _mean_text(text, means[name]) if shares.any() else f"{text}: no pairs"
             axes.stairs(shares, edges, color=color, alpha=0.45 if name == "within" else 1, fill=name == "within",
@@ -143,7 +126,7 @@ def draw_top_sentences(
         found = f"index {wrong[0]} in pair {wrong[1]}" if wrong else f"{len(top)} pairs"
         raise ValueError(f"top: expected indices of {num_sentences} sentences for at least 1 pair, found {found}")
     height = min(8.0, 1.2 + 0.17 * len(top))
-    with _new_figure(title, TWO_COLUMNS, height) as (figure, axes):
+    with new_figure(title, TWO_COLUMNS, height) as (figure, axes):
         for start in _chunk_starts(num_sentences, num_chunks):
             axes.axvline(start - 0.5, color=LIGHT, linewidth=0.7, zorder=0)
         axes.scatter(*np.array(points or np.empty((0, 2))).T, s=9, color=BLUE, linewidths=0, clip_on=False,
@@ -159,7 +142,7 @@ def draw_score_map(scores: np.ndarray, title: str) -> "Figure":
     scores: (pairs, sentences) of cosine similarity; NaN is a missing score and stays blank.
     """
     scores = _check_matrix(scores)
-    with _new_figure(title, 20.0, 3.0, scale=20.0 / TWO_COLUMNS) as (figure, axes):
+    with new_figure(title, 20.0, 3.0, scale=20.0 / TWO_COLUMNS) as (figure, axes):
         image = axes.imshow(scores, aspect="auto", cmap="viridis", interpolation_stage="data")
         axes.set_facecolor(MISSING["facecolor"])
         _number_sentences(axes, scores.shape[1], "; blank: no score" if np.isnan(scores).any() else "")
@@ -180,7 +163,7 @@ def draw_sentence_deviation(scores: np.ndarray, title: str) -> "Figure":
         deviation = np.sqrt(np.nansum((scores - center) ** 2, axis=0) / counts)
     num_sentences = scores.shape[1]
     mean = np.mean(deviation[counts > 0]) if counts.any() else np.nan
-    with _new_figure(title, TWO_COLUMNS, 2.3) as (figure, axes):
+    with new_figure(title, TWO_COLUMNS, 2.3) as (figure, axes):
         axes.stairs(deviation, np.arange(num_sentences + 1) - 0.5, color=BLUE, fill=True,
                     rasterized=num_sentences > MAX_VECTOR)  # fmt: skip
         axes.axhline(mean, color="black", linestyle="--", linewidth=0.8, label=f"mean {mean:.3f}")
@@ -203,7 +186,7 @@ def draw_coverage(table: "pd.DataFrame", definitions: Sequence[str] = ("pooled",
         raise ValueError(f"table: expected the columns {needed}, missing {missing or 'a definition'}")
     width = ONE_COLUMN if len(definitions) == 1 else TWO_COLUMNS
     title = "Sentence coverage beside random scores on the same papers"
-    with _new_figure(title, width, 2.9, ncols=len(definitions)) as (figure, panels):
+    with new_figure(title, width, 2.9, ncols=len(definitions)) as (figure, panels):
         for axes, name in zip(np.atleast_1d(panels), definitions):
             _draw_definition(axes, table, name)
     return figure
@@ -215,7 +198,7 @@ def draw_pipeline() -> "Figure":
 
     line = {"color": "black", "linewidth": 0.8}
     head = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
-    with _new_figure("SciQAG: from papers to checked question-answer pairs", TWO_COLUMNS, 2.9) as (figure, axes):
+    with new_figure("SciQAG: from papers to checked question-answer pairs", TWO_COLUMNS, 2.9) as (figure, axes):
         for text, left, bottom, width, height, kind in PIPELINE_BOXES:
             face, edge = PIPELINE_COLORS[kind]
             axes.add_patch(FancyBboxPatch((left, bottom), width, height, "round,pad=0,rounding_size=1",
@@ -230,74 +213,6 @@ def draw_pipeline() -> "Figure":
         axes.set(xlim=(-0.5, 100.5), ylim=(0, 46))
         axes.set_axis_off()
     return figure
-
-
-def save_figure(figure: "Figure", folder: Union[str, Path], name: str) -> list[Path]:
-    """Write `name`.png (200 dpi) and `name`.pdf into a folder and return their paths; no half file appears.
-
-    The same figure gives the same bytes: no date and no program is written into them. ValueError: a name of other
-    characters than ASCII letters, digits, "_", "-" and, not in first place, ".".
-    """
-    import matplotlib.pyplot as plt
-
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
-        raise ValueError(f'name: expected letters, digits, "_", "-" and "." (not first), found {name!r}')
-    unsigned = {"png": {"Software": None}, "pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
-    paths = [Path(folder) / f"{name}.{kind}" for kind in unsigned]
-    with plt.style.context(["default", STYLE]):
-        for path, (kind, metadata) in zip(paths, unsigned.items()):
-            with write_atomic(path, binary=True) as file:
-                figure.savefig(file, format=kind, dpi=DPI, metadata=metadata)
-    return paths
-
-
-@contextmanager
-def _new_figure(
-    title: str, width: float, height: float, scale: float = 1.0, ncols: int = 1, layout: str = "constrained"
-) -> Iterator[tuple["Figure", Any]]:
-    """A figure and its axes in this module's style, whatever the caller's; text is `scale` times as large."""
-    import matplotlib.pyplot as plt
-
-    sizes = {"font.size": 7, "axes.labelsize": 7, "axes.titlesize": 7.5, "figure.titlesize": 8,
-             "legend.fontsize": 6.5}  # fmt: skip
-    style = STYLE | {key: size * scale for key, size in sizes.items()}
-    with plt.style.context(["default", style]):
-        figure, axes = plt.subplots(1, ncols, figsize=(width, height), layout=layout)
-        try:
-            figure.suptitle(_fit_title(title, width * 72 * 0.94, 8 * scale, max_lines=1 if scale > 1 else 2))
-            yield figure, axes
-            _fix_layout(figure, 6.5 * scale)
-        except BaseException:
-            plt.close(figure)
-            raise
-
-
-def _fix_layout(figure: "Figure", tick_size: float) -> None:
-    """Place everything once and for all, so that no later drawing, in another style or resolution, moves it."""
-    shown_dpi = figure.dpi
-    for axes in figure.axes:
-        axes.tick_params(labelsize=tick_size)  # else the style at drawing time decides how many ticks have room
-    figure.set_dpi(DPI)
-    for _ in range(2):  # labels find their place only after ticks and legends have theirs
-        figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    figure.set_dpi(shown_dpi)
-
-
-def _fit_title(title: str, width: float, size: float, max_lines: int) -> str:
-    """A title in lines of at most `width` points, cut with an ellipsis; what the font lacks becomes a square."""
-    from matplotlib.font_manager import findfont, get_font
-
-    font = get_font(findfont("DejaVu Sans"))
-    glyphs = font.get_charmap()
-    text = "".join(char if ord(char) in glyphs else "\u25a1" for char in " ".join(title.split()))
-    if not text:
-        return ""
-    font.set_size(size, 72)
-    font.set_text(text)
-    average = font.get_width_height()[0] / 64 / len(text)
-    chars = max(10, int(0.95 * width / average))  # 0.95: a line of wider letters than the average
-    return "\n".join(textwrap.wrap(text, chars, max_lines=max_lines, placeholder=" \u2026"))
 
 
 def _count(number: int, thing: str) -> str:

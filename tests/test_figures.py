@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 
+from sciqag_lib.figure_style import save_figure
 from sciqag_lib.figures import (
     draw_coverage,
     draw_pipeline,
@@ -27,7 +28,6 @@ from sciqag_lib.figures import (
     draw_sentence_deviation,
     draw_similarity_histogram,
     draw_top_sentences,
-    save_figure,
 )
 
 MEANS = {"within": (0.4, 0.3, 0.5), "null": (0.1, np.nan, np.nan)}
