@@ -4,6 +4,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +56,12 @@ def real_server(packaged_model: Path) -> Iterator[str]:
     server = xllamacpp.Server(params)
     yield server.listening_address
     del server
+
+
+@pytest.fixture
+def embedder(tmp_path: Path) -> Any:
+    """The packaged encoder, with a cache of the test's own."""
+    skip_without("sentence_transformers")
+    from sciqag_lib.embeddings import open_embedder
+
+    return open_embedder(cache_dir=tmp_path / "cache")

@@ -12,10 +12,8 @@ import pytest
 
 from sciqag_lib.coverage import DEFINITIONS, measure_random
 from sciqag_lib.coverage_run import COLUMNS, analyse_coverage, score_one_paper, show_coverage
-from sciqag_lib.embeddings import find_packaged_encoder, open_embedder
 from sciqag_lib.papers import InputError
 from sciqag_lib.sentences import list_content_words, split_sentences
-from tests.conftest import skip_without
 from tests.fake_encoder import make_embedder
 
 QAS = Path(__file__).parents[1] / "data" / "qas.json"
@@ -303,14 +301,8 @@ def test_what_is_shown_has_each_definition_beside_random_scores(tmp_path, capsys
 # The packaged model --------------------------------------------------------------------------------------------------
 
 
-def test_the_sample_file_with_the_packaged_model(tmp_path):
+def test_the_sample_file_with_the_packaged_model(tmp_path, embedder):
     """The scores are those of the model's own encode; each answer's best sentence shares its words."""
-    skip_without("sentence_transformers")
-    try:
-        find_packaged_encoder()
-    except InputError as error:
-        pytest.skip(str(error))
-    embedder = open_embedder(cache_dir=tmp_path / "cache")
     report = analyse_coverage(QAS, tmp_path / "out", embedder)
     assert report.num_papers == 3 and report.num_pairs == 18 and report.notes == [] and report.sections > 6
     found = score_one_paper(QAS, embedder)

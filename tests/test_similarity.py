@@ -13,7 +13,7 @@ import pytest
 
 from sciqag_lib import duplicates, similarity
 from sciqag_lib.duplicates import QuestionStore, find_near_duplicates, write_near_duplicates
-from sciqag_lib.embeddings import find_packaged_encoder, normalize_rows, open_embedder
+from sciqag_lib.embeddings import normalize_rows
 from sciqag_lib.intervals import Estimate
 from sciqag_lib.papers import InputError
 from sciqag_lib.qa_records import QARecord
@@ -21,7 +21,6 @@ from sciqag_lib.similarity import (
     EDGES, NullSample, SimilarityTables, claim_folder, count_scores, embed_similarity, read_scores, show_pairs,
     show_similarity,
 )
-from tests.conftest import skip_without
 from tests.fake_encoder import make_embedder, write_qas
 
 QAS = Path(__file__).parents[1] / "data" / "qas.json"
@@ -379,14 +378,8 @@ def test_five_thousand_questions_take_seconds(tmp_path):
 # The packaged model --------------------------------------------------------------------------------------------------
 
 
-def test_the_sample_file_with_the_packaged_model(tmp_path):
+def test_the_sample_file_with_the_packaged_model(tmp_path, embedder):
     """Questions of one paper are closer than those of two; a paraphrase is closer than any other pair."""
-    skip_without("sentence_transformers")
-    try:
-        find_packaged_encoder()
-    except InputError as error:
-        pytest.skip(str(error))
-    embedder = open_embedder(cache_dir=tmp_path / "cache")
     report = embed_similarity(QAS, tmp_path / "out", embedder)
     assert report.num_papers == 3 and report.num_pairs == 3 * 15 and report.notes == []
     assert report.within.mean > report.null.mean + 0.1 and sum(report.null_counts) == 3 * 36
