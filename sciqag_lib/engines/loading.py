@@ -52,6 +52,20 @@ def identify_model(source: str, model: Any) -> str:
     return f"{source} {getattr(model.config, '_commit_hash', None) or ''}".strip()
 
 
+def count_positions(config: Any) -> Optional[int]:
+    """The longest context a model's configuration is made for, None where it names none: with linear or dynamic
+    scaling `factor` times max_position_embeddings, with the others what max_position_embeddings says already."""
+    config = config.get_text_config()
+    positions = getattr(config, "max_position_embeddings", None)
+    rope = getattr(config, "rope_parameters", None) or {}
+    factor = rope.get("factor") if isinstance(rope.get("factor"), (int, float)) else 1
+    if positions is None:
+        return None
+    if rope.get("rope_type") in ("linear", "dynamic"):
+        return int(positions * factor)
+    return max(positions, int((rope.get("original_max_position_embeddings") or 0) * factor))
+
+
 def choose_attention(device: torch.device, flash_attn: bool) -> tuple[str, str]:
     """(attn_implementation, why it is not flash attention, in words for the description)"""
     if not flash_attn:

@@ -26,6 +26,7 @@ from sciqag_lib.engines.common import (
 from sciqag_lib.engines.loading import (
     choose_attention,
     choose_dtype,
+    count_positions,
     has_plain_cache,
     identify_model,
     list_eos,
@@ -62,8 +63,7 @@ class TransformersEngine:
         self._tokenizer, self._model = load_model(source, cache_dir, self.dtype, attention)
         self._model = self._model.to(self.device).eval()
         self.model_id = identify_model(source, self._model)
-        text_config = self._model.config.get_text_config()
-        self.context_size = min(context_size, getattr(text_config, "max_position_embeddings", context_size))
+        self.context_size = min(context_size, count_positions(self._model.config) or context_size)
         self.batch_size = batch_size
         self.concurrency = 4 * batch_size  # so that prompts of similar length can be found
         self.description = (

@@ -1,0 +1,158 @@
+"""Checkpoints that are there whole or not at all, and the folder of a run.
+
+    OUT/run.json            what the run is made of; another run is refused in the same folder
+    OUT/checkpoint-500/     weights that load, optimizer, schedule, random states: what the run goes on from
+    OUT/.saving/            a checkpoint that is being written; left behind by a killed process it is never taken
+    OUT/finished.json       the run's last word, written after the final weights
+
+A checkpoint is written to .saving, checked, flushed to the disk and renamed, so a process that is killed at any moment
+leaves the checkpoints before it as they were.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Optional
+
+from sciqag_lib.papers import InputError
+from sciqag_lib.paths import write_atomic
+
+SAVING, RUN_FILE, FINISHED_FILE = ".saving", "run.json", "finished.json"
+# What may change between two commands of one run: it moves no weight.
+FREE = frozenset("""
+    output_dir logging_steps logging_strategy logging_first_step save_steps save_strategy save_total_limit report_to
+    run_name disable_tqdm log_level log_level_replica log_on_each_node dataloader_num_workers cache_dir
+    preprocessing_num_workers eval_steps eval_strategy eval_on_start eval_data_path per_device_eval_batch_size
+    ddp_timeout use_cpu accelerator_config dataloader_pin_memory ddp_backend save_on_each_node hub_token
+""".split())
+
+
+# The run's folder ------------------------------------------------------------------------------------------------------
+
+
+def open_run(folder: Path, settings: dict[str, Any]) -> Optional[Path]:
+    """Claim `folder` for a run, or go on with it; returns the checkpoint to resume from, if there is one.
+
+    `settings` is all that moves the weights, as JSON. InputError: the folder is another run's, or holds other things.
+    """
+    run_file = folder / RUN_FILE
+    settings = json.loads(json.dumps({key: settings[key] for key in settings if key not in FREE}, default=str))
+    if run_file.exists():
+        _compare(run_file, settings)
+    elif folder.exists() and any(path.name != SAVING for path in folder.iterdir()):
+        raise InputError(f"output_dir {folder}: expected a new folder or one of this run, found other files in it "
+                         f"({', '.join(sorted(path.name for path in folder.iterdir())[:3])}); name another one")
+    else:
+        with write_atomic(run_file) as file:
+            json.dump(settings, file, indent=1, ensure_ascii=False)
+    shutil.rmtree(folder / SAVING, ignore_errors=True)
+    return find_last_checkpoint(folder)
+
+
+def _compare(run_file: Path, settings: dict[str, Any]) -> None:
+    try:
+        before = json.loads(run_file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{run_file}: expected the settings of a run as JSON, found something else ({error}); name "
+                         "another output_dir") from error
+    names = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
+    if names:
+        lines = [f"  {name}: there {before.get(name)!r}, here {settings.get(name)!r}" for name in names]
+        advice = ""
+        if names == ["processes"]:
+            advice = ("\nA run goes on with the number of processes it began with. To go on with another, start from "
+                      "its last checkpoint's weights: --model_name_or_path OUT/checkpoint-N and a new output_dir")
+        raise InputError(f"output_dir {run_file.parent}: holds another run, which differs in\n" + "\n".join(lines)
+                         + "\nname another output_dir, or give the settings of that run" + advice)
+
+
+def find_last_checkpoint(folder: Path) -> Optional[Path]:
+    """The checkpoint of the latest step; all that bear the name are whole."""
+    found = [path for path in folder.glob("checkpoint-*") if path.name.partition("-")[2].isdecimal()]
+    return max(found, key=read_step, default=None)
+
+
+def read_step(checkpoint: Optional[Path]) -> int:
+    """The step of checkpoint-500: 500; 0 where there is none."""
+    return int(checkpoint.name.partition("-")[2]) if checkpoint else 0
+
+
+def is_finished(folder: Path) -> bool:
+    return (folder / FINISHED_FILE).exists()
+
+
+def finish_run(folder: Path, result: dict[str, Any]) -> None:
+    """Write the run's last word: what came out."""
+    shutil.rmtree(folder / SAVING, ignore_errors=True)
+    with write_atomic(folder / FINISHED_FILE) as file:
+        json.dump(result, file, indent=1)
+
+
+# Writing ------------------------------------------------------------------------------------------------------------------
+
+
+def settle_folder(source: Path, target: Path) -> None:
+    """Move a whole folder to its place, durably. Where it is gone and `target` is there, another process that shares
+    the file system has moved it."""
+    if not source.exists() and target.exists():
+        return
+    for file in sorted(source.rglob("*")):
+        if file.is_file():
+            _flush(file)
+    if target.exists():  # a step that was reached again, after a resume from before it
+        shutil.rmtree(target)
+    source.rename(target)
+    _flush(target.parent)
+
+
+def settle_files(source: Path, folder: Path) -> None:
+    """Move the files of `source` into `folder` one by one, each whole."""
+    for file in sorted(source.iterdir()):
+        if file.is_file():
+            _flush(file)
+            os.replace(file, folder / file.name)
+    shutil.rmtree(source)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if path.is_file():  # some file systems can't flush a folder
+            raise
+    finally:
+        os.close(handle)
+
+
+# Checking ---------------------------------------------------------------------------------------------------------------
+
+
+def check_saved(folder: Path) -> None:
+    """Look at what was saved before it counts. RuntimeError naming a file that is torn or a tensor that is empty, not
+    a number, or an adapter that was never trained (DeepSpeed and peft have saved all of these)."""
+    from safetensors import SafetensorError, safe_open
+
+    problems, num_tensors, trained = [], 0, None
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, "pt") as reader:
+                for name in reader.keys():
+                    num_tensors += 1
+                    if 0 in reader.get_slice(name).get_shape():
+                        problems.append(f"{file.name}: {name} is empty")
+                        continue
+                    tensor = reader.get_tensor(name)
+                    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                        problems.append(f"{file.name}: {name} holds numbers that are not finite")
+                    if "lora_B" in name:
+                        trained = bool(trained) or bool(tensor.any())
+        except SafetensorError as error:
+            problems.append(f"{file.name}: is not whole ({error})")
+    if not num_tensors:
+        problems.append("there are no weights in it")
+    if trained is False:
+        problems.append("all of lora_B are zero: the adapter was never trained")
+    if problems:
+        raise RuntimeError(f"{folder}: what was saved can't be used: " + "; ".join(problems[:5]))

@@ -1,0 +1,107 @@
+"""What has to be set before transformers and DeepSpeed look at the machine: the processes, and a run without a GPU.
+
+On a CPU, DeepSpeed's stage 3 runs in one way only: accelerate's state is made first, over gloo, and TrainingArguments
+is told to take it as it is.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from sciqag_lib.papers import InputError
+
+Found = TypeVar("Found")
+
+
+def is_main() -> bool:
+    """True in the one process of a run that writes and prints."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def is_node_main() -> bool:
+    """True in one process of each machine."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0
+
+
+def count_processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def count_node_processes() -> int:
+    return int(os.environ.get("LOCAL_WORLD_SIZE", count_processes()))
+
+
+def wait_for_all() -> None:
+    """A barrier, where there is more than one process."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
+def agree(look_and_write: Callable[[], Found], look: Callable[[], Found]) -> Found:
+    """What the main process finds with the first function and the others, after it, with the second.
+
+    InputError: they do not find the same, which on a file system that is not shared means that a machine has lost its
+    part.
+    """
+    found = look_and_write() if is_main() else None
+    wait_for_all()
+    found = found if is_main() else look()
+    if count_processes() > 1:
+        names = [None] * count_processes()
+        torch.distributed.all_gather_object(names, found and Path(found).name)
+        if len(set(names)) > 1:
+            raise InputError(f"expected the same last checkpoint in every process, found {names}; copy the missing "
+                             "one to its machine, or remove it everywhere")
+    return found
+
+
+def prepare_machine(trainer: dict[str, Any]) -> list[str]:
+    """Set the environment and, without a GPU, the arguments of TrainingArguments in `trainer`, which is changed.
+
+    Returns a line for each argument that could not be followed. InputError: fp16 without a GPU.
+    """
+    # DeepSpeed builds its CPU optimizer with ninja, which lies beside the interpreter that may not have been activated.
+    folder = str(Path(sys.executable).parent)
+    if folder not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", "")])
+    if trainer.get("deepspeed"):
+        _name_single_process()
+    return [] if torch.cuda.is_available() else _prepare_cpu(trainer)
+
+
+def _name_single_process() -> None:
+    """DeepSpeed wants torchrun's variables; without torchrun this process is the only one."""
+    if "RANK" in os.environ:
+        return
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", LOCAL_WORLD_SIZE="1", MASTER_ADDR="127.0.0.1",
+                      MASTER_PORT=str(port))  # fmt: skip
+
+
+def _prepare_cpu(trainer: dict[str, Any]) -> list[str]:
+    from accelerate import PartialState
+
+    if trainer.get("fp16"):
+        raise InputError("fp16: needs a GPU and there is none here; give bf16 True instead")
+    notes = []
+    if trainer.pop("tf32", None):
+        notes.append("tf32 True is left out: it is a precision of GPUs")
+    if trainer.get("deepspeed"):
+        os.environ.update(ACCELERATE_USE_DEEPSPEED="true", DS_ACCELERATOR="cpu")
+        PartialState(backend="gloo")
+        trainer["accelerator_config"] = {"use_configured_state": True}
+        if trainer.get("bf16"):
+            trainer["use_cpu"] = True  # without bf16 this would undo the DeepSpeed state
+    else:
+        trainer["use_cpu"] = True
+        if count_processes() > 1:
+            trainer["ddp_backend"] = "gloo"
+    trainer.setdefault("dataloader_pin_memory", False)
+    return notes

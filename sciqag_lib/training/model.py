@@ -1,0 +1,310 @@
+"""The model of a training run: its weights as a folder, its positions, attention and precision, and LoRA.
+
+Positions are stretched as LongLoRA does it (arXiv 2309.12307): linearly, by the smallest whole factor that makes room
+for the examples; or by any other scaling of transformers. LoRA (Hu et al. 2021) and QLoRA (Dettmers et al. 2023) go
+through peft, with embeddings and norms trained whole beside them, as LongLoRA found necessary for long contexts.
+"""
+
+import hashlib
+import importlib.util
+import math
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Optional
+
+import filelock
+import torch
+import transformers
+
+from sciqag_lib.engines import EngineError
+from sciqag_lib.engines.common import describe_error, hash_files
+from sciqag_lib.engines.loading import count_positions, load_model
+from sciqag_lib.papers import InputError
+from sciqag_lib.paths import resolve_path
+from sciqag_lib.training.arguments import RunArguments
+
+ROUNDED_TO = 64  # rows of an embedding that is made larger: a size that matrix kernels are fast with
+COPIED = (".json", ".model", ".txt", ".jinja")  # what a model's folder holds beside its weights
+
+
+# The source: a folder or hub id that transformers loads, with the configuration the run needs --------------------------
+
+
+def prepare_source(run: RunArguments, cache_dir: Path) -> str:
+    """A folder, or hub id, whose weights fit the tokenizer and load as they are.
+
+    A GGUF file is unpacked, and an embedding that has fewer rows than the tokenizer has tokens is enlarged; the result
+    is kept in `cache_dir`, made by one process while others wait. InputError: there is no such model.
+    """
+    source = find_source(run.model_name_or_path)
+    if Path(source).suffix == ".gguf":
+        return _rewrite_once(source, cache_dir, f"gguf-{hash_files([Path(source)])}", _unpack)
+    tokenizer, config = open_tokenizer(source, run.cache_dir), open_config(source, run.cache_dir)
+    if len(tokenizer) <= config.get_text_config().vocab_size:
+        return source
+    files = [file for file in Path(source).iterdir() if file.is_file()] if Path(source).is_dir() else []
+    name = hash_files(files) if files else hashlib.sha256(source.encode()).hexdigest()[:16]
+    return _rewrite_once(source, cache_dir, f"enlarged-{len(tokenizer)}-{name}", _enlarge)
+
+
+def find_source(model: str) -> str:
+    """An absolute path where `model` is a file or folder, as written or below the repository; else a hub id."""
+    for path in (Path(model).expanduser(), resolve_path(model)):
+        if path.exists():
+            return str(path.resolve())
+    if model.endswith(".gguf") or model.startswith((".", "/", "~", "package:")):
+        raise InputError(f"model_name_or_path: expected a model's folder, a .gguf file or a hub id; there is no {model}")
+    return model
+
+
+def open_config(source: str, cache_dir: Optional[str] = None) -> Any:
+    return _open(transformers.AutoConfig, source, cache_dir)
+
+
+def open_tokenizer(source: str, cache_dir: Optional[str] = None) -> Any:
+    """The tokenizer, with a token to pad with: one it has already, so that no embedding has to grow."""
+    tokenizer = _open(transformers.AutoTokenizer, source, cache_dir)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
+    return tokenizer
+
+
+def _open(kind: Any, source: str, cache_dir: Optional[str]) -> Any:
+    try:
+        return kind.from_pretrained(source, cache_dir=cache_dir, trust_remote_code=False)
+    except Exception as error:
+        raise InputError(f"model_name_or_path: expected a folder with a transformers model, or a hub id that can be "
+                         f"reached, found {source!r}: {describe_error(error)}") from error
+
+
+def _rewrite_once(source: str, cache_dir: Path, name: str, rewrite: Any) -> str:
+    folder = cache_dir / "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache_dir))
+            try:
+                rewrite(source, building)
+                building.chmod(0o755)
+                building.rename(folder)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+    return str(folder)
+
+
+def _unpack(source: str, folder: Path) -> None:
+    try:
+        tokenizer, model = load_model(source, None, torch.float32, "sdpa")
+    except EngineError as error:
+        raise InputError(f"model_name_or_path: {error}") from error
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _enlarge(source: str, folder: Path) -> None:
+    tokenizer = open_tokenizer(source)
+    model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype="auto", trust_remote_code=False)
+    grow_embeddings(model, len(tokenizer))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def grow_embeddings(model: Any, num_tokens: int) -> None:
+    """Make room for `num_tokens`, rounded up to a multiple of 64; new rows, in and out, are the mean of the old."""
+    old = model.get_input_embeddings().weight.shape[0]
+    model.resize_token_embeddings(num_tokens, pad_to_multiple_of=ROUNDED_TO, mean_resizing=False)
+    with torch.no_grad():
+        for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+            if layer is not None and layer.weight.shape[0] > old:
+                layer.weight[old:] = layer.weight[:old].float().mean(dim=0).to(layer.weight.dtype)
+
+
+def link_with_config(source: str, config: Any, folder: Path, cache_dir: Optional[str]) -> str:
+    """A folder with the weights of `source`, linked, and another configuration: what a LoRA adapter is loaded onto
+    must say how far its positions were stretched."""
+    if not Path(source).is_dir():
+        from huggingface_hub import snapshot_download
+
+        source = snapshot_download(source, cache_dir=cache_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in Path(source).iterdir():
+        target = folder / file.name
+        if file.is_file() and file.name != "config.json" and not target.exists():
+            shutil.copyfile(file, target) if file.suffix in COPIED else target.symlink_to(file.resolve())
+    config.save_pretrained(folder)
+    return str(folder)
+
+
+# Positions --------------------------------------------------------------------------------------------------------------
+
+
+def scale_positions(config: Any, length: int, scaling: str = "linear", factor: Optional[float] = None,
+                    parameters: Optional[dict[str, Any]] = None) -> str:
+    """Change `config` so that the model has positions for `length` tokens; returns what was done, "" for nothing.
+
+    `factor` is None for the smallest whole number that is enough; `parameters` are what else transformers asks of the
+    scaling (rope_parameters). InputError: the model's positions can't be stretched that way.
+    """
+    config = config.get_text_config()
+    positions = count_positions(config)
+    if positions is None or length <= positions:
+        return ""
+    rope = getattr(config, "rope_parameters", None)
+    if not rope or "rope_type" not in rope:
+        raise InputError(f"model_max_length {length:,}: expected at most {positions:,}, the model's positions, which are "
+                         "not of the kind that can be stretched; give a smaller one")
+    if rope["rope_type"] not in ("default", scaling) or rope["rope_type"] not in ("default", "linear", "dynamic"):
+        raise InputError(f"model_max_length {length:,}: expected at most {positions:,}: this model's positions are "
+                         f"stretched already ({rope['rope_type']}); give a smaller one")
+    original = config.max_position_embeddings
+    factor = float(math.ceil(length / original)) if factor is None else float(factor)
+    if original * factor < length:
+        raise InputError(f"rope_factor {factor:g}: {original:,} positions become {int(original * factor):,}, too few for "
+                         f"model_max_length {length:,}; expected at least {math.ceil(length / original)}")
+    config.rope_parameters = {**rope, "rope_type": scaling, "factor": factor, **(parameters or {})}
+    if scaling not in ("linear", "dynamic"):  # the others keep the old number beside the new one
+        config.rope_parameters.setdefault("original_max_position_embeddings", original)
+        config.max_position_embeddings = int(original * factor)
+    _check_rope(config, scaling)
+    return f"positions: {original:,} stretched to {int(original * factor):,} ({scaling}, factor {factor:g})"
+
+
+def _check_rope(config: Any, scaling: str) -> None:
+    """transformers finds what is missing only when it uses it."""
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    try:
+        ROPE_INIT_FUNCTIONS[scaling](config, torch.device("cpu"), seq_len=config.max_position_embeddings)
+    except KeyError as error:
+        raise InputError(f"rope_scaling {scaling}: expected {error} in rope_parameters, found "
+                         f"{', '.join(sorted(config.rope_parameters))}") from error
+
+
+# Attention and precision -------------------------------------------------------------------------------------------------
+
+
+def choose_attention(run: RunArguments, packing: bool) -> tuple[str, str]:
+    """transformers' name of the attention, and the reason in words."""
+    has_flash = torch.cuda.is_available() and importlib.util.find_spec("flash_attn") is not None
+    missing = "flash_attention_2 " + ("is not installed" if torch.cuda.is_available() else "needs a GPU")
+    if run.attention == "s2":
+        return "s2", "shifted sparse attention in training, full attention in evaluation"
+    if run.use_flash_attn and has_flash:
+        return "flash_attention_2", "installed"
+    reason = missing if run.use_flash_attn else "use_flash_attn False"
+    return ("segments", f"{reason}; each example of a pack by itself") if packing else ("sdpa", reason)
+
+
+def choose_dtype(run: RunArguments, trainer: dict[str, Any]) -> torch.dtype:
+    """What the weights are loaded in. DeepSpeed and LoRA keep what is trained in float32 beside them; without, bf16
+    and fp16 are the precision of the arithmetic alone."""
+    half = torch.bfloat16 if trainer.get("bf16") else torch.float16 if trainer.get("fp16") else torch.float32
+    return half if trainer.get("deepspeed") or run.method != "full" else torch.float32
+
+
+# Loading -------------------------------------------------------------------------------------------------------------
+
+
+def load_for_training(source: str, config: Any, run: RunArguments, trainer: dict[str, Any], attention: str) -> Any:
+    """The model, under DeepSpeed stage 3 already partitioned (make TrainingArguments first), all weights from `source`.
+
+    InputError: weights are missing there, qlora has no GPU, LoRA's targets are not in the model.
+    """
+    weights: dict[str, Any] = {"dtype": choose_dtype(run, trainer), "attn_implementation": attention}
+    if run.method == "qlora":
+        weights["quantization_config"] = _make_quantization(trainer)
+    model, found = transformers.AutoModelForCausalLM.from_pretrained(
+        source, config=config, cache_dir=run.cache_dir, trust_remote_code=False, output_loading_info=True, **weights)
+    missing = sorted({*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])})
+    if missing:
+        raise InputError(f"{source}: expected all weights of {type(model).__name__}, found none for {len(missing)} "
+                         f"of them ({', '.join(missing[:3])} ...); the folder is not whole, or of another model")
+    compare_with_file(model, source)
+    model.config.use_cache = False
+    return add_lora(model, run, trainer) if run.method != "full" else model
+
+
+def _make_quantization(trainer: dict[str, Any]) -> Any:
+    if not torch.cuda.is_available():
+        raise InputError("method qlora: needs a GPU and there is none here; give method lora")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError("method qlora: needs the package bitsandbytes, which `make gpu` installs")
+    dtype = torch.bfloat16 if trainer.get("bf16") else torch.float16
+    return transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype,
+                                           bnb_4bit_use_double_quant=True, bnb_4bit_quant_storage=dtype)
+
+
+def compare_with_file(model: Any, source: str) -> None:
+    """Compare one weight with its file: transformers has loaded partitioned models half, without a word.
+
+    The weight is the largest below a million numbers. RuntimeError where they differ; nothing is compared where the
+    source is no folder with safetensors, or is quantised while it is loaded.
+    """
+    from safetensors import safe_open
+
+    stored = {}
+    for file in sorted(Path(source).glob("*.safetensors")) if Path(source).is_dir() else []:
+        with safe_open(file, "pt") as reader:
+            stored.update(dict.fromkeys(reader.keys(), file))
+    sizes = {name: getattr(weight, "ds_numel", weight.numel()) for name, weight in model.named_parameters()
+             if name in stored and weight.is_floating_point()}  # fmt: skip
+    small = [name for name in sizes if sizes[name] < 1_000_000]
+    if not small or getattr(model, "is_quantized", False):
+        return
+    name = max(small, key=sizes.__getitem__)
+    weight = dict(model.named_parameters())[name]
+    with safe_open(stored[name], "pt") as reader, _gather([weight]):
+        expected = reader.get_tensor(name).to(weight.dtype)
+        if not torch.equal(weight.detach().cpu(), expected):
+            raise RuntimeError(f"{name}: the loaded weight is not the one in {stored[name]}; transformers or "
+                               "DeepSpeed has loaded this architecture wrongly, do not train it with these versions")
+
+
+def _gather(weights: list[Any]) -> Any:
+    """The whole of weights that DeepSpeed has partitioned; without it, nothing needs to be done."""
+    if not any(hasattr(weight, "ds_id") for weight in weights):
+        import contextlib
+
+        return contextlib.nullcontext()
+    import deepspeed
+
+    return deepspeed.zero.GatheredParameters(weights)
+
+
+# LoRA ----------------------------------------------------------------------------------------------------------------
+
+
+def add_lora(model: Any, run: RunArguments, trainer: dict[str, Any]) -> Any:
+    """Adapters on run.lora_targets; modules whose name contains one of run.trainable_params are trained whole."""
+    import peft
+
+    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+    absent = sorted(set(run.lora_targets) - names)
+    if absent:
+        linear = sorted({name.rsplit(".", 1)[-1] for name, module in model.named_modules()
+                         if isinstance(module, torch.nn.Linear)})  # fmt: skip
+        raise InputError(f"lora_targets: this model has no {', '.join(absent)}; its linear layers are "
+                         f"{', '.join(linear)}")
+    whole = list_whole_modules(model, run.trainable_params)
+    if run.method == "qlora":
+        model = peft.prepare_model_for_kbit_training(model, trainer.get("activation_checkpointing", False))
+    settings = peft.LoraConfig(
+        r=run.lora_r, lora_alpha=run.lora_alpha, lora_dropout=run.lora_dropout, target_modules=run.lora_targets,
+        modules_to_save=whole or None, task_type="CAUSAL_LM",
+        ensure_weight_tying=bool(whole) and model.config.get_text_config().tie_word_embeddings)  # fmt: skip
+    model = peft.get_peft_model(model, settings)
+    if not trainer.get("deepspeed"):  # which keeps float32 copies of its own
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight.data = weight.data.float()
+    if trainer.get("activation_checkpointing"):
+        model.enable_input_require_grads()  # else nothing before the first trained weight would be differentiated
+    return model
+
+
+def list_whole_modules(model: Any, parts: list[str]) -> list[str]:
+    """The last names of the modules with weights of their own whose name contains one of `parts`."""
+    found = {name.rsplit(".", 1)[-1] for name, module in model.named_modules()
+             if any(part in name.rsplit(".", 1)[-1] for part in parts) and list(module.parameters(recurse=False))}
+    return sorted(found)

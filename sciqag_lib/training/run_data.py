@@ -1,0 +1,93 @@
+"""The data of a training run: where they come from, tokenised, and packed or not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import filelock
+import numpy as np
+
+from sciqag_lib.papers import InputError
+from sciqag_lib.paths import resolve_path
+from sciqag_lib.prompts import load_prompt
+from sciqag_lib.training.arguments import RunArguments
+from sciqag_lib.training.encoding import ExampleEncoder
+from sciqag_lib.training.packing import PackedDataset, collate_packed, pack_examples, padded_collator
+from sciqag_lib.training.tokenized import TokenizedDataset, TokenReport, tokenize_file
+
+MIN_GAIN = 1.25  # examples a row from which packing is chosen by itself
+
+
+@dataclass(frozen=True)
+class RunData:
+    train: Any  # a dataset for the Trainer, of examples or of packs
+    collator: Callable[[list[Any]], dict[str, Any]]
+    report: TokenReport
+    packed: bool
+    row_tokens: int  # of the longest row of a batch
+    fingerprint: str  # of the tokens
+    validation: Optional[Any] = None
+    validation_report: Optional[TokenReport] = None
+
+    def describe(self) -> list[str]:
+        lines = self.report.describe()
+        if self.packed:
+            filled = self.report.tokens / (len(self.train) * self.row_tokens)
+            lines.append(f"packing: {self.report.examples:,} examples in {len(self.train):,} rows of at most "
+                         f"{self.row_tokens:,} tokens, {filled:.1%} of them filled, none padded")
+        else:
+            lines.append("packing: none, one example a row")
+        if self.validation_report:
+            lines += [f"validation {line}" for line in self.validation_report.describe()[:1]]
+        return lines
+
+
+def load_data(run: RunArguments, tokenizer: Any, max_length: int, seed: int, cache_dir: Path) -> RunData:
+    """Tokenise, once for all processes, what `run` names. InputError: it can't be read, or nothing in it be used."""
+    system = load_prompt("whole_paper").texts["system"]  # what inference says to the model
+    encoder = ExampleEncoder(tokenizer, max_length, run.prompt_form, system)
+    columns = (run.prompt_column or "content", run.response_column or "summary")
+
+    def tokenize(path: Path) -> TokenizedDataset:
+        return tokenize_file(path, cache_dir / "tokens", encoder, *columns)
+
+    examples = tokenize(find_data(run.data_path) if run.data_path else download_data(run, cache_dir / "datasets"))
+    packed = choose_packing(examples.lengths, max_length) if run.packing is None else run.packing
+    validation = tokenize(find_data(run.eval_data_path)) if run.eval_data_path else None
+    collator = collate_packed if packed else padded_collator(tokenizer.pad_token_id)
+    train: Any = PackedDataset(examples, pack_examples(examples.lengths, max_length, seed)) if packed else examples
+    kept = PackedDataset(validation, [[index] for index in range(len(validation))]) if packed and validation else validation
+    return RunData(train, collator, examples.report, packed, max_length if packed else examples.report.longest,
+                   examples.folder.name, kept, validation and validation.report)  # fmt: skip
+
+
+def find_data(path: str) -> Path:
+    """As it is written, or below the repository."""
+    written = Path(path).expanduser()
+    return written if written.exists() else resolve_path(path)
+
+
+def choose_packing(lengths: np.ndarray, max_length: int) -> bool:
+    """Whether packing puts enough examples into a row to be worth the other number of examples a step."""
+    return len(lengths) >= MIN_GAIN * len(pack_examples(lengths, max_length, seed=0))
+
+
+def download_data(run: RunArguments, folder: Path) -> Path:
+    """A dataset of the hub, or a folder of one, as JSON Lines; one process downloads, the others wait."""
+    import datasets
+
+    name = "".join(letter if letter.isalnum() else "_" for letter in str(run.dataset_name))
+    path = folder / f"{name}.jsonl"
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{path}.lock"):
+        if not path.exists():
+            try:
+                dataset = datasets.load_dataset(run.dataset_name, split="train", cache_dir=run.cache_dir)
+            except Exception as error:
+                raise InputError(f"dataset_name: expected a dataset of the hub that can be reached, with a split "
+                                 f"train, found {run.dataset_name!r}: {type(error).__name__}: {error}") from error
+            partial = path.with_suffix(".partial")
+            dataset.to_json(partial, lines=True, force_ascii=False)
+            partial.rename(path)
+    return path

@@ -1,0 +1,106 @@
+"""Train a generator on papers and their question-answer pairs: one process on a CPU, or torchrun on many machines.
+
+    python train.py params/train.question_writing.yaml
+    torchrun --nproc_per_node=8 train.py params/train.generator.yaml
+    torchrun --nproc_per_node=8 train.py --model_name_or_path vicuna-7b-v1.5-16k --bf16 True --data_path DATA.json ...
+
+The last form takes the published flags of SciQAG, SciRIFF and SciGLM and every argument of transformers'
+TrainingArguments; --help lists the others. The same command again goes on from the last whole checkpoint. The output
+folder then holds the model (or LoRA adapter), checkpoint-N, run.json, log.jsonl and figures/loss.png.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from torch.distributed.elastic.multiprocessing.errors import record
+
+from sciqag_lib.papers import InputError
+from sciqag_lib.paths import resolve_path
+from sciqag_lib.training.arguments import Arguments, describe_flags, parse_arguments
+
+
+@record  # torchrun then says which process failed, and why
+def main() -> None:
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(describe_flags())
+        return
+    try:
+        train(parse_arguments(sys.argv[1:]))
+    except InputError as error:
+        raise SystemExit(f"train.py: {error}") from error
+
+
+def train(arguments: Arguments) -> None:
+    """Parse -> data -> will it fit? -> model -> Trainer -> save. InputError says what is wrong, and what to do."""
+    import transformers
+
+    from sciqag_lib.engines.loading import count_positions
+    from sciqag_lib.training import attention, checkpoints, machine, model, monitor, run_data, summary
+    from sciqag_lib.training.trainer import GeneratorTrainer
+
+    run, settings = arguments.run, complete_settings(arguments)
+    notes = arguments.notes + machine.prepare_machine(settings)
+    cache_dir, output_dir = resolve_path("runs/cache"), Path(settings["output_dir"])
+    transformers.set_seed(settings["seed"])
+
+    source = model.prepare_source(run, cache_dir / "models")
+    config, tokenizer = model.open_config(source, run.cache_dir), model.open_tokenizer(source, run.cache_dir)
+    length = run.model_max_length or count_positions(config)
+    scaled = model.scale_positions(config, length, run.rope_scaling, run.rope_factor, run.rope_parameters)
+    data = run_data.load_data(run, tokenizer, length, settings["seed"], cache_dir)
+    attention_name, reason = model.choose_attention(run, data.packed)
+    attention.register_attentions()
+    if attention_name in attention.ATTENTIONS:
+        attention.check_attention(config, attention_name)
+    size = summary.measure_model(config, run, settings)
+    estimate = summary.estimate_memory(size, run, settings, settings["per_device_train_batch_size"] * data.row_tokens)
+    notes += summary.refuse_too_large(estimate)
+
+    identity = {**dataclasses.asdict(run), **arguments.trainer, "data_path": data.fingerprint,
+                "processes": machine.count_processes()}  # fmt: skip
+    training_arguments = transformers.TrainingArguments(**settings)  # the processes meet here
+    resume = machine.agree(lambda: checkpoints.open_run(output_dir, identity),
+                           lambda: checkpoints.find_last_checkpoint(output_dir))
+    if checkpoints.is_finished(output_dir):
+        say([f"{output_dir}: this run is finished, and its model is there; for another, name another output_dir"])
+        return
+    if scaled and run.method != "full":
+        source = model.link_with_config(source, config, output_dir / "base_model", run.cache_dir)
+    generator = model.load_for_training(source, config, run, settings, attention_name)
+    trainer = GeneratorTrainer(
+        model=generator, args=training_arguments, processing_class=tokenizer, data_collator=data.collator,
+        train_dataset=data.train, eval_dataset=data.validation)
+    trainer.remove_callback(transformers.PrinterCallback)
+    if machine.is_main():
+        trainer.add_callback(monitor.Monitor(output_dir, checkpoints.read_step(resume)))
+    say([*notes, *summary.describe_model(source, size, generator, f"{attention_name} ({reason})", scaled),
+         *data.describe(), *summary.describe_schedule(trainer), f"memory of a process, estimated: {estimate.describe()}",
+         f"goes on from {resume.name}" if resume else f"starts, and writes to {output_dir}"])  # fmt: skip
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    trainer.save_result()
+    if machine.is_main():
+        checkpoints.finish_run(output_dir, monitor.save_loss(output_dir))
+
+
+def complete_settings(arguments: Arguments) -> dict[str, Any]:
+    """TrainingArguments' settings with what this program decides, and its own defaults where nothing was said."""
+    defaults = {"seed": 42, "per_device_train_batch_size": 8, "logging_steps": 10, "report_to": "none"}
+    if arguments.run.eval_data_path:
+        defaults |= {"eval_strategy": "epoch", "eval_on_start": True}
+    decided = {"output_dir": str(resolve_path(arguments.trainer["output_dir"])), "disable_tqdm": True,
+               "remove_unused_columns": False, "include_num_input_tokens_seen": "non_padding"}  # fmt: skip
+    return {**defaults, **arguments.trainer, **decided}
+
+
+def say(lines: list[str]) -> None:
+    """Print, in one process of all."""
+    from sciqag_lib.training.machine import is_main
+
+    if is_main():
+        print("\n".join(filter(None, lines)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
