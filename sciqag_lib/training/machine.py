@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import filelock
 import torch
 
 from sciqag_lib.papers import InputError
@@ -71,7 +72,32 @@ def prepare_machine(trainer: dict[str, Any]) -> list[str]:
         os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", "")])
     if trainer.get("deepspeed"):
         _name_single_process()
-    return [] if torch.cuda.is_available() else _prepare_cpu(trainer)
+    notes = [] if torch.cuda.is_available() else _prepare_cpu(trainer)
+    if trainer.get("deepspeed"):
+        build_operators(trainer["deepspeed"])
+    return notes
+
+
+def build_operators(config: dict[str, Any]) -> None:
+    """Compile what DeepSpeed compiles on first use, one process at a time.
+
+    torch's own lock is a file that a killed build leaves behind, and every later run waits for it without end. Ours is
+    released with its process, so a lock of torch's that is there while we hold ours was left behind.
+    """
+    from deepspeed.ops.op_builder import CPUAdamBuilder
+    from deepspeed.ops.op_builder.cpu.comm import ShareMemCommBuilder
+    from torch.utils.cpp_extension import get_default_build_root
+
+    offload = (config.get("zero_optimization", {}).get("offload_optimizer") or {}).get("device", "none")
+    builders = [CPUAdamBuilder()] if offload != "none" else []
+    builders += [] if torch.cuda.is_available() else [ShareMemCommBuilder()]
+    root = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root())
+    root.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(root / "sciqag.lock"):
+        for builder in filter(lambda builder: builder.is_compatible(), builders):
+            for left_behind in root.glob(f"**/{builder.name}/lock"):
+                left_behind.unlink()
+            builder.load(verbose=False)
 
 
 def _name_single_process() -> None:
