@@ -101,14 +101,15 @@ def _take_up_again(folder: Path) -> None:
     (folder / "two" / "finished.json").unlink()
     text = run(folder, "two", deepspeed=ROOT / "ds_configs" / "stage3.json", lr_scheduler_type="constant_with_warmup")
     assert "goes on from checkpoint-2" in text
-    assert list_losses(folder, "two") == before
+    assert list_losses(folder, "two") == pytest.approx(before, abs=1e-5)
 
 
 def test_lora_with_embeddings_packed_and_shifted_under_stage3(folder):
     import peft
 
-    run(folder, "lora", deepspeed=ROOT / "ds_configs" / "stage3_cpu.json", method="lora", lora_r=4, attention="s2",
-        packing=True, bf16=True, per_device_train_batch_size=1, activation_checkpointing=True)  # fmt: skip
+    text = run(folder, "lora", deepspeed=ROOT / "ds_configs" / "stage3_cpu.json", method="lora", lora_r=4, attention="s2",
+        packing=True, model_max_length=512, bf16=True, per_device_train_batch_size=1, activation_checkpointing=True)  # fmt: skip
+    assert "16 examples in 8 rows" in text or "16 examples in 7 rows" in text
     weights = load_file(folder / "lora" / "adapter_model.safetensors")
     assert all(weight.numel() and weight.isfinite().all() for weight in weights.values())
     assert all(weight.any() for name, weight in weights.items() if "lora_B" in name)
@@ -204,7 +205,7 @@ def test_two_machines_with_shared_and_own_file_systems(folder, shared):
     before = list_losses(folder, written)
     assert wait_for(start_agents(folder, outs, **changes), folder) == [0, 0], (folder / "agent0.txt").read_text()[-3000:]
     assert "goes on from checkpoint-2" in (folder / "agent0.txt").read_text() + (folder / "agent1.txt").read_text()
-    assert list_losses(folder, written) == before
+    assert list_losses(folder, written) == pytest.approx(before, abs=1e-5)
 
 
 @pytest.mark.slow

@@ -128,11 +128,12 @@ def link_with_config(source: str, config: Any, folder: Path, cache_dir: Optional
 
         source = snapshot_download(source, cache_dir=cache_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    for file in Path(source).iterdir():
-        target = folder / file.name
-        if file.is_file() and file.name != "config.json" and not target.exists():
-            shutil.copyfile(file, target) if file.suffix in COPIED else target.symlink_to(file.resolve())
-    config.save_pretrained(folder)
+    with filelock.FileLock(folder / ".lock"):
+        for file in Path(source).iterdir():
+            target = folder / file.name
+            if file.is_file() and file.name != "config.json" and not target.exists():
+                shutil.copyfile(file, target) if file.suffix in COPIED else target.symlink_to(file.resolve())
+        config.save_pretrained(folder)
     return str(folder)
 
 
@@ -293,8 +294,9 @@ def add_lora(model: Any, run: RunArguments, trainer: dict[str, Any]) -> Any:
         r=run.lora_r, lora_alpha=run.lora_alpha, lora_dropout=run.lora_dropout, target_modules=run.lora_targets,
         modules_to_save=whole or None, task_type="CAUSAL_LM",
         ensure_weight_tying=bool(whole) and model.config.get_text_config().tie_word_embeddings)  # fmt: skip
-    model = peft.get_peft_model(model, settings)
-    if not trainer.get("deepspeed"):  # which keeps float32 copies of its own
+    # DeepSpeed keeps float32 copies of what is trained itself, and wants one type in the model.
+    model = peft.get_peft_model(model, settings, autocast_adapter_dtype=not trainer.get("deepspeed"))
+    if not trainer.get("deepspeed"):
         for weight in model.parameters():
             if weight.requires_grad:
                 weight.data = weight.data.float()
