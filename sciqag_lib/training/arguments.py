@@ -38,7 +38,7 @@ class RunArguments:
     prompt_form: str = "llama2"  # or alpaca, chat (the tokenizer's own template), or the path of a form's file
     prompt_column: Optional[str] = None  # where a record has other names for question and answer: `content`
     response_column: Optional[str] = None  # and `summary`, as in SciInstruct
-    preprocessing_num_workers: Optional[int] = None  # processes that tokenise; None: one for each core
+    preprocessing_num_workers: Optional[int] = None  # threads that tokenise; None: one for each core
     model_max_length: Optional[int] = None  # tokens of an example; None: the model's own positions
     packing: Optional[bool] = False  # several examples in a row of the batch; None: where that is faster
     method: Literal["full", "lora", "qlora"] = "full"

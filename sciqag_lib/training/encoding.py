@@ -9,26 +9,29 @@ cut, never the instruction, a query after the paper, or the answer:
     labels   -100 ...................................... | the same tokens
 """
 
-import json
+import copy
+import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from sciqag_lib.papers import InputError
 from sciqag_lib.prompts import fill, load_form, plain_text
 from sciqag_lib.training.data import Example
 
-VERSION = 1  # of everything in this module and data.py that moves a token
+VERSION = 2  # of everything in this module and data.py that moves a token
 MAX_ENDING = 4000  # characters; what is shared beyond it is a paper used twice, no query
 LAST_PARAGRAPH = 2000  # characters; a shorter last paragraph may be the query, so it is not cut
 MAX_WORD = 100  # characters
+HEAD_MARGIN = 1.2  # characters looked at, over those that would be as many tokens as wanted
 TOO_LONG = "longer than max_length even without its paper"
 
 
 @dataclass(frozen=True)
 class Encoded:
-    ids: list[int]  # prompt and answer; [] with a fault
+    ids: Sequence[int]  # prompt and answer; [] with a fault
     prompt_length: int
     cut_tokens: int = 0  # by which the prompt was shortened
     fault: str = ""  # why there are no tokens: TOO_LONG, or what the chat template has against the example
@@ -36,7 +39,8 @@ class Encoded:
 
 class ExampleEncoder:
     """Tokenises examples; `tokenizer` is a transformers one with a fast backend, `form` a prompt form's name or path
-    ("chat": the tokenizer's template), `system` what examples without a system text of their own get.
+    ("chat": the tokenizer's template), `system` what examples without a system text of their own get. Several threads
+    may use one encoder at once; what is done with the tokenizer elsewhere changes nothing here.
 
     InputError: the tokenizer has no end-of-sequence token or no fast backend, or no chat template for "chat".
     """
@@ -56,9 +60,7 @@ class ExampleEncoder:
 
     def fingerprint(self) -> dict[str, Any]:
         """All that decides the tokens, apart from the examples."""
-        backend = json.loads(self.tokenizer.backend_tokenizer.to_str())
-        for name in ("truncation", "padding"):  # settings of the last call, which this module does not use
-            backend.pop(name, None)
+        backend = hashlib.sha256(self._backends[False].to_str().encode("utf-8", "surrogatepass")).hexdigest()
         template = "" if self.form else self.tokenizer.chat_template
         return {"version": VERSION, "max_length": self.max_length, "form": self.form, "system": self.system,
                 "template": template, "backend": backend, "special": str(self.tokenizer.special_tokens_map)}
@@ -130,24 +132,33 @@ class ExampleEncoder:
         end = chat.rpartition("ANSWER")[2].partition(eos)[0].rstrip() + eos
         return self._encode_texts([end])[0]
 
+    @cached_property
+    def _backends(self) -> dict[bool, Any]:
+        """The tokenizer's library by `split_special`, in copies of our own: each is a setting that every call of
+        transformers makes anew, and a thread must not change it under another."""
+        backends = {}
+        for split_special in (False, True):
+            backends[split_special] = copy.deepcopy(self.tokenizer.backend_tokenizer)
+            backends[split_special].no_truncation()
+            backends[split_special].no_padding()
+            backends[split_special].encode_special_tokens = split_special
+        return backends
+
     def _encode_texts(self, texts: list[str], special: bool = False, split_special: bool = False) -> list[list[int]]:
         """Tokens of each text; `special` adds the tokenizer's own, `split_special` takes those in a text for text."""
         # What tokenizer(texts) does, less the offsets and masks, which took a quarter of its time.
-        backend = self.tokenizer.backend_tokenizer
-        backend.no_truncation()
-        backend.no_padding()
-        backend.encode_special_tokens = split_special
-        return [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=special)]
+        found = self._backends[split_special].encode_batch_fast(texts, add_special_tokens=special)
+        return [encoding.ids for encoding in found]
 
     def _encode_prompts(self, texts: list[str]) -> list[list[int]]:
-        bos, eos = self.tokenizer.bos_token, self.tokenizer.eos_token
+        bos, eos, eos_id = self.tokenizer.bos_token, self.tokenizer.eos_token, self.tokenizer.eos_token_id
         has_bos = [bool(bos) and text.startswith(bos) for text in texts]  # a template wrote it: never twice
         rows: list[list[int]] = [[] for _ in texts]
         for special in {not has for has in has_bos}:
             chosen = [number for number, has in enumerate(has_bos) if has != special]
             found = self._encode_texts([texts[number] for number in chosen], special)
             for number, ids in zip(chosen, found):
-                ends = ids[-1:] == [self.tokenizer.eos_token_id] and not texts[number].endswith(eos)
+                ends = ids[-1:] == [eos_id] and not texts[number].endswith(eos)
                 rows[number] = ids[:-1] if ends else ids  # some tokenizers close every text: the answer is to come
         return rows
 
@@ -156,17 +167,27 @@ class ExampleEncoder:
         texts = [*(user for user, _ in example.history), example.input]
         place = max(range(len(texts)), key=lambda number: len(texts[number]))
         body, ending = split_input(plain_text(texts[place]), self.endings)
-        spans = self.tokenizer([body], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        spans, excess = spans["offset_mapping"][0], whole - room
-        kept = len(spans)
-        while excess > 0:  # a shorter text can have one token more, where the cut broke up a merge
-            kept -= excess
-            if kept < 1 or room < 1:
-                return []
-            text = _round_cut(body, spans[kept - 1][1]) + ending
+        [frame] = self._encode_prompts([self.render(_replace_text(example, place, ending))])
+        kept = room - len(frame)
+        head = self._encode_head(body, kept, whole - len(frame))
+        kept = min(kept, len(head))
+        while kept > 0:
+            text = _round_cut(body, head.token_to_chars(kept - 1)[1]) + ending
             [prompt] = self._encode_prompts([self.render(_replace_text(example, place, text))])
-            excess = len(prompt) - room
-        return prompt
+            if len(prompt) <= room:
+                return prompt
+            kept -= len(prompt) - room  # a shorter text can have one token more, where the cut broke up a merge
+        return []
+
+    def _encode_head(self, text: str, count: int, whole: int) -> Any:
+        """The first `count` or more tokens of a text of about `whole`, with their places in it."""
+        # A long book's end is not tokenised a second time only to be cut.
+        size = HEAD_MARGIN * len(text) * max(0, count) // max(1, whole)
+        for part in (text[: int(size)], text):
+            [head] = self._backends[False].encode_batch([part], add_special_tokens=False)
+            if len(head) >= count:
+                break
+        return head
 
 
 def _replace_text(example: Example, place: int, text: str) -> Example:

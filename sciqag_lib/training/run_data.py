@@ -50,7 +50,7 @@ def load_data(run: RunArguments, tokenizer: Any, max_length: int, seed: int, cac
     columns = (run.prompt_column or "content", run.response_column or "summary")
 
     def tokenize(path: Path) -> TokenizedDataset:
-        return tokenize_file(path, cache_dir / "tokens", encoder, *columns)
+        return tokenize_file(path, cache_dir / "tokens", encoder, *columns, num_workers=run.preprocessing_num_workers)
 
     examples = tokenize(find_data(run.data_path) if run.data_path else download_data(run, cache_dir / "datasets"))
     packed = choose_packing(examples.lengths, max_length) if run.packing is None else run.packing

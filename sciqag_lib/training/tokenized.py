@@ -15,8 +15,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from array import array
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Optional, Union
@@ -25,12 +28,15 @@ import filelock
 import numpy as np
 from tqdm import tqdm
 
+from sciqag_lib.engines.common import count_threads
 from sciqag_lib.papers import BadRecord, InputError
 from sciqag_lib.prompts import plain_text
 from sciqag_lib.training.data import LISTED, Example, read_examples
 from sciqag_lib.training.encoding import TOO_LONG, Encoded, ExampleEncoder, find_endings
 
-BATCH = 64  # examples tokenised by one call, on as many threads as the tokenizer's library has
+BATCH = 64  # examples tokenised by one call of a thread,
+BATCH_CHARACTERS = 250_000  # or fewer, where they are longer: what is being worked on stays small
+Item = Union[Example, BadRecord]
 SAMPLED = 1000  # examples looked at to find the queries that stand after the papers
 
 
@@ -49,20 +55,24 @@ class TokenReport:
     left_out_records: list[str] = field(default_factory=list)  # "record 17", the first of them
     bad_records: list[str] = field(default_factory=list)  # in words, the first of them
 
-    def show(self) -> None:
-        print(f"examples: {self.examples:,}, {self.tokens:,} tokens, {self.answer_tokens:,} of them learnt, "
-              f"the longest has {self.longest:,}")
-        print(f"cut: the papers of {self.cut:,} examples, by {self.cut_tokens:,} tokens; left out: {self.left_out:,} "
-              f"examples too long even without their paper; not usable: {self.bad:,} records")
-        for line in self.bad_records[:20]:
-            print(f"not usable: {line}")
+    def describe(self) -> list[str]:
+        """Lines for a reader; the first says how much there is."""
+        return [
+            f"examples: {self.examples:,}, {self.tokens:,} tokens, {self.answer_tokens:,} of them learnt, "
+            f"the longest has {self.longest:,}",
+            f"cut: the papers of {self.cut:,} examples, by {self.cut_tokens:,} tokens; left out: {self.left_out:,} "
+            f"examples too long even without their paper; not usable: {self.bad:,} records",
+            *(f"not usable: {line}" for line in self.bad_records[:20]),
+        ]
 
 
 def tokenize_file(data_path: Union[str, Path], cache_dir: Union[str, Path], encoder: ExampleEncoder,
-                  prompt_column: str = "content", response_column: str = "summary") -> "TokenizedDataset":
+                  prompt_column: str = "content", response_column: str = "summary",
+                  num_workers: Optional[int] = None) -> "TokenizedDataset":
     """The tokens of a training file, from the cache where it holds them.
 
-    Any number of processes may call this at once: one tokenises, the others wait for it. InputError: the file
+    Any number of processes may call this at once: one tokenises, the others wait for it. It does so on `num_workers`
+    threads (None: one for each core); how many makes no difference to what is in the cache. InputError: the file
     cannot be read, or none of its examples can be used.
     """
     folder = Path(cache_dir) / _name_cache(Path(data_path), encoder, (prompt_column, response_column))
@@ -72,7 +82,7 @@ def tokenize_file(data_path: Union[str, Path], cache_dir: Union[str, Path], enco
             if not folder.exists():
                 for left_behind in folder.parent.glob(f".{folder.name}.*"):  # by a killed process: the lock is ours
                     shutil.rmtree(left_behind)
-                _write_cache(folder, data_path, encoder, (prompt_column, response_column))
+                _write_cache(folder, data_path, encoder, (prompt_column, response_column), num_workers)
     return TokenizedDataset(folder)
 
 
@@ -86,12 +96,13 @@ def _name_cache(path: Path, encoder: ExampleEncoder, columns: tuple[str, str]) -
     return hashlib.sha256(content + settings.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def _write_cache(folder: Path, data_path: Union[str, Path], encoder: ExampleEncoder, columns: tuple[str, str]) -> None:
+def _write_cache(folder: Path, data_path: Union[str, Path], encoder: ExampleEncoder, columns: tuple[str, str],
+                 num_workers: Optional[int]) -> None:
     sample = islice(read_examples(data_path, *columns), SAMPLED)
     encoder.endings = find_endings(plain_text(item.input) for item in sample if isinstance(item, Example))
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        report = _write_arrays(building, str(data_path), encoder, columns)
+        report = _write_arrays(building, str(data_path), encoder, columns, num_workers or count_threads())
         if not report.examples:
             faults = [*report.bad_records, f"{report.left_out:,} are {TOO_LONG}, {encoder.max_length:,} tokens"]
             raise InputError(f"{data_path}: expected examples to train on, found none that can be used; {faults[0]}")
@@ -106,17 +117,19 @@ def _write_cache(folder: Path, data_path: Union[str, Path], encoder: ExampleEnco
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _write_arrays(folder: Path, data_path: str, encoder: ExampleEncoder, columns: tuple[str, str]) -> TokenReport:
+def _write_arrays(folder: Path, data_path: str, encoder: ExampleEncoder, columns: tuple[str, str], num_workers: int
+                  ) -> TokenReport:
     report, items = TokenReport(), read_examples(data_path, *columns)
     with (GrowingArray(folder / "tokens.npy", np.int32) as tokens,
           GrowingArray(folder / "offsets.npy", np.int64) as offsets,
           GrowingArray(folder / "prompt_lengths.npy", np.int32) as prompt_lengths,
-          tqdm(desc="tokenising", unit=" examples") as progress, _threads_allowed()):  # fmt: skip
+          tqdm(desc="tokenising", unit=" examples") as progress,
+          contextlib.closing(_encode_chunks(_split_chunks(items), encoder, num_workers)) as chunks):  # fmt: skip
         offsets.append([0])
-        while chunk := list(islice(items, BATCH)):
-            examples = [item for item in chunk if isinstance(item, Example)]
+        for chunk, encoded_examples in chunks:
             _note_bad(report, [item for item in chunk if isinstance(item, BadRecord)])
-            for example, encoded in zip(examples, encoder.encode(examples)):
+            examples = [item for item in chunk if isinstance(item, Example)]
+            for example, encoded in zip(examples, encoded_examples, strict=True):
                 _count(report, example, encoded)
                 if encoded.fault and encoded.fault != TOO_LONG:
                     _note_bad(report, [BadRecord(data_path, example.where, "", encoded.fault)])
@@ -126,6 +139,43 @@ def _write_arrays(folder: Path, data_path: str, encoder: ExampleEncoder, columns
                     prompt_lengths.append([encoded.prompt_length])
             progress.update(len(chunk))
     return report
+
+
+def _split_chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    chunk, characters = [], 0
+    for item in items:
+        chunk.append(item)
+        if isinstance(item, Example):
+            characters += len(item.input) + len(item.output) + sum(len(text) for turn in item.history for text in turn)
+        if len(chunk) == BATCH or characters >= BATCH_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def _encode_chunks(chunks: Iterable[list[Item]], encoder: ExampleEncoder, num_workers: int
+                   ) -> Iterator[tuple[list[Item], list[Encoded]]]:
+    """Each chunk with what became of its examples, in their order; no more than two for each thread at a time.
+
+    Threads, as the tokenizer's library holds no lock of Python's while it works: there is nothing to start, to send
+    or to guard, also in a process that already has threads of torch's.
+    """
+    waiting: deque[tuple[list[Item], Future]] = deque()
+    with _library_on_one_thread(), ThreadPoolExecutor(num_workers, "tokenising") as pool:
+        for chunk in chunks:
+            waiting.append((chunk, pool.submit(_encode_chunk, encoder, chunk)))
+            if len(waiting) == 2 * num_workers:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for chunk, future in waiting:
+            yield chunk, future.result()
+
+
+def _encode_chunk(encoder: ExampleEncoder, chunk: list[Item]) -> list[Encoded]:
+    found = encoder.encode([item for item in chunk if isinstance(item, Example)])
+    # An array is a ninth of a list of numbers in memory.
+    return [replace(encoded, ids=array("i", encoded.ids)) for encoded in found]
 
 
 def _note_bad(report: TokenReport, bad: list[BadRecord]) -> None:
@@ -149,17 +199,19 @@ def _count(report: TokenReport, example: Example, encoded: Encoded) -> None:
 
 
 @contextlib.contextmanager
-def _threads_allowed() -> Iterator[None]:
-    """The tokenizer's library on all its threads, unless the environment says otherwise: it turns itself down to one
-    in a process that was forked."""
+def _library_on_one_thread() -> Iterator[None]:
+    """Every call of the tokenizer's library stays on the thread that makes it: its own threads wait for each other
+    at the end of a call, and are as many as the machine has cores, whatever is asked for."""
     name = "TOKENIZERS_PARALLELISM"
-    chosen_by_user = name in os.environ
-    os.environ.setdefault(name, "true")
+    chosen_by_user = os.environ.get(name)
+    os.environ[name] = "false"
     try:
         yield
     finally:
-        if not chosen_by_user:
+        if chosen_by_user is None:
             del os.environ[name]
+        else:
+            os.environ[name] = chosen_by_user
 
 
 class GrowingArray:
@@ -171,7 +223,7 @@ class GrowingArray:
         self._write_header()
         self._start = self._file.tell()
 
-    def append(self, values: list[int]) -> None:
+    def append(self, values: Sequence[int]) -> None:
         self._file.write(np.asarray(values, self._dtype).tobytes())
         self._length += len(values)
 
