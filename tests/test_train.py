@@ -178,9 +178,10 @@ def whole(model, tmp_path) -> dict[int, float]:
     return list_losses(run_here(model, tmp_path, output_dir=tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("packing", [False, True])
-def test_run_goes_on_as_if_nothing_had_happened(model, tmp_path, monkeypatch, capsys, packing):
-    changes = {"packing": packing, "per_device_train_batch_size": 1} if packing else {}
+@pytest.mark.parametrize("changes", [
+    {}, {"packing": True, "per_device_train_batch_size": 1}, {"method": "lora", "lora_dropout": 0.1},
+])  # fmt: skip
+def test_run_goes_on_as_if_nothing_had_happened(model, tmp_path, monkeypatch, capsys, changes):
     undisturbed = list_losses(run_here(model, tmp_path, output_dir=tmp_path / "whole", **changes))
     step = GeneratorTrainer.training_step
     counts = [0]

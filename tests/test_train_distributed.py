@@ -123,6 +123,27 @@ def test_lora_with_embeddings_packed_and_shifted_under_stage3(folder):
 
 
 @pytest.mark.slow
+def test_published_command_as_printed(folder):
+    for name, target in (("vicuna-7b-v1.5-16k", "model"), ("DATA.json", "train.jsonl")):
+        (folder / name).symlink_to(folder / target)
+    command = f"""--model_name_or_path vicuna-7b-v1.5-16k --bf16 True --output_dir {folder}/OUT
+        --model_max_length 12288 --use_flash_attn True --data_path DATA.json --low_rank_training False
+        --num_train_epochs 15 --per_device_train_batch_size 1 --per_device_eval_batch_size 1
+        --gradient_accumulation_steps 8 --evaluation_strategy no --save_strategy steps --save_steps 500
+        --save_total_limit 2 --learning_rate 2e-5 --weight_decay 0.0 --warmup_steps 20
+        --lr_scheduler_type constant_with_warmup --logging_steps 1 --deepspeed ds_configs/stage3.json --tf32 False"""
+    result = subprocess.run(
+        [*TORCHRUN, "--standalone", "--nproc_per_node=2", str(ROOT / "train.py"), *command.split()], cwd=folder,
+        env=make_environment(folder), capture_output=True, text=True)  # fmt: skip
+    assert result.returncode == 0, result.stderr[-4000:]
+    for note in ("evaluation_strategy is called eval_strategy now", "low_rank_training False is called method full now",
+                 "attention s2", "flash", "12,288"):
+        assert note in result.stdout, note
+    assert len(list_losses(folder, "OUT")) == 15
+    assert AutoModelForCausalLM.from_pretrained(folder / "OUT").dtype == torch.bfloat16
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["stage2.json", "stage3_cpu.json"])
 def test_other_stages_give_the_same_losses(folder, file):
     run(folder, file, deepspeed=ROOT / "ds_configs" / file)

@@ -4,6 +4,7 @@ On a CPU, DeepSpeed's stage 3 runs in one way only: accelerate's state is made f
 is told to take it as it is.
 """
 
+import importlib.util
 import os
 import socket
 import sys
@@ -72,7 +73,7 @@ def prepare_machine(trainer: dict[str, Any]) -> list[str]:
         os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", "")])
     if trainer.get("deepspeed"):
         _name_single_process()
-    notes = [] if torch.cuda.is_available() else _prepare_cpu(trainer)
+    notes = _prepare_gpu(trainer) if torch.cuda.is_available() else _prepare_cpu(trainer)
     if trainer.get("deepspeed"):
         build_operators(trainer["deepspeed"])
     return notes
@@ -109,6 +110,13 @@ def _name_single_process() -> None:
         port = listener.getsockname()[1]
     os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", LOCAL_WORLD_SIZE="1", MASTER_ADDR="127.0.0.1",
                       MASTER_PORT=str(port))  # fmt: skip
+
+
+def _prepare_gpu(trainer: dict[str, Any]) -> list[str]:
+    if "use_liger_kernel" in trainer or importlib.util.find_spec("liger_kernel") is None:
+        return []
+    trainer["use_liger_kernel"] = True
+    return ["use_liger_kernel True, as liger-kernel is installed: fused kernels, and no scores of the whole vocabulary"]
 
 
 def _prepare_cpu(trainer: dict[str, Any]) -> list[str]:
