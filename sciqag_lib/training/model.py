@@ -190,7 +190,7 @@ def choose_attention(run: RunArguments, packing: bool) -> tuple[str, str]:
     has_flash = torch.cuda.is_available() and importlib.util.find_spec("flash_attn") is not None
     missing = "flash_attention_2 " + ("is not installed" if torch.cuda.is_available() else "needs a GPU")
     if run.attention == "s2":
-        kernel = "with flash-attn's kernel" if has_flash else f"with sdpa, {missing}"
+        kernel = "with torch's varlen kernel" if torch.cuda.is_available() else f"with sdpa, {missing}"
         return "s2", f"shifted sparse attention in training, full attention in evaluation, {kernel}"
     if run.use_flash_attn and has_flash:
         return "flash_attention_2", "installed"
