@@ -7,10 +7,11 @@ import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from sciqag_lib.engines import EngineError
 from sciqag_lib.engines.common import describe_error, hash_files, patient_threads, read_gguf_context
+from sciqag_lib.engines.gguf_restoring import restore_positions, restore_tokenizer
 
 with patient_threads():
     import torch
@@ -18,8 +19,13 @@ with patient_threads():
     from transformers.utils import logging as transformers_logging
 
 
-def load_model(source: str, cache_dir: Optional[str], dtype: torch.dtype, attention: str) -> tuple[Any, Any]:
-    """(tokenizer, model on the CPU); EngineError where `source` is neither a readable folder, GGUF file nor hub id."""
+def load_model(
+    source: str, cache_dir: Optional[str], dtype: Union[torch.dtype, str], attention: str
+) -> tuple[Any, Any]:
+    """(tokenizer, model on the CPU); `dtype` "auto" is the weights' own.
+
+    EngineError where `source` is neither a readable folder, GGUF file nor hub id.
+    """
     where: dict[str, Any] = {"cache_dir": cache_dir, "trust_remote_code": False}
     weights: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention}
     path = Path(source).expanduser()
@@ -32,6 +38,10 @@ def load_model(source: str, cache_dir: Optional[str], dtype: torch.dtype, attent
     try:
         with _hide_progress():
             tokenizer = transformers.AutoTokenizer.from_pretrained(source, **where)
+            if path.suffix == ".gguf":
+                weights["config"] = transformers.AutoConfig.from_pretrained(source, **where)
+                restore_tokenizer(tokenizer, path)
+                restore_positions(weights["config"], path)
             model = transformers.AutoModelForCausalLM.from_pretrained(source, **where, **weights)
     except Exception as error:
         raise EngineError(
