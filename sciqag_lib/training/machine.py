@@ -73,6 +73,9 @@ def prepare_machine(trainer: dict[str, Any]) -> list[str]:
         os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", "")])
     if trainer.get("deepspeed"):
         _name_single_process()
+        if trainer.get("save_on_each_node"):  # DeepSpeed has a name of its own for it
+            checkpoint = trainer["deepspeed"].get("checkpoint", {}) | {"use_node_local_storage": True}
+            trainer["deepspeed"] = trainer["deepspeed"] | {"checkpoint": checkpoint}
     notes = _prepare_gpu(trainer) if torch.cuda.is_available() else _prepare_cpu(trainer)
     if trainer.get("deepspeed"):
         build_operators(trainer["deepspeed"])

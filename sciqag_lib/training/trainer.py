@@ -32,8 +32,9 @@ class GeneratorTrainer(transformers.Trainer):
         staged = folder / SAVING / name
         with self._clear_when_failing(f"{name} could not be written"):
             super()._save_checkpoint(model, trial)
-            if self.args.should_save:
+            if is_main():
                 check_saved(staged)
+            if self.args.should_save:
                 if self.state.best_global_step:
                     best = folder / f"checkpoint-{self.state.best_global_step}"
                     self.state.best_model_checkpoint = str(best)
@@ -43,6 +44,8 @@ class GeneratorTrainer(transformers.Trainer):
                 settle_folder(staged, folder / name)
             wait_for_all()
             if is_node_main() and staged.exists():  # another machine with a file system of its own
+                if self.is_deepspeed_enabled:  # DeepSpeed leaves this to the first machine alone
+                    (staged / "latest").write_text(f"global_step{self.state.global_step}")
                 settle_folder(staged, folder / name)
             wait_for_all()
         if is_node_main():
@@ -54,7 +57,8 @@ class GeneratorTrainer(transformers.Trainer):
         if self.is_deepspeed_enabled and self.accelerator.deepspeed_config["zero_optimization"]["stage"] == 3:
             is_adapter = hasattr(self.model, "peft_config")
             weights = self.model_wrapped._zero3_consolidated_16bit_state_dict(exclude_frozen_parameters=is_adapter)
-            self._save(target, state_dict=weights)
+            if is_main():  # the others, the first of another machine too, have none of them
+                self._save(target, state_dict=weights)
         else:
             super().save_model(target, _internal_call)
 
@@ -71,8 +75,11 @@ class GeneratorTrainer(transformers.Trainer):
         staged = folder / SAVING / "final"
         with self._clear_when_failing("the final weights could not be written"):
             self.save_model(str(staged))
-            if self.args.should_save:
+            if is_main():
                 check_saved(staged)
+                settle_files(staged, folder)
+            wait_for_all()
+            if is_node_main() and staged.exists():  # another machine with a file system of its own
                 settle_files(staged, folder)
             wait_for_all()
 
