@@ -24,6 +24,7 @@ from sciqag_lib.paths import write_atomic
 
 LOG_FILE = "log.jsonl"
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of one unit of ru_maxrss
+SMOOTHED = 30  # lines of a log from which on the figure shows a running mean too
 KEPT = ("loss", "eval_loss", "learning_rate", "grad_norm")
 
 
@@ -119,27 +120,24 @@ def save_loss(folder: Path) -> dict[str, Any]:
 
 def draw_loss(lines: list[dict[str, Any]]) -> Any:
     """The lines of a log as a Figure: training loss by step, its running mean, and the validation loss."""
-    from sciqag_lib.figure_style import new_figure
+    from sciqag_lib.figure_style import BLUE, ONE_COLUMN, ORANGE, new_figure
 
-    with new_figure("Loss of the training run", 5.0, 3.2) as (figure, axes):
-        _draw_curves(axes, lines)
+    with new_figure("Loss of the training run", ONE_COLUMN, 2.4) as (figure, axes):
+        for label, key, color in (("training", "loss", BLUE), ("validation", "eval_loss", ORANGE)):
+            points = [(line["step"], line[key]) for line in lines if key in line]
+            if not points:
+                continue
+            steps, losses = zip(*points)
+            is_long = key == "loss" and len(points) > SMOOTHED
+            axes.plot(steps, losses, color=color, alpha=0.35 if is_long else 1.0, linewidth=0.6 if is_long else 1.0,
+                      marker="o" if len(points) < SMOOTHED else None, markersize=3, label=label)
+            if is_long:
+                width = len(points) // 10
+                axes.plot(steps, average_losses(losses, width), color=color, label=f"mean of {width} lines")
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss (nats per answer token)")
+        axes.legend()
     return figure
-
-
-def _draw_curves(axes: Any, lines: list[dict[str, Any]]) -> None:
-    train = [(line["step"], line["loss"]) for line in lines if "loss" in line]
-    validation = [(line["step"], line["eval_loss"]) for line in lines if "eval_loss" in line]
-    if train:
-        steps, losses = zip(*train)
-        axes.plot(steps, losses, linewidth=0.8, alpha=0.4 if len(train) > 20 else 1.0, color="C0",
-                  marker="o" if len(train) == 1 else None, label="training")  # fmt: skip
-        if len(train) > 20:
-            axes.plot(steps, average_losses(losses, len(losses) // 10), color="C0", label=f"mean of {len(losses) // 10} lines")
-    if validation:
-        axes.plot(*zip(*validation), color="C1", marker="o", label="validation")
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss, nats per answer token")
-    axes.legend()
 
 
 def average_losses(losses: Any, width: int) -> list[float]:
