@@ -36,7 +36,6 @@ def train(arguments: Arguments) -> None:
     """Parse -> data -> will it fit? -> model -> Trainer -> save. InputError says what is wrong, and what to do."""
     import transformers
 
-    from sciqag_lib.engines.loading import count_positions
     from sciqag_lib.training import attention, checkpoints, machine, model, monitor, run_data, summary
     from sciqag_lib.training.trainer import GeneratorTrainer
 
@@ -47,7 +46,7 @@ def train(arguments: Arguments) -> None:
 
     source = model.prepare_source(run, cache_dir / "models")
     config, tokenizer = model.open_config(source, run.cache_dir), model.open_tokenizer(source, run.cache_dir)
-    length = run.model_max_length or count_positions(config)
+    length = model.choose_length(run, config)
     scaled = model.scale_positions(config, length, run.rope_scaling, run.rope_factor, run.rope_parameters)
     data = run_data.load_data(run, tokenizer, length, settings["seed"], cache_dir)
     attention_name, reason = model.choose_attention(run, data.packed)
@@ -58,12 +57,11 @@ def train(arguments: Arguments) -> None:
     estimate = summary.estimate_memory(size, run, settings, settings["per_device_train_batch_size"] * data.row_tokens)
     notes += summary.refuse_too_large(estimate)
 
-    identity = {**dataclasses.asdict(run), **arguments.trainer, "data_path": data.fingerprint,
+    identity = {**dataclasses.asdict(run), **settings, "data_path": data.fingerprint,
                 "processes": machine.count_processes()}  # fmt: skip
-    training_arguments = transformers.TrainingArguments(**settings)  # the processes meet here
-    resume = machine.agree(lambda: checkpoints.open_run(output_dir, identity),
-                           lambda: checkpoints.find_last_checkpoint(output_dir))
-    if checkpoints.is_finished(output_dir):
+    training_arguments = machine.make_training_arguments(settings)  # the processes meet here
+    resume, is_finished = checkpoints.open_run(output_dir, identity)
+    if is_finished:
         say([f"{output_dir}: this run is finished, and its model is there; for another, name another output_dir"])
         return
     if scaled and run.method != "full":
@@ -86,8 +84,10 @@ def train(arguments: Arguments) -> None:
 
 def complete_settings(arguments: Arguments) -> dict[str, Any]:
     """TrainingArguments' settings with what this program decides, and its own defaults where nothing was said."""
-    defaults = {"seed": 42, "per_device_train_batch_size": 8, "logging_steps": 10, "report_to": "none"}
-    if arguments.run.eval_data_path:
+    rows = arguments.trainer.get("per_device_train_batch_size", 8)
+    defaults = {"seed": 42, "per_device_train_batch_size": rows, "per_device_eval_batch_size": rows, "logging_steps": 10,
+                "logging_nan_inf_filter": False, "report_to": "none"}  # fmt: skip
+    if arguments.run.eval_data_path and arguments.trainer.get("eval_strategy", "epoch") != "no":
         defaults |= {"eval_strategy": "epoch", "eval_on_start": True}
     decided = {"output_dir": str(resolve_path(arguments.trainer["output_dir"])), "disable_tqdm": True,
                "remove_unused_columns": False, "include_num_input_tokens_seen": "non_padding"}  # fmt: skip

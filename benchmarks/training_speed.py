@@ -58,16 +58,19 @@ def write_data(path: Path, tokenizer, number: int, shortest: int, longest: int) 
     from sciqag_lib.paths import resolve_path
 
     items = read_papers(resolve_path("package://allofplos/starter_corpus"))
-    papers = (item.paper for item in items if isinstance(item, PreparedPaper))
-    generator, total = random.Random(0), 0
+    papers = (item.paper.txt for item in items if isinstance(item, PreparedPaper))
+    generator, total, written = random.Random(0), 0, 0
     with path.open("w", encoding="utf-8") as file:
-        for index, paper in zip(range(number), papers):
-            wanted = shortest + (longest - shortest) * generator.random()
-            ids = tokenizer(paper.txt[: int(wanted) * 12])["input_ids"][: int(wanted) - 60]
-            answer = next(iter(SENTENCE.findall(paper.txt)), "It is so.")[:150]
+        while written < number:
+            text = next(papers)
+            wanted = int(shortest + (longest - shortest) * generator.random()) - 60  # prompt and answer take the rest
+            ids = tokenizer(text[: wanted * 12])["input_ids"][:wanted]
+            if len(ids) < wanted:  # a correction, or the like
+                continue
+            answer = next(iter(SENTENCE.findall(text)), "It is so.")[:150]
             record = {"instruction": "Ask about it.", "input": tokenizer.decode(ids), "output": answer}
             file.write(json.dumps(record) + "\n")
-            total += len(ids)
+            total, written = total + len(ids), written + 1
     return total
 
 

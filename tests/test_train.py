@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from sciqag_lib.papers import InputError
 from sciqag_lib.training import checkpoints
 from sciqag_lib.training.arguments import parse_arguments
 from sciqag_lib.training.monitor import format_seconds, read_log
+from sciqag_lib.training.tokenized import TokenizedDataset
 from sciqag_lib.training.trainer import GeneratorTrainer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,23 +80,26 @@ def test_run_learns_and_every_save_loads(model, tmp_path, capsys):
     assert not (out / ".saving").exists()
 
 
+def measure_loss(loaded, folder: Path, number: int) -> float:
+    """Nats per answer token over the run's cached file of `number` examples, one by one."""
+    caches = sorted((folder / "runs" / "cache" / "tokens").glob("*/report.json"))
+    dataset = next(data for data in (TokenizedDataset(path.parent) for path in caches) if len(data) == number)
+    total = tokens = 0
+    for item in (dataset[index] for index in range(number)):
+        ids, labels = torch.tensor(item["input_ids"])[None], torch.tensor(item["labels"])
+        scores = loaded.eval()(ids).logits[0, :-1].detach().log_softmax(-1)
+        wanted = labels[1:] != -100
+        total -= float(scores[wanted, labels[1:][wanted]].sum())
+        tokens += int(wanted.sum())
+    return total / tokens
+
+
 def test_validation_loss_is_the_mean_over_answer_tokens(model, tmp_path):
     valid = write_examples(tmp_path / "valid.jsonl", 5, seed=1)
     lines = run_here(model, tmp_path, eval_data_path=valid, per_device_eval_batch_size=2, max_steps=1)
     measured = [line["eval_loss"] for line in lines if "eval_loss" in line][-1]
-    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
-    cache = sorted((tmp_path / "runs" / "cache" / "tokens").glob("*/report.json"))
-    from sciqag_lib.training.tokenized import TokenizedDataset
-
-    dataset = next(data for data in map(TokenizedDataset, (path.parent for path in cache)) if len(data) == 5)
-    total = tokens = 0
-    for item in (dataset[index] for index in range(5)):
-        ids, labels = torch.tensor(item["input_ids"])[None], torch.tensor(item["labels"])
-        scores = loaded(ids).logits[0, :-1].detach().log_softmax(-1)
-        wanted = labels[1:] != -100
-        total -= float(scores[wanted, labels[1:][wanted]].sum())
-        tokens += int(wanted.sum())
-    assert measured == pytest.approx(total / tokens, abs=1e-5)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert measure_loss(loaded, tmp_path, 5) == pytest.approx(measured, abs=1e-5)
 
 
 @pytest.mark.parametrize("eval_batch", [1, 2])
@@ -135,19 +140,36 @@ def test_lora_adapter_is_checked_and_gives_the_same_loss(tmp_path, tied):
 
     base = write_model(tmp_path / "base", tie_word_embeddings=tied)
     valid = write_examples(tmp_path / "valid.jsonl", 4, seed=1)
-    lines = run_here(base, tmp_path, method="lora", lora_r=4, eval_data_path=valid, bf16=True)
+    lines = run_here(base, tmp_path, method="lora", lora_r=4, eval_data_path=valid)
     out = tmp_path / "out"
     assert not (out / "model.safetensors").exists()
     loaded = peft.AutoPeftModelForCausalLM.from_pretrained(out, dtype=torch.float32)
     names = [name for name, weight in loaded.named_parameters() if "lora_B" in name and not weight.any()]
     assert names == []
-    again = run_here(base, tmp_path, method="lora", lora_r=4, eval_data_path=valid, output_dir=tmp_path / "out2", bf16=True)
-    assert again[-1]["eval_loss"] == lines[-1]["eval_loss"]
+    assert measure_loss(loaded, tmp_path, 4) == pytest.approx(lines[-1]["eval_loss"], abs=1e-4)
     base_weights = AutoModelForCausalLM.from_pretrained(base)
     embedding = loaded.get_base_model().get_input_embeddings().weight
     assert not torch.equal(embedding, base_weights.get_input_embeddings().weight)  # trained beside LoRA, and saved
     if tied:
         assert embedding.data_ptr() == loaded.get_base_model().get_output_embeddings().weight.data_ptr()
+
+
+def test_round_trip_from_training_to_both_engines(model, tmp_path):
+    """train.py -> merge -> GGUF -> engines: the same greedy text in both."""
+    from sciqag_lib.engines import Prompt, Request, Sampling, complete, open_engine
+    from sciqag_lib.training.gguf_export import export_gguf
+    from sciqag_lib.training.merging import merge_adapter
+
+    pytest.importorskip("xllamacpp")
+    run_here(model, tmp_path, method="lora", learning_rate=0.05, max_steps=20)
+    merge_adapter(tmp_path / "out", tmp_path / "merged")
+    export_gguf(tmp_path / "merged", tmp_path / "model.gguf", "f32")
+    request = Request("r", Prompt(text="the paper shows"), Sampling(max_new_tokens=12, temperature=0.0))
+    texts = []
+    for name, source in (("transformers", tmp_path / "merged"), ("llama_cpp", tmp_path / "model.gguf")):
+        with open_engine(name, str(source), context_size=256) as engine:
+            texts += [completion.text for completion in complete(engine, [request])]
+    assert texts[0] == texts[1] and texts[0].strip()
 
 
 def test_longer_examples_stretch_the_positions(model, tmp_path, capsys):
@@ -201,6 +223,38 @@ def test_run_goes_on_as_if_nothing_had_happened(model, tmp_path, monkeypatch, ca
     assert losses == pytest.approx(undisturbed, abs=1e-5) and len(losses) == 6
     seen = [line["tokens"] for line in read_log(tmp_path / "out" / "log.jsonl")]
     assert seen == [line["tokens"] for line in read_log(tmp_path / "whole" / "log.jsonl")]
+
+
+def test_run_killed_just_before_its_end_takes_no_further_step(model, tmp_path, capsys):
+    run_here(model, tmp_path)
+    weights = (tmp_path / "out" / "model.safetensors").read_bytes()
+    (tmp_path / "out" / "finished.json").unlink()
+    assert len(list_losses(run_here(model, tmp_path))) == 6
+    assert "goes on from checkpoint-6" in capsys.readouterr().out
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == weights
+
+
+def test_settings_of_saving_may_change_on_the_way(model, tmp_path):
+    run_here(model, tmp_path)
+    for path in (tmp_path / "out").glob("checkpoint-[46]"):
+        shutil.rmtree(path)
+    (tmp_path / "out" / "finished.json").unlink()
+    lines = run_here(model, tmp_path, save_steps=1, logging_steps=2)
+    assert sorted(list_losses(lines)) == [1, 2, 4, 6]
+    assert len(list((tmp_path / "out").glob("checkpoint-*"))) == 5
+
+
+def test_first_save_may_come_before_the_first_update(model, tmp_path):
+    run_here(model, tmp_path, method="lora", save_steps=1, warmup_steps=3)
+
+
+def test_best_checkpoint_is_loaded_in_the_end(model, tmp_path):
+    valid = write_examples(tmp_path / "valid.jsonl", 3, seed=1)
+    lines = run_here(model, tmp_path, eval_data_path=valid, eval_strategy="steps", eval_steps=2, save_total_limit=1,
+                     load_best_model_at_end=True, metric_for_best_model="eval_loss", greater_is_better=True)  # fmt: skip
+    worst = max((line["eval_loss"], line["step"]) for line in lines if "eval_loss" in line and line["step"])
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert measure_loss(loaded, tmp_path, 3) == pytest.approx(worst[0], abs=1e-5)
 
 
 @pytest.mark.parametrize("stopped_in", ["_save_rng_state", "_save_optimizer_and_scheduler", "save_model"])
@@ -346,6 +400,23 @@ def test_qlora_and_fp16_need_a_gpu(model, tmp_path):
         run_here(model, tmp_path, method="qlora", bf16=True, output_dir=tmp_path / "out2")
 
 
+def test_refused_run_leaves_the_folder_free(model, tmp_path):
+    with pytest.raises(InputError, match="qlora"):
+        run_here(model, tmp_path, method="qlora", bf16=True)
+    run_here(model, tmp_path, method="lora", max_steps=1)
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"eval_strategy": "steps"}, "eval_strategy steps: expected eval_data_path"),
+    ({"save_only_model": True}, "save_only_model: a run could not go on"),
+    ({"method": "lora", "trainable_params": "embd,norm"}, "no module of this model has embd in its name"),
+    ({"load_best_model_at_end": True}, "settings that can't be: .*strategy"),
+])  # fmt: skip
+def test_settings_that_cannot_be_are_named(model, tmp_path, changes, expected):
+    with pytest.raises(InputError, match=expected):
+        run_here(model, tmp_path, **changes)
+
+
 def test_unknown_lora_target_is_named(model, tmp_path):
     with pytest.raises(InputError, match="no wqkv; its linear layers are .*q_proj"):
         run_here(model, tmp_path, method="lora", lora_targets="wqkv,q_proj")
@@ -357,7 +428,7 @@ def test_exploding_loss_stops_the_run(model, tmp_path, monkeypatch):
     step = GeneratorTrainer.training_step
     monkeypatch.setattr(GeneratorTrainer, "training_step", lambda self, *args: step(self, *args) * float("nan"))
     with pytest.raises(InputError, match="the loss is nan; give a lower learning_rate"):
-        run_here(model, tmp_path, save_strategy="no", logging_nan_inf_filter=False)
+        run_here(model, tmp_path, save_strategy="no")
 
 
 def test_errors_are_one_line_and_a_status(model, tmp_path):

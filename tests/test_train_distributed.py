@@ -149,6 +149,7 @@ def test_other_stages_give_the_same_losses(folder, file):
     run(folder, file, deepspeed=ROOT / "ds_configs" / file)
     run(folder, f"one-{file}", 1, gradient_accumulation_steps=2)
     assert list_losses(folder, file) == pytest.approx(list_losses(folder, f"one-{file}"), abs=1e-4)
+    _compare_weights(folder / file, folder / f"one-{file}")
 
 
 @pytest.mark.slow
@@ -186,14 +187,15 @@ def find_port() -> int:
         return listener.getsockname()[1]
 
 
-def start_agents(folder: Path, outs: list[str], **changes) -> list[subprocess.Popen]:
-    """Two torchrun agents as two machines of one process each; `outs` are their output folders."""
+def start_agents(folder: Path, outs: list[str], *changes: dict) -> list[subprocess.Popen]:
+    """Two torchrun agents as two machines of one process each, with the changed flags of each; `outs` are their output
+    folders."""
     rendezvous = ("--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d", f"--rdzv_endpoint=127.0.0.1:{find_port()}",
                   "--rdzv_id=test", "--local_addr=127.0.0.1")  # fmt: skip
     agents = []
     for number, out in enumerate(outs):
         with (folder / f"agent{number}.txt").open("w") as file:
-            command = make_command(folder, out, 2, rendezvous, deepspeed=ROOT / "ds_configs" / "stage3_cpu.json", **changes)
+            command = make_command(folder, out, 2, rendezvous, **changes[number])
             agents.append(subprocess.Popen(command, cwd=folder, env=make_environment(folder), stdout=file, stderr=file,
                                            start_new_session=True))  # fmt: skip
     return agents
@@ -209,24 +211,34 @@ def wait_for(agents: list[subprocess.Popen], folder: Path, seconds: int = 500) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shared", [True, False])
-def test_two_machines_with_shared_and_own_file_systems(folder, shared):
-    outs = ["nodes", "nodes"] if shared else ["node0", "node1"]
-    changes = {} if shared else {"save_on_each_node": True}
-    assert wait_for(start_agents(folder, outs, **changes), folder) == [0, 0], (folder / "agent0.txt").read_text()[-3000:]
-    run(folder, f"nodes-one-{shared}", 1, gradient_accumulation_steps=2)
+@pytest.mark.parametrize(("shared", "deepspeed"), [(True, "stage3_cpu"), (False, "stage3_cpu"), (False, None)])
+def test_two_machines_with_shared_and_own_file_systems(folder, shared, deepspeed):
+    outs = [f"nodes{number}-{shared}-{deepspeed}" for number in ((0, 0) if shared else (0, 1))]
+    changes = {"deepspeed": deepspeed and ROOT / "ds_configs" / f"{deepspeed}.json"}
+    changes |= {} if shared else {"save_on_each_node": True}
+    assert wait_for(start_agents(folder, outs, changes, changes), folder) == [0, 0], (folder / "agent0.txt").read_text()[-3000:]
+    run(folder, f"one-{outs[1]}", 1, gradient_accumulation_steps=2)
     written = next(out for out in outs if (folder / out / "log.jsonl").exists())
-    assert list_losses(folder, written) == pytest.approx(list_losses(folder, f"nodes-one-{shared}"), abs=1e-4)
+    assert list_losses(folder, written) == pytest.approx(list_losses(folder, f"one-{outs[1]}"), abs=1e-4)
     for out in outs:
         assert not (folder / out / ".saving" / "checkpoint-4").exists()
-        assert list((folder / out / "checkpoint-4").glob("global_step*/*optim_states.pt"))
+        assert list((folder / out / "checkpoint-4").glob("global_step*/*optim_states.pt" if deepspeed else "model.*"))
     for out in outs:  # killed after the first checkpoint, taken up again
         shutil.rmtree(folder / out / "checkpoint-4", ignore_errors=True)
         (folder / out / "finished.json").unlink(missing_ok=True)
     before = list_losses(folder, written)
-    assert wait_for(start_agents(folder, outs, **changes), folder) == [0, 0], (folder / "agent0.txt").read_text()[-3000:]
+    assert wait_for(start_agents(folder, outs, changes, changes), folder) == [0, 0], (folder / "agent0.txt").read_text()[-3000:]
     assert "goes on from checkpoint-2" in (folder / "agent0.txt").read_text() + (folder / "agent1.txt").read_text()
     assert list_losses(folder, written) == pytest.approx(before, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_machines_with_other_data_or_flags_are_named(folder):
+    (folder / "other.jsonl").write_text((folder / "train.jsonl").read_text().replace("paper", "page"))
+    agents = start_agents(folder, ["differ0", "differ1"], {}, {"data_path": folder / "other.jsonl", "learning_rate": 0.5})
+    assert 0 not in wait_for(agents, folder)
+    text = (folder / "agent0.txt").read_text() + (folder / "agent1.txt").read_text()
+    assert "expected the same settings in every process, found different ones of data_path, learning_rate" in text
 
 
 @pytest.mark.slow

@@ -171,6 +171,11 @@ def _find_problems(checked: dict[str, Any]) -> list[str]:
             problems.append(f"{name}: expected at least 1, found {checked[name]}")
     if not 0 <= checked.get("lora_dropout", 0) < 1:
         problems.append(f"lora_dropout: expected from 0 to less than 1, found {checked['lora_dropout']}")
+    if checked.get("save_only_model"):
+        problems.append("save_only_model: a run could not go on from such a checkpoint as if nothing had happened; "
+                        "leave it out, save_total_limit keeps few")
+    if checked.get("eval_strategy", "no") != "no" and checked.get("eval_data_path") is None:
+        problems.append(f"eval_strategy {checked['eval_strategy']}: expected eval_data_path beside it, found none")
     if checked.get("bf16") and checked.get("fp16"):
         problems.append("bf16 and fp16: expected one of them, found both")
     return problems

@@ -17,11 +17,12 @@ from typing import Any, Optional
 
 from sciqag_lib.papers import InputError
 from sciqag_lib.paths import write_atomic
+from sciqag_lib.training.machine import gather_objects, is_main, is_node_main, wait_for_all
 
 SAVING, RUN_FILE, FINISHED_FILE = ".saving", "run.json", "finished.json"
 # What may change between two commands of one run: it moves no weight.
 FREE = frozenset("""
-    output_dir logging_steps logging_strategy logging_first_step save_steps save_strategy save_total_limit report_to
+    output_dir logging_steps logging_strategy logging_nan_inf_filter logging_first_step save_steps save_strategy save_total_limit report_to
     run_name disable_tqdm log_level log_level_replica log_on_each_node dataloader_num_workers cache_dir
     preprocessing_num_workers eval_steps eval_strategy eval_on_start eval_data_path per_device_eval_batch_size
     ddp_timeout use_cpu accelerator_config dataloader_pin_memory ddp_backend save_on_each_node hub_token
@@ -31,23 +32,39 @@ FREE = frozenset("""
 # The run's folder ------------------------------------------------------------------------------------------------------
 
 
-def open_run(folder: Path, settings: dict[str, Any]) -> Optional[Path]:
-    """Claim `folder` for a run, or go on with it; returns the checkpoint to resume from, if there is one.
+def open_run(folder: Path, settings: dict[str, Any]) -> tuple[Optional[Path], bool]:
+    """Claim `folder` for a run, or go on with it: the checkpoint to resume from, and whether the run is finished.
 
-    `settings` is all that moves the weights, as JSON. InputError: the folder is another run's, or holds other things.
+    `settings` is all that moves the weights. All processes must call it. InputError: the folder is another run's, or
+    holds other things; the processes do not have the same settings, data among them.
     """
-    run_file = folder / RUN_FILE
     settings = json.loads(json.dumps({key: settings[key] for key in settings if key not in FREE}, default=str))
-    if run_file.exists():
+    texts = gather_objects({name: str(value) for name, value in settings.items()})
+    differing = sorted({name for text in texts for name in text if text[name] != texts[0].get(name)})
+    if differing:
+        raise InputError(f"expected the same settings in every process, found different ones of {', '.join(differing)}; "
+                         "give every machine the same command and files (data_path stands for the tokens made of it)")
+    for claims in (is_main(), is_node_main() and not is_main()):  # each machine may have a file system of its own
+        if claims:
+            claim_folder(folder, settings)
+        wait_for_all()
+    names = gather_objects({path.name for path in list_checkpoints(folder)})
+    whole = [folder / name for name in set.intersection(*names)]  # killed while saving, one machine may have one more
+    return max(whole, key=read_step, default=None), gather_objects(is_finished(folder))[0]
+
+
+def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """Write run.json, or compare it, and clear away what a killed process left half written."""
+    run_file, has_begun = folder / RUN_FILE, is_finished(folder) or find_last_checkpoint(folder)
+    if run_file.exists() and has_begun:
         _compare(run_file, settings)
-    elif folder.exists() and any(path.name != SAVING for path in folder.iterdir()):
+    elif not run_file.exists() and folder.exists() and any(folder.iterdir()):
         raise InputError(f"output_dir {folder}: expected a new folder or one of this run, found other files in it "
                          f"({', '.join(sorted(path.name for path in folder.iterdir())[:3])}); name another one")
-    else:
+    else:  # new, or refused or killed before its first checkpoint
         with write_atomic(run_file) as file:
             json.dump(settings, file, indent=1, ensure_ascii=False)
     shutil.rmtree(folder / SAVING, ignore_errors=True)
-    return find_last_checkpoint(folder)
 
 
 def _compare(run_file: Path, settings: dict[str, Any]) -> None:
@@ -69,8 +86,11 @@ def _compare(run_file: Path, settings: dict[str, Any]) -> None:
 
 def find_last_checkpoint(folder: Path) -> Optional[Path]:
     """The checkpoint of the latest step; all that bear the name are whole."""
-    found = [path for path in folder.glob("checkpoint-*") if path.name.partition("-")[2].isdecimal()]
-    return max(found, key=read_step, default=None)
+    return max(list_checkpoints(folder), key=read_step, default=None)
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("checkpoint-*") if path.name.partition("-")[2].isdecimal()]
 
 
 def read_step(checkpoint: Optional[Path]) -> int:
@@ -129,9 +149,10 @@ def _flush(path: Path) -> None:
 # Checking ---------------------------------------------------------------------------------------------------------------
 
 
-def check_saved(folder: Path) -> None:
-    """Look at what was saved before it counts. RuntimeError naming a file that is torn or a tensor that is empty, not
-    a number, or an adapter that was never trained (DeepSpeed and peft have saved all of these)."""
+def check_saved(folder: Path, is_trained: bool = False) -> None:
+    """Look at what was saved before it counts. RuntimeError naming a file that is torn, a tensor that is empty or not
+    a number, or, where it must be trained by now, an adapter that is not (DeepSpeed and peft have saved all of these).
+    """
     from safetensors import SafetensorError, safe_open
 
     problems, num_tensors, trained = [], 0, None
@@ -152,7 +173,7 @@ def check_saved(folder: Path) -> None:
             problems.append(f"{file.name}: is not whole ({error})")
     if not num_tensors:
         problems.append("there are no weights in it")
-    if trained is False:
+    if is_trained and trained is False:
         problems.append("all of lora_B are zero: the adapter was never trained")
     if problems:
         raise RuntimeError(f"{folder}: what was saved can't be used: " + "; ".join(problems[:5]))

@@ -26,6 +26,7 @@ LEFT_OUT = {
     "overwrite_output_dir": "an interrupted run goes on from its last whole checkpoint; to start anew, name another "
                             "output_dir or remove the folder",
     "predict_with_generate": "evaluation while training is by loss; generate with the saved model afterwards",
+    "resume_from_checkpoint": "the same command goes on from the last whole checkpoint by itself",
     "save_safetensors": "weights are always saved as safetensors",
     "use_slow_tokenizer": "transformers 5 has one tokenizer for each model, and it is the fast one",
 }  # fmt: skip

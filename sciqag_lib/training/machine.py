@@ -8,7 +8,6 @@ import importlib.util
 import os
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +16,7 @@ import torch
 
 from sciqag_lib.papers import InputError
 
-Found = TypeVar("Found")
+Item = TypeVar("Item")
 
 
 def is_main() -> bool:
@@ -44,22 +43,26 @@ def wait_for_all() -> None:
         torch.distributed.barrier()
 
 
-def agree(look_and_write: Callable[[], Found], look: Callable[[], Found]) -> Found:
-    """What the main process finds with the first function and the others, after it, with the second.
+def make_training_arguments(settings: dict[str, Any]) -> Any:
+    """transformers' TrainingArguments, which also start the processes' group. InputError: settings that do not fit
+    together."""
+    import transformers
 
-    InputError: they do not find the same, which on a file system that is not shared means that a machine has lost its
-    part.
-    """
-    found = look_and_write() if is_main() else None
-    wait_for_all()
-    found = found if is_main() else look()
-    if count_processes() > 1:
-        names = [None] * count_processes()
-        torch.distributed.all_gather_object(names, found and Path(found).name)
-        if len(set(names)) > 1:
-            raise InputError(f"expected the same last checkpoint in every process, found {names}; copy the missing "
-                             "one to its machine, or remove it everywhere")
-    return found
+    try:
+        arguments = transformers.TrainingArguments(**settings)
+    except (ValueError, ImportError) as error:
+        raise InputError(f"settings that can't be: {' '.join(str(error).split())}") from error
+    arguments._n_gpu = min(1, arguments.n_gpu)  # one process a GPU: torchrun's way; packed rows can't be split
+    return arguments
+
+
+def gather_objects(item: Item) -> list[Item]:
+    """The item of every process, in the order of their ranks."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [item]
+    items: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(items, item)
+    return items
 
 
 def prepare_machine(trainer: dict[str, Any]) -> list[str]:
@@ -116,6 +119,7 @@ def _name_single_process() -> None:
 
 
 def _prepare_gpu(trainer: dict[str, Any]) -> list[str]:
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))  # else all processes would measure the first one
     if "use_liger_kernel" in trainer or importlib.util.find_spec("liger_kernel") is None:
         return []
     trainer["use_liger_kernel"] = True

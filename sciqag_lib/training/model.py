@@ -131,13 +131,21 @@ def link_with_config(source: str, config: Any, folder: Path, cache_dir: Optional
     with filelock.FileLock(folder / ".lock"):
         for file in Path(source).iterdir():
             target = folder / file.name
-            if file.is_file() and file.name != "config.json" and not target.exists():
+            if file.is_file() and file.name != "config.json" and not target.is_symlink():
                 shutil.copyfile(file, target) if file.suffix in COPIED else target.symlink_to(file.resolve())
         config.save_pretrained(folder)
     return str(folder)
 
 
 # Positions --------------------------------------------------------------------------------------------------------------
+
+
+def choose_length(run: RunArguments, config: Any) -> int:
+    """Tokens of an example: what was asked for, or the model's positions. InputError: it names none."""
+    length = run.model_max_length or count_positions(config)
+    if length is None:
+        raise InputError("model_max_length: this model does not say how long its context is; give a length in tokens")
+    return length
 
 
 def scale_positions(config: Any, length: int, scaling: str = "linear", factor: Optional[float] = None,
@@ -289,6 +297,10 @@ def add_lora(model: Any, run: RunArguments, trainer: dict[str, Any]) -> Any:
         raise InputError(f"lora_targets: this model has no {', '.join(absent)}; its linear layers are "
                          f"{', '.join(linear)}")
     whole = list_whole_modules(model, run.trainable_params)
+    unmatched = [part for part in run.trainable_params if not list_whole_modules(model, [part])]
+    if unmatched:
+        raise InputError(f"trainable_params: no module of this model has {', '.join(unmatched)} in its name; expected "
+                         "parts of names such as embed and norm")
     if run.method == "qlora":
         model = peft.prepare_model_for_kbit_training(model, trainer.get("activation_checkpointing", False))
     settings = peft.LoraConfig(

@@ -33,7 +33,7 @@ class Monitor(transformers.TrainerCallback):
 
     def __init__(self, folder: Path, resume_step: int) -> None:
         self.path = folder / LOG_FILE
-        self._lines = [line for line in read_log(self.path) if line["step"] <= resume_step]
+        self._lines = [line for line in read_log(self.path) if 0 < resume_step >= line["step"]]
         with write_atomic(self.path) as file:
             file.writelines(json.dumps(line) + "\n" for line in self._lines)
         self._seconds_before = max((line["seconds"] for line in self._lines), default=0.0)

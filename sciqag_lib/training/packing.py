@@ -11,6 +11,7 @@ would let the examples see each other without a word, so the batches say use_cac
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -62,13 +63,17 @@ class PackedDataset:
     """The packs of a dataset; item i is the list of the examples in pack i, for collate_packed."""
 
     def __init__(self, dataset: Any, packs: list[list[int]]) -> None:
-        self.dataset, self.packs = dataset, packs
+        self.dataset = dataset
+        # Lists of lists would take 60 bytes an example in every process.
+        self._numbers = np.fromiter(chain.from_iterable(packs), np.int32)
+        self._starts = np.cumsum([0, *map(len, packs)])
 
     def __len__(self) -> int:
-        return len(self.packs)
+        return len(self._starts) - 1
 
     def __getitem__(self, index: int) -> list[Item]:
-        return [self.dataset[number] for number in self.packs[index]]
+        index = range(len(self))[index]
+        return [self.dataset[number] for number in self._numbers[self._starts[index] : self._starts[index + 1]].tolist()]
 
 
 def collate_packed(batch: list[list[Item]]) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def describe_schedule(trainer: Any) -> list[str]:
     """Lines on the steps that a Trainer is going to take."""
     args, ranks = trainer.args, count_processes()
     rows = args.train_batch_size * args.gradient_accumulation_steps * ranks
-    per_epoch = max(1, len(trainer.get_train_dataloader()) // args.gradient_accumulation_steps)
+    per_epoch = -(-len(trainer.get_train_dataloader()) // args.gradient_accumulation_steps)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * per_epoch)
     warmup = args.get_warmup_steps(steps)
     return [f"schedule: {steps:,} steps of {rows:,} rows ({args.train_batch_size} a process x "

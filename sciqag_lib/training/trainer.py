@@ -21,6 +21,13 @@ from sciqag_lib.training.machine import is_main, is_node_main, wait_for_all
 
 
 class GeneratorTrainer(transformers.Trainer):
+    def _init_training_state(self, max_steps: int, steps_an_epoch: int, num_epochs: int, resume: Any, trial: Any) -> Any:
+        """With this command's save_steps, logging_steps and eval_steps, which transformers takes from the checkpoint;
+        and where all steps are done, no further one, which it would take within an epoch."""
+        found = super()._init_training_state(max_steps, steps_an_epoch, num_epochs, resume, trial)
+        self.state.compute_steps(self.args, max_steps)
+        return (num_epochs, 0) if self.state.global_step >= max_steps else found
+
     # Saving ------------------------------------------------------------------------------------------------------------
 
     def _get_output_dir(self, trial: Any) -> str:
@@ -34,10 +41,9 @@ class GeneratorTrainer(transformers.Trainer):
             super()._save_checkpoint(model, trial)
             if is_main():
                 check_saved(staged)
-            if self.args.should_save:
-                if self.state.best_global_step:
-                    best = folder / f"checkpoint-{self.state.best_global_step}"
-                    self.state.best_model_checkpoint = str(best)
+            if self.state.best_global_step:
+                self.state.best_model_checkpoint = str(folder / f"checkpoint-{self.state.best_global_step}")
+                if self.args.should_save:
                     self.state.save_to_json(str(staged / "trainer_state.json"))
             wait_for_all()
             if is_main():
@@ -63,6 +69,8 @@ class GeneratorTrainer(transformers.Trainer):
             super().save_model(target, _internal_call)
 
     def _save(self, output_dir: Optional[str] = None, state_dict: Optional[dict[str, Any]] = None) -> None:
+        if self.args.save_on_each_node:  # transformers asks for it and then writes no weights on the other machines
+            self.model.should_save_on_this_rank = bool
         self.model.config.use_cache = True  # off while training; whoever loads the model wants it
         try:
             super()._save(output_dir, state_dict)
@@ -76,7 +84,7 @@ class GeneratorTrainer(transformers.Trainer):
         with self._clear_when_failing("the final weights could not be written"):
             self.save_model(str(staged))
             if is_main():
-                check_saved(staged)
+                check_saved(staged, is_trained=True)
                 settle_files(staged, folder)
             wait_for_all()
             if is_node_main() and staged.exists():  # another machine with a file system of its own
