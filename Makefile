@@ -41,7 +41,7 @@ figures: $(INSTALLED)
 bench: $(INSTALLED)
 	for script in benchmarks/*.py; do $(QUIET) $(BIN)/python $$script || exit 1; done
 
-# The extra for a CUDA device: flash-attn and liger-kernel.
+# The extra for a CUDA device: flash-attn, liger-kernel, bitsandbytes.
 gpu: $(INSTALLED)
 	$(PIP) --no-build-isolation -r requirements-gpu.txt
 

@@ -393,6 +393,7 @@ def test_another_optimizer_takes_the_block_out() -> None:
     [
         ({"zero_optimisation": {"stage": 3}}, "no key 'zero_optimisation' (did you mean 'zero_optimization'?)"),
         ({"zero_optimization": {"stagee": 3}}, "'zero_optimization.stagee' (did you mean 'zero_optimization.stage'?)"),
+        ({"activation_checkpointing": {"partition_activationz": True}}, "'activation_checkpointing.partition_activationz'"),
         ({"zero_optimization": {"offload_param": {"devise": "cpu"}}}, "'zero_optimization.offload_param.devise'"),
         ({"bf16": {"enable": True}}, "did you mean 'bf16.enabled'?"),
         ({"bf16": True}, "bf16: expected a block {...}, found True"),

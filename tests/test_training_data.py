@@ -230,13 +230,19 @@ def test_what_a_tokenizer_lacks_is_said():
         ExampleEncoder(tokenizer, 100)
 
 
-def test_a_template_that_refuses_an_example_costs_only_that_example(tmp_path):
+def test_a_template_without_system_role_gets_its_text_before_the_users():
     refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
+    text = ExampleEncoder(chat_tokenizer(refuses), 500, "chat", "Be.").render(Example("", "Q?", "A."))
+    assert text == "<|im_start|>user\nBe.\n\nQ?<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_a_template_that_refuses_an_example_costs_only_that_example(tmp_path):
+    refuses = "{% if messages|length > 2 %}{{ raise_exception('one question only') }}{% endif %}" + CHATML
     messages = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A."}]
-    records = [{"messages": [{"role": "system", "content": "Be."}, *messages]}, {"messages": messages}]
+    records = [{"messages": messages * 2}, {"messages": messages}]
     encoder = ExampleEncoder(chat_tokenizer(refuses), 100, "chat")
     report = tokenize_file(write(tmp_path / "t.json", records), tmp_path / "cache", encoder).report
-    assert (report.examples, report.bad) == (1, 1)
+    assert (report.examples, report.bad) == (2, 1)
     assert "record 1: the tokenizer's chat template" in report.bad_records[0]
 
 

@@ -122,6 +122,19 @@ def make_messages(prompt: Prompt) -> list[dict[str, str]]:
     return [*system, {"role": "user", "content": prompt.user}]
 
 
+def render_chat(tokenizer: Any, messages: list[dict[str, str]], **options: Any) -> str:
+    """A chat template filled in. Where it refuses a system message (Gemma's does), that text goes before the first of
+    the user's; raises what the template raises where it refuses the rest too."""
+    try:
+        return tokenizer.apply_chat_template(messages, tokenize=False, **options)
+    except Exception:  # a template raises what it likes
+        if messages[0]["role"] != "system":
+            raise
+    system, first, *others = messages
+    joined = {"role": first["role"], "content": f"{system['content']}\n\n{first['content']}"}
+    return tokenizer.apply_chat_template([joined, *others], tokenize=False, **options)
+
+
 def check_text(text: str) -> None:
     """EngineError for half a surrogate pair, as broken files have it: no tokenizer and no server takes one."""
     try:

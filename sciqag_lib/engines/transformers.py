@@ -21,6 +21,7 @@ from sciqag_lib.engines.common import (
     make_messages,
     patient_threads,
     refuse_request,
+    render_chat,
     tighten_schema,
 )
 from sciqag_lib.engines.loading import (
@@ -82,7 +83,7 @@ class TransformersEngine:
             return prompt.text
         if not self._tokenizer.chat_template:
             raise EngineError(f"{self.model_id} has no chat template: give a complete prompt (Prompt.text) instead")
-        return self._tokenizer.apply_chat_template(make_messages(prompt), tokenize=False, add_generation_prompt=True)
+        return render_chat(self._tokenizer, make_messages(prompt), add_generation_prompt=True)
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         return [len(self._tokenize(text)) for text in texts]

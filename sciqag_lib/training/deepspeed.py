@@ -28,6 +28,16 @@ KNOWN_KEYS = frozenset("""
     zero_optimization
 """.split())
 
+# Of its other blocks, those that a training run may want; keys inside the rest (autotuning, elasticity, ...) are not
+# checked.
+BLOCKS = {
+    "activation_checkpointing": "partition_activations cpu_checkpointing contiguous_memory_optimization "
+                                "number_checkpoints synchronize_checkpoint_boundary profile",
+    "aio": "block_size queue_depth intra_op_parallelism single_submit overlap_events use_gds",
+    "checkpoint": "tag_validation load_universal use_node_local_storage parallel_write writer",
+    "flops_profiler": "enabled recompute_fwd_factor profile_step module_depth top_modules detailed output_file",
+}
+
 # Place in the file -> the arguments of transformers.TrainingArguments that say the same.
 MIRRORED = {
     "train_micro_batch_size_per_gpu": ("per_device_train_batch_size",),
@@ -178,6 +188,7 @@ def _list_block_keys() -> dict[str, frozenset[str]]:
     }  # fmt: skip
     keys = {place: frozenset(field.alias or name for name, field in model.model_fields.items())
             for place, model in models.items()}  # fmt: skip
+    keys |= {place: frozenset(names.split()) for place, names in BLOCKS.items()}
     keys["optimizer"] = frozenset({"type", "params", "legacy_fusion"})
     keys["scheduler"] = frozenset({"type", "params"})
     keys["optimizer.params"] = keys["scheduler.params"] = frozenset()  # they depend on the type: any key

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from sciqag_lib.engines.common import render_chat
 from sciqag_lib.papers import InputError
 from sciqag_lib.prompts import fill, load_form, plain_text
 from sciqag_lib.training.data import Example
@@ -115,10 +116,10 @@ class ExampleEncoder:
 
     def _write_chat(self, messages: list[dict[str, str]], **options: Any) -> str:
         try:
-            return self.tokenizer.apply_chat_template(messages, tokenize=False, **options)
+            return render_chat(self.tokenizer, messages, **options)
         except Exception as error:  # a template raises what it likes
             raise InputError(f"the tokenizer's chat template refuses the messages: {error}; choose a prompt form "
-                             "(llama2, alpaca or a file), or leave out the system text") from error
+                             "(llama2, alpaca or a file)") from error
 
     def _find_end(self) -> list[int]:
         """What follows an answer: the end-of-sequence token, after the template's own end of turn where it has one."""

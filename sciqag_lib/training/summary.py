@@ -119,7 +119,7 @@ def measure_device() -> int:
 
 
 def measure_host() -> int:
-    """Available memory, also where a scheduler limits it, for each process of this machine."""
+    """Available memory, or what a container is limited to, for each process of this machine."""
     import psutil
 
     available = psutil.virtual_memory().available
