@@ -423,8 +423,6 @@ def test_unknown_lora_target_is_named(model, tmp_path):
 
 
 def test_exploding_loss_stops_the_run(model, tmp_path, monkeypatch):
-    from sciqag_lib.training import trainer
-
     step = GeneratorTrainer.training_step
     monkeypatch.setattr(GeneratorTrainer, "training_step", lambda self, *args: step(self, *args) * float("nan"))
     with pytest.raises(InputError, match="the loss is nan; give a lower learning_rate"):

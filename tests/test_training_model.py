@@ -1,7 +1,6 @@
 """The model of a run: positions, weights from GGUF, enlarged embeddings, LoRA; and what its memory is estimated at."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
