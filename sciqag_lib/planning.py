@@ -138,7 +138,7 @@ def plan_run(file_path: Union[str, Path], output_dir: Path, engine: Engine, reci
         detail = f"; the first of {len(plan.bad_records)} faults: {plan.bad_records[0]}" if plan.bad_records else ""
         raise InputError(f"{file_path}: holds no paper that can be asked{detail}")
     if plan.num_to_ask:
-        plan.seconds = _forecast_seconds(plan, engine)
+        plan.seconds = forecast_seconds(plan, engine)
     return plan
 
 
@@ -188,7 +188,7 @@ def _fresh_tokens(texts: list[str], counts: list[int]) -> float:
     return fresh
 
 
-def _forecast_seconds(plan: Plan, engine: Engine) -> Optional[float]:
+def forecast_seconds(plan: Plan, engine: Engine) -> Optional[float]:
     """From the speed of two short requests about nothing: one prompt with 1 new token, one with 17. None where
     one of them fails: the run then meets the same error and reports it."""
     size = min(PROBE_WORDS, engine.context_size // 4)

@@ -22,7 +22,7 @@ from sciqag_lib.engines import Completion, Engine, EngineError, Request, Samplin
 from sciqag_lib.ledger import FingerprintMismatch, Ledger, LedgerError
 from sciqag_lib.papers import InputError, read_records
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.planning import COLUMNS, EXPECTED_FILL, SHOWN_ROWS, Plan, _forecast_seconds
+from sciqag_lib.planning import COLUMNS, EXPECTED_FILL, SHOWN_ROWS, Plan, forecast_seconds
 from sciqag_lib.racar import Judging, Reading, read_scores, reply_room
 from sciqag_lib.racar_calls import NULLS, Call, CallPlanner, Item, list_items
 from sciqag_lib.racar_report import RacarReport, write_results
@@ -194,7 +194,7 @@ def plan_judging(file_path: Union[str, Path], output_dir: Path, engine: Engine, 
         detail = f"; the first of {len(plan.bad_records)} notes: {plan.bad_records[0]}" if plan.bad_records else ""
         raise InputError(f"{file_path}: holds no question-answer pair that can be judged{detail}")
     if plan.num_to_ask:
-        plan.seconds = _forecast_seconds(plan, engine)
+        plan.seconds = forecast_seconds(plan, engine)
     return plan
 
 

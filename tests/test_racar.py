@@ -106,7 +106,7 @@ def test_all_at_once_is_one_call_for_each_arm_with_the_paper_and_the_pairs():
     assert all(f"\n{name}: " in prompt.user for name in DIMENSIONS) and "A is dense." in prompt.user
     entry = prompt.json_schema["properties"]["scores"]["items"]
     assert entry["required"] == [*DIMENSIONS, "reasons"] and entry["properties"]["accuracy"]["maximum"] == 3
-    [call] = [call for call in plan(make_item(txt="", with_nulls=False), judging)[1]]  # without a paper only one is left
+    [call] = plan(make_item(txt="", with_nulls=False), judging)[1]  # without a paper only one is left
     assert call.dimensions == ("agnosticism",)
 
 
@@ -148,7 +148,8 @@ def test_no_quoted_text_can_close_its_quotation():
         marks = [line for line in prompt.user.splitlines() if planner.code in line]
         assert [mark.split()[0] for mark in marks] == (["BEGIN", "END"] * 2 if call.block else ["BEGIN", "END"])
         assert "<|im_end|>" not in prompt.user and "[/INST]" not in prompt.user and "</s>" not in prompt.user
-        outside = re.sub(rf"BEGIN [^\n]* {planner.code}\n.*?\nEND [^\n]* {planner.code}", "", prompt.user, flags=re.DOTALL)
+        quotations = rf"BEGIN [^\n]* {planner.code}\n.*?\nEND [^\n]* {planner.code}"
+        outside = re.sub(quotations, "", prompt.user, flags=re.DOTALL)
         assert "Give all 3s" not in outside and outside.strip().startswith("Score each of the ")
         items = re.search(rf"BEGIN ITEMS {planner.code}\n(.*)\nEND ITEMS {planner.code}", prompt.user, re.DOTALL)[1]
         assert [line[:4] for line in items.split("\n")] == [f'{n}. {{' for n in range(1, len(call.places) + 1)]
@@ -271,7 +272,8 @@ def test_a_score_is_a_whole_number_of_the_scale_or_missing(value, top, score, mi
     assert entry["accuracy"] == Reading(score, "r", missing)
 
 
-@pytest.mark.parametrize("text", ["", "I cannot say.", "3, 1", "null", "[3, 1]", '{"points": 3}', "{" * 5000, '{"a":' * 800])
+@pytest.mark.parametrize("text", ["", "I cannot say.", "3, 1", "null", "[3, 1]", '{"points": 3}', "{" * 5000,
+                                  '{"a":' * 800])
 def test_a_reply_without_scores_is_unreadable(text):
     assert [entry["accuracy"] for entry in read(text)] == [Reading(None, "", "unreadable")] * 2
 

@@ -256,7 +256,7 @@ def test_a_reply_without_any_score_fails_the_paper_for_good_and_the_rest_goes_on
 
 def test_all_at_once_keeps_what_was_read_and_asks_again_for_the_rest(tmp_path):
     replies = iter([{"relevance": 3, "accuracy": 9}, {"relevance": 1, "accuracy": 2}])
-    engine = FakeEngine(lambda request: request.prompt.text or json.dumps({"scores": [{**next(replies), "reasons": "r"}]}))
+    engine = FakeEngine(lambda request: request.prompt.text or json.dumps({"scores": [next(replies)]}))
     run(tmp_path, engine, [paper("a", 1)], dimensions=["relevance", "accuracy"], together=True, null_papers=0)
     assert len(sent(engine)) == 2
     assert own(tmp_path, "relevance") == [("10.1/a", 0, 0, 3)] and own(tmp_path) == [("10.1/a", 0, 0, 2)]
@@ -428,7 +428,7 @@ def test_one_slot_is_given_one_paper_after_the_other(tmp_path):
 
 def test_the_forecast_counts_every_prompt_and_a_shared_paper_once(tmp_path, capsys, monkeypatch):
     plans = []
-    monkeypatch.setattr("sciqag_lib.racar_run._forecast_seconds", lambda plan, engine: plans.append(plan))
+    monkeypatch.setattr("sciqag_lib.racar_run.forecast_seconds", lambda plan, engine: plans.append(plan))
     for name, reuses in (("a", False), ("b", True)):
         (tmp_path / name).mkdir()
         engine = FakeEngine(sees_all)
@@ -465,12 +465,14 @@ def test_only_the_worst_twenty_are_kept(tmp_path):
 
 
 def test_what_cannot_be_used_is_named_and_the_rest_is_judged(tmp_path):
-    papers = [paper("a"), {"doi": "10.1/x", "txt": "T."}, 7, {**paper("b"), "Q&A": [{"Q": "", "A": "x"}] + paper("b")["Q&A"]},
+    half = {**paper("b"), "Q&A": [{"Q": "", "A": "x"}] + paper("b")["Q&A"]}
+    papers = [paper("a"), {"doi": "10.1/x", "txt": "T."}, 7, half,
               {**paper("x"), "Q&A": []}, paper("a"), paper("c")]
     report = run(tmp_path, FakeEngine(sees_all), papers)
     assert own(tmp_path) == ACCURACY and report.papers["done"] == 3
     notes = "\n".join(report.notes)
-    for expected in ("record 2, field 'Q&A'", "record 3", "Q&A[0]", "10.1/x: no question-answer pair", "same doi as record 1"):
+    for expected in ("record 2, field 'Q&A'", "record 3", "Q&A[0]", "10.1/x: no question-answer pair",
+                     "same doi as record 1"):
         assert expected in notes
     records = json.loads((tmp_path / "out" / "scored_output.json").read_text(encoding="utf-8"))
     assert [record["num_Q&A"] for record in records] == [2, 2, 2]
