@@ -111,10 +111,14 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 def save_loss(folder: Path) -> dict[str, Any]:
     """Draw a run's log into figures/loss.png and .pdf; returns its last values, by name."""
+    import matplotlib.pyplot as plt
+
     from sciqag_lib.figure_style import save_figure
 
     lines = read_log(folder / LOG_FILE)
-    save_figure(draw_loss(lines), folder / "figures", "loss")
+    figure = draw_loss(lines)
+    save_figure(figure, folder / "figures", "loss")
+    plt.close(figure)
     return {key: value for line in lines for key, value in line.items()}
 
 
