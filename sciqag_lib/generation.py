@@ -11,7 +11,7 @@ from typing import Any, Optional, Union
 
 from sciqag_lib.asking import Asking, Budget, Run
 from sciqag_lib.engines import Engine, EngineError
-from sciqag_lib.ledger import Ledger, LedgerError
+from sciqag_lib.ledger import Ledger, name_full_disk
 from sciqag_lib.outputs import write_outputs
 from sciqag_lib.papers import Paper, paper_record, read_records
 from sciqag_lib.planning import iterate_papers, plan_run, text_digest
@@ -33,11 +33,8 @@ def generate(file_path: Union[str, Path], output_dir: Union[str, Path], engine: 
     """
     output_dir = Path(output_dir)
     next(read_records(file_path), None)  # a file that cannot be read leaves no folder with a ledger behind
-    try:
+    with name_full_disk(output_dir):
         return _generate(file_path, output_dir, engine, recipe, limit, Budget(max_total_tokens, max_minutes))
-    except OSError as error:
-        raise LedgerError(f"{error.filename or output_dir}: could not be written ({error.strerror}); free some space "
-                          "and run again: every finished paper is kept") from error
 
 
 def _generate(file_path: Union[str, Path], output_dir: Path, engine: Engine, recipe: Recipe, limit: Optional[int],

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
@@ -26,6 +27,16 @@ log = logging.getLogger(__name__)
 
 class LedgerError(RuntimeError):
     """The ledger cannot be used or written; the message names the file and what to do."""
+
+
+@contextmanager
+def name_full_disk(output_dir: Path) -> Iterator[None]:
+    """A LedgerError that says what to do, for whatever a run could not write; what it had finished is on its ledger."""
+    try:
+        yield
+    except OSError as error:
+        raise LedgerError(f"{error.filename or output_dir}: could not be written ({error.strerror}); free some space "
+                          "and run again: every finished paper is kept") from error
 
 
 class FingerprintMismatch(LedgerError):

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from sciqag_lib.asking import Asking, Budget, Round, Run
 from sciqag_lib.engines import Completion, Engine, EngineError, Request, Sampling
-from sciqag_lib.ledger import FingerprintMismatch, Ledger, LedgerError
+from sciqag_lib.ledger import FingerprintMismatch, Ledger, name_full_disk
 from sciqag_lib.papers import InputError, read_records
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.planning import COLUMNS, EXPECTED_FILL, SHOWN_ROWS, Plan, forecast_seconds
@@ -142,11 +142,8 @@ def score_file(file_path: Union[str, Path], output_dir: Union[str, Path], engine
     """
     output_dir = Path(output_dir)
     next(read_records(file_path), None)  # a file that cannot be read leaves no folder with a ledger behind
-    try:
+    with name_full_disk(output_dir):
         return _score_file(file_path, output_dir, engine, judging, limit, Budget(max_total_tokens, max_minutes))
-    except OSError as error:
-        raise LedgerError(f"{error.filename or output_dir}: could not be written ({error.strerror}); free some space "
-                          "and run again: every finished paper is kept") from error
 
 
 def _score_file(file_path: Union[str, Path], output_dir: Path, engine: Engine, judging: Judging, limit: Optional[int],

@@ -12,7 +12,7 @@ from sciqag_lib.papers import InputError
 from sciqag_lib.training import machine, model, summary
 from sciqag_lib.training.arguments import RunArguments
 from sciqag_lib.training.monitor import Monitor, average_losses, draw_loss, read_log
-from sciqag_lib.training.run_data import choose_packing, download_data
+from sciqag_lib.training.run_data import choose_packing, download_data, find_data
 
 VICUNA = {"max_position_embeddings": 4096, "rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}}
 
@@ -149,6 +149,18 @@ def test_packing_is_chosen_where_rows_are_filled_by_several():
 
     assert choose_packing(np.array([100] * 40), 4096) is True
     assert choose_packing(np.array([3000] * 40), 4096) is False
+
+
+def test_files_of_other_runs_are_not_taken_for_this_ones(tmp_path, monkeypatch):
+    for folder in ("here/runs/a", "there/a"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "train.json").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("SCIQAG_RUNS", str(tmp_path / "there"))
+    assert find_data("runs/a/train.json").resolve() == tmp_path / "there" / "a" / "train.json"
+    assert model.find_source("runs/a") == str(tmp_path / "there" / "a")
+    (tmp_path / "here" / "mine.json").touch()
+    assert find_data("mine.json").resolve() == tmp_path / "here" / "mine.json"
 
 
 def test_dataset_is_fetched_once_by_its_name(tmp_path, monkeypatch):

@@ -49,8 +49,8 @@ def prepare_source(run: RunArguments, cache_dir: Path) -> str:
 
 
 def find_source(model: str) -> str:
-    """An absolute path where `model` is a file or folder, as written or below the repository; else a hub id."""
-    for path in (Path(model).expanduser(), resolve_path(model)):
+    """An absolute path where `model` is a file or folder, below the repository or as written; else a hub id."""
+    for path in (resolve_path(model), Path(model).expanduser()):
         if path.exists():
             return str(path.resolve())
     if model.endswith(".gguf") or model.startswith((".", "/", "~", "package:")):

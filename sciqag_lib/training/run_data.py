@@ -63,9 +63,9 @@ def load_data(run: RunArguments, tokenizer: Any, max_length: int, seed: int, cac
 
 
 def find_data(path: str) -> Path:
-    """As it is written, or below the repository."""
-    written = Path(path).expanduser()
-    return written if written.exists() else resolve_path(path)
+    """Below the repository, or SCIQAG_RUNS, as every path of a params file; where it is not there, as written."""
+    resolved = resolve_path(path)
+    return resolved if resolved.exists() else Path(path).expanduser()
 
 
 def choose_packing(lengths: np.ndarray, max_length: int) -> bool:
