@@ -235,7 +235,8 @@ def _whole_characters(text: str) -> str:
 
 def _call_record(completion: Completion, digest: str) -> dict[str, Any]:
     return {"request": digest, "raw": completion.text, "finish_reason": completion.finish_reason,
-            "prompt_tokens": completion.prompt_tokens, "new_tokens": completion.new_tokens,
+            "prompt_tokens": completion.prompt_tokens, "cached_tokens": completion.cached_tokens,
+            "new_tokens": completion.new_tokens,
             "seconds": round(completion.seconds, 3), "error": completion.error}
 
 

@@ -6,6 +6,7 @@ A params file is flat YAML:
     run_dir: runs/demo                            # optional; runs/<name of the params file> where it is not given
     seed: 42                                      # goes to every notebook of the list that has this parameter
     02_inference.limit: 3                         # goes to this one alone
+    06_build_dataset.scores_dir: "{run_dir}/05_evaluation"  # {run_dir} at the beginning of a text is the run's folder
 
 A notebook's `output_dir` is <run_dir>/<its name> and its `file_path` is the main output of a notebook before it,
 unless they are given. A notebook names its main output in its metadata, {"sciqag": {"main_output": "papers.json"}},
@@ -28,6 +29,8 @@ from sciqag_lib.papers import InputError
 from sciqag_lib.params import Step, check_params, load_params
 from sciqag_lib.paths import REPO_ROOT, resolve_path, write_atomic
 
+RUN_DIR = "{run_dir}"
+
 
 class NotebookFailed(RuntimeError):
     """A notebook raised; `error_name` is the name of its exception, the message that of the exception."""
@@ -41,7 +44,7 @@ def place_steps(steps: list[Step], run_dir: Path) -> list[dict[str, Any]]:
     """Each step's complete parameters: output_dir and file_path are filled in where the file doesn't give them."""
     placed, main_output = [], ""
     for step in steps:
-        parameters = dict(step.parameters)
+        parameters = {name: _fill_run_dir(value, run_dir) for name, value in step.parameters.items()}
         if "output_dir" in step.known:
             parameters.setdefault("output_dir", _show(run_dir / step.name))
         if "file_path" in step.known and main_output:
@@ -50,6 +53,12 @@ def place_steps(steps: list[Step], run_dir: Path) -> list[dict[str, Any]]:
             main_output = _show(resolve_path(parameters["output_dir"]) / step.main_output)
         placed.append(parameters)
     return placed
+
+
+def _fill_run_dir(value: Any, run_dir: Path) -> Any:
+    if isinstance(value, str) and (value == RUN_DIR or value.startswith(f"{RUN_DIR}/")):
+        return _show(run_dir) + value.removeprefix(RUN_DIR)
+    return value
 
 
 def _show(path: Path) -> str:

@@ -230,9 +230,11 @@ def test_llama_cpp_computes_only_what_is_new(llama_engine: Any, monkeypatch: pyt
     monkeypatch.setattr(llama_engine, "_server", Spy(llama_engine._server))
     shared = "The sample was heated to 300 K and cooled again. " * 20
     texts = [shared + "Then it melted.", shared + "Then it froze."]
-    list(complete(llama_engine, [Request("a", Prompt(text=text), Sampling(2)) for text in texts]))
+    done = list(complete(llama_engine, [Request("a", Prompt(text=text), Sampling(2)) for text in texts]))
     assert replies[0]["timings"]["prompt_n"] > 200
     assert replies[1]["timings"]["prompt_n"] < 10
+    fresh = [completion.prompt_tokens - completion.cached_tokens for completion in done]
+    assert fresh == [reply["timings"]["prompt_n"] for reply in replies]
 
 
 def test_llama_cpp_is_silent_locked_and_gives_its_memory_back(

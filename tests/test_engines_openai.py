@@ -220,6 +220,13 @@ def test_reasoning_is_left_out_and_counted(fake: FakeServer) -> None:
     assert reply.prompt_tokens == TEMPLATE_TOKENS + estimate_tokens("Where?")
 
 
+@pytest.mark.parametrize("details, found", [({"cached_tokens": 5}, 5), ({"cached_tokens": None}, 0), (None, 0), (3, 0)])
+def test_what_a_server_says_of_its_prefix_cache(fake: FakeServer, details: object, found: int) -> None:
+    usage = {"prompt_tokens": 8, "completion_tokens": 1, "prompt_tokens_details": details}
+    fake.reply = lambda path, body: {"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}], "usage": usage}
+    assert (ask(fake).prompt_tokens, ask(fake).cached_tokens) == (8, found)
+
+
 def test_a_stop_string_the_server_forgot_is_cut(fake: FakeServer) -> None:
     fake.reply = reply_text("Paris.\nBut also")
     assert ask(fake).text == "Paris."

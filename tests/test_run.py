@@ -105,6 +105,13 @@ def test_given_paths_are_kept(params_path: Path) -> None:
     assert run.place_steps(steps, REPO_ROOT / "runs" / "x")[1]["file_path"] == "elsewhere/papers.json"
 
 
+@pytest.mark.parametrize("text, found", [("{run_dir}/01_first", "runs/x/01_first"), ("{run_dir}", "runs/x"),
+                                         ("a {run_dir}/b", "a {run_dir}/b"), ("{run_dir}s/b", "{run_dir}s/b")])
+def test_a_path_can_start_at_the_run_folder(params_path: Path, text: str, found: str) -> None:
+    steps = check_params(make_params(params_path.parent, **{"01_first.text": text}), params_path)
+    assert run.place_steps(steps, REPO_ROOT / "runs" / "x")[0]["text"] == found
+
+
 def test_failure_is_told_plainly(params_path: Path) -> None:
     write_notebook(params_path.parent / "01_first.ipynb", FIRST, 'raise ValueError("papers/x.xml: no body")')
     result = run_cli(params_path, params_path.parent)

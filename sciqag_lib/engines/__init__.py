@@ -52,6 +52,7 @@ class Completion:
     seconds: float = 0.0
     error: str = ""  # with "error": what failed and what to do, without any key or token
     fatal: bool = False  # with "error": every further request would fail the same way (wrong key, no server)
+    cached_tokens: int = 0  # of prompt_tokens: those that a prefix cache held and nobody processed again, where it is said
 
 
 class EngineError(RuntimeError):

@@ -211,6 +211,7 @@ def read_reply(request: Request, reply: Any, prompt_tokens: int) -> Completion:
     """The completion in a server's JSON. Reasoning is left out of the text but counted in the tokens."""
     try:
         choice, usage = reply["choices"][0], reply.get("usage")
+        cached_tokens = read_cached_tokens(usage)
         usage = {key: n for key, n in usage.items() if isinstance(n, int)} if isinstance(usage, dict) else {}
         message = choice.get("message") or choice
         text = str((message["content"] if "content" in message else message["text"]) or "")
@@ -225,7 +226,14 @@ def read_reply(request: Request, reply: Any, prompt_tokens: int) -> Completion:
     elif reason != "length":
         reason = "stop"
     text = text[: find_stop(text, request.sampling.stop)]
-    return Completion(request.id, text, reason, prompt_tokens, new_tokens, error=error)
+    return Completion(request.id, text, reason, prompt_tokens, new_tokens, error=error, cached_tokens=cached_tokens)
+
+
+def read_cached_tokens(usage: Any) -> int:
+    """What a reply's usage says of a prefix cache; 0 where it says nothing that can be understood."""
+    details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
+    count = details.get("cached_tokens") if isinstance(details, dict) else None
+    return count if isinstance(count, int) else 0
 
 
 def estimate_tokens(text: str) -> int:
