@@ -42,7 +42,7 @@ from sciqag_lib.questions import AUXILIARY, is_not_question, is_not_self_contain
 from sciqag_lib.sentences import split_sentences
 from sciqag_lib.tables import write_report, write_table
 
-VERSION = 1
+VERSION = 2
 MAX_COMPARED = 200  # earlier questions of a paper that a question is compared with: thousands would take hours
 NULL_ANSWERS = 5  # of each paper, set against another: a thousand papers need no more
 MAX_UNITS = 4000  # of the bootstrap: beyond it, neighbouring records are drawn together

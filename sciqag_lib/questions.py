@@ -78,13 +78,14 @@ _HOLE = re.compile(
     r"(?:in|on|for|by|to|and|,|\?)(?![\w-])|\b(?:the|an) (?:of|and|is|are|for|\?)(?![\w-])|,\s?,|\bof\s?,"
 )
 REPEATED = re.compile(r"\b([a-z]{2,20})(?:\s\1){2}\b", re.I)
-_SECOND_PART = re.compile(rf"\?\s+|,?\sand\s(?=(?:{_WH})\b)", re.I)
+_SECOND_PART = re.compile(r"\?\s+")
 _REFERS_BACK = re.compile(r"\b(?:it|its|they|their|them|this|these|those|he|she|his|her|one|ones|that)\b", re.I)
 
 
 def is_not_question(question: str) -> bool:
     """Whether the text is anything but one whole question: a statement, an instruction, a torn or garbled one, an
-    unfilled template, or two that have nothing to do with each other."""
+    unfilled template, or two sentences that have nothing to do with each other. Two parts of one sentence often share no
+    word ("Which mutants lacked it, and how was that mended?"), so they are not compared."""
     text = " ".join(question.split())
     if not text.endswith(("?", '?"', "?”", "?)")) or len(text) > MAX_QUESTION_CHARS or len(list_words(text)) < 3:
         return True

@@ -8,7 +8,7 @@ from sciqag_lib.engines import Engine
 from sciqag_lib.papers import InputError
 from sciqag_lib.prompts import PromptFile, digest_of, load_form, load_prompt
 
-VERSION = 2  # of everything in the generating code that moves a result and is not in a prompt file
+VERSION = 3  # of everything in the generating code that moves a result and is not in a prompt file
 STRATEGIES = ("whole_paper", "passages", "evidence_first")
 TOKENS_PER_PAIR = 120  # the published pairs have 53 words on average; twice that is rarely passed
 TOKENS_FOR_KEYWORDS = 150

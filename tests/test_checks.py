@@ -30,7 +30,7 @@ _spec.loader.exec_module(check_errors)
 
 # Errors as measured: good pairs rejected, bad pairs passed; on the tuned pairs, then on the held-out ones.
 MEASURED = {
-    "not_a_question": ((0, 0), (2, 5)),
+    "not_a_question": ((0, 1), (2, 5)),
     "not_self_contained": ((0, 0), (1, 3)),
     "empty_talk": ((0, 0), (0, 7)),
     "copies_answer": ((0, 0), (0, 2)),
@@ -93,6 +93,9 @@ def test_check_pair_names_the_first_reason(pair: QAPair, reason: str) -> None:
         ("How does lipase PS-D behave in [bmim]PF6?", False),
         ("How do adatoms diffuse on the Pd(1 1 1) surface?", False),
         ("Why " + "very " * 200 + "long?", True),
+        ("Which intervention could raise the probability of clearing HPV, and why might biomarkers not exist?", False),
+        ("Why do bats trawl over lakes? Which alloys resist creep best?", True),
+        ("Why do bats trawl over lakes? Which lakes have bats?", False),
     ],
 )
 def test_question_form(question: str, bad: bool) -> None:
