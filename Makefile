@@ -36,7 +36,7 @@ lab: $(INSTALLED)
 figures: $(INSTALLED)
 	$(BIN)/python -m sciqag_lib.run params/demo.yaml
 	cp runs/demo/03_question_similarity/figures/* runs/demo/04_sentence_coverage/figures/* figures/
-	$(BIN)/python -c "from sciqag_lib.figure_style import save_figure; from sciqag_lib.figures import draw_pipeline; save_figure(draw_pipeline(), 'figures', 'pipeline')"
+	$(BIN)/python -c "from sciqag_lib.figure_style import save_figure; from sciqag_lib.pipeline_figure import draw_pipeline; save_figure(draw_pipeline(), 'figures', 'pipeline')"
 
 # All but question_writing.py, which trains for up to 20 minutes and needs a reader; modules that others import do nothing.
 bench: $(INSTALLED)

@@ -234,7 +234,7 @@ def show_agreement(report: AgreementReport) -> None:
     for rater in raters:
         if rater != EXPERTS or len(report.experts) > 1:
             _show_rater(report, rater)
-    _show_comparisons(report.comparisons)
+    show_comparisons(report.comparisons)
     problems = [f"not used: {problem}" for problem in report.bad] + [f"note: {note}" for note in report.notes]
     for problem in problems[:LISTED]:
         print(problem)
@@ -261,7 +261,8 @@ def _show_rater(report: AgreementReport, rater: str) -> None:
         print(f"{report.published_label}: 2 experts, 100 pairs, no intervals given")
 
 
-def _show_comparisons(comparisons: list[Comparison]) -> None:
+def show_comparisons(comparisons: list[Comparison]) -> None:
+    """Print the difference of each two that were compared, its interval and the verdict."""
     for names in dict.fromkeys((one.first, one.second) for one in comparisons):
         print(f"\n{names[0]} minus {names[1]}")
         for one in comparisons:

@@ -76,7 +76,7 @@ def draw_comparison(report: AgreementReport, first: str, second: str, measures: 
     with new_figure(title, width, 1.3 + 0.26 * len(dimensions), ncols=len(measures)) as (figure, panels):
         for axes, measure in zip(np.atleast_1d(panels), measures):
             _draw_differences(axes, [found.get((dimension, measure)) for dimension in dimensions])
-            axes.set_yticks(range(len(dimensions)), dimensions)
+            axes.set_yticks(range(len(dimensions)), dimensions if measure == measures[0] else [])
             axes.set(ylim=(len(dimensions) - 0.5, -0.5), xlabel="difference in " + (
                 "mean score" if measure == MEAN else f"agreement with experts, {MEASURES[measure]}"))
         handles = [axes.plot([], [], "o", markersize=4, color=BLUE, markerfacecolor=face, label=label)[0]

@@ -1,7 +1,7 @@
 """The figures of the analyses: each function takes results and returns a matplotlib Figure.
 
 They follow SciQAG's figures (arXiv 2405.09939): the lower-triangle heat map of question similarity, the scatter of
-top sentences, the 20 x 3 inch map of all scores, the deviation per sentence, the pipeline. In a notebook:
+top sentences, the 20 x 3 inch map of all scores, the deviation per sentence. In a notebook:
 
     figure = draw_score_map(scores, title)
     save_figure(figure, output_dir, "score_map")
@@ -31,33 +31,8 @@ MISSING = {"facecolor": "#EEEEEE", "edgecolor": "#777777", "hatch": "//////", "l
 MAX_NUMBERED = 20  # questions; with more of them a cell is too small for its number
 MAX_DOTS = 60  # papers; with more of them dots run together
 MAX_VECTOR = 2000  # points; more of them make a PDF slow, so they become pixels in it
-PIPELINE_COLORS = {"file": ("#F2F2F2", "#555555"), "notebook": ("#CFE3F1", BLUE), "part of it": ("white", BLUE)}
-PIPELINE_BOXES = [  # text, left, bottom, width, height, kind; 100 units are 7 inches
-    ("paper files:\nJATS, TEI,\nPDF, HTML,\ntext, JSON", 0, 28, 14, 15, "file"),
-    ("01 prepare\npapers", 18, 31, 13, 9, "notebook"),
-    ("papers\n.json", 35, 31, 11, 9, "file"),
-    ("02 inference", 50, 25.5, 26, 20, "notebook"),
-    ("engine", 51.5, 32, 11, 4.5, "part of it"),
-    ("checks", 63.5, 32, 11, 4.5, "part of it"),
-    ("grounding", 51.5, 26.5, 11, 4.5, "part of it"),
-    ("ledger", 63.5, 26.5, 11, 4.5, "part of it"),
-    ("evidence.json", 81, 37.5, 19, 7, "file"),
-    ("processed_output\n.json", 81, 26.5, 19, 8, "file"),
-    ("03 question similarity", 54, 11, 25, 7, "notebook"),
-    ("04 sentence coverage", 54, 1, 25, 7, "notebook"),
-    ("figures (PNG, PDF)\nand tables\n(Parquet, CSV)", 25, 2, 21, 15, "file"),
-]
-PIPELINE_ARROWS = [  # corners
-    [(14, 35.5), (18, 35.5)],
-    [(31, 35.5), (35, 35.5)],
-    [(46, 35.5), (50, 35.5)],
-    [(76, 41), (81, 41)],
-    [(76, 30.5), (81, 30.5)],
-    [(90.5, 26.5), (90.5, 14.5), (79, 14.5)],
-    [(90.5, 14.5), (90.5, 4.5), (79, 4.5)],
-    [(54, 14.5), (46, 14.5)],
-    [(54, 4.5), (46, 4.5)],
-]
+
+
 def draw_question_similarity(
     scores: np.ndarray, title: str, mode: str = "embedding", threshold: Optional[float] = None
 ) -> "Figure":
@@ -189,29 +164,6 @@ def draw_coverage(table: "pd.DataFrame", definitions: Sequence[str] = ("pooled",
     with new_figure(title, width, 2.9, ncols=len(definitions)) as (figure, panels):
         for axes, name in zip(np.atleast_1d(panels), definitions):
             _draw_definition(axes, table, name)
-    return figure
-
-
-def draw_pipeline() -> "Figure":
-    """The pipeline's files and notebooks, from paper files to figures and tables."""
-    from matplotlib.patches import FancyBboxPatch, Patch
-
-    line = {"color": "black", "linewidth": 0.8}
-    head = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
-    with new_figure("SciQAG: from papers to checked question-answer pairs", TWO_COLUMNS, 2.9) as (figure, axes):
-        for text, left, bottom, width, height, kind in PIPELINE_BOXES:
-            face, edge = PIPELINE_COLORS[kind]
-            axes.add_patch(FancyBboxPatch((left, bottom), width, height, "round,pad=0,rounding_size=1",
-                                          facecolor=face, edgecolor=edge, linewidth=0.8))  # fmt: skip
-            above = 4.5 if text.startswith("02") else height / 2  # its parts stand below its name
-            axes.text(left + width / 2, bottom + height - above, text, ha="center", va="center", fontsize=6.5)
-        for *corners, end in PIPELINE_ARROWS:
-            axes.plot(*zip(*corners), **line)
-            axes.annotate("", end, corners[-1], arrowprops=line | head)
-        keys = [Patch(facecolor=face, edgecolor=edge, label=kind) for kind, (face, edge) in PIPELINE_COLORS.items()]
-        axes.legend(handles=keys, loc="lower left", frameon=False)
-        axes.set(xlim=(-0.5, 100.5), ylim=(0, 46))
-        axes.set_axis_off()
     return figure
 
 
