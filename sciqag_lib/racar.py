@@ -145,12 +145,17 @@ def write_task(judging: Judging, code: str, dimensions: tuple[str, ...], pairs: 
 
 
 def list_levels(judging: Judging, dimension: str) -> str:
-    """One line for each score, the highest first; on the scale 1-5 the labels stand at 5, 3 and 1."""
+    """One line for each score, the highest first."""
+    return "\n".join(f"{score}: {label}" for score, label in label_levels(judging, dimension))
+
+
+def label_levels(judging: Judging, dimension: str) -> list[tuple[int, str]]:
+    """Each score with what it means, the highest first; on the scale 1-5 the labels stand at 5, 3 and 1."""
     labels = [judging.prompt.texts["dimensions"][dimension][key] for key in LEVELS]
     if judging.top == 5:
         between = judging.prompt.texts["between"]
         labels = [labels[0], between, labels[1], between, labels[2]]
-    return "\n".join(f"{judging.top - place}: {label}" for place, label in enumerate(labels))
+    return [(judging.top - place, label) for place, label in enumerate(labels)]
 
 
 def _fill(judging: Judging, key: str, values: dict[str, str]) -> str:

@@ -20,7 +20,7 @@ from sciqag_lib.grounding import find_evidence, index_paper
 from sciqag_lib.papers import BadRecord, InputError, normalize_doi, read_records
 from sciqag_lib.prompts import digest_of
 from sciqag_lib.qa_records import QARecord, read_qa_records
-from sciqag_lib.racar import LEVELS, Judging, make_judging
+from sciqag_lib.racar import Judging, label_levels, make_judging
 from sciqag_lib.sentences import Span
 
 DIMENSIONS = ("agnosticism", "relevance", "completeness", "accuracy", "reasonableness")  # in the order of scoring
@@ -79,14 +79,9 @@ class Review:
 
     def describe_dimension(self, name: str) -> dict[str, Any]:
         """{"name", "asks", "shown", "levels": [{"score", "label"}, the highest first]}."""
-        texts = self.judging.prompt.texts["dimensions"][name]
-        labels = [texts[key] for key in LEVELS]
-        if self.judging.top == 5:
-            between = self.judging.prompt.texts["between"]
-            labels = [labels[0], between, labels[1], between, labels[2]]
-        levels = [{"score": self.judging.top - place, "label": label} for place, label in enumerate(labels)]
-        return {"name": name, "asks": texts["asks"], "shown": SHOWN.get(name, "question, paper, answer"),
-                "levels": levels}
+        asks = self.judging.prompt.texts["dimensions"][name]["asks"]
+        levels = [{"score": score, "label": label} for score, label in label_levels(self.judging, name)]
+        return {"name": name, "asks": asks, "shown": SHOWN.get(name, "question, paper, answer"), "levels": levels}
 
 
 def open_review(file_path: Union[str, Path], scale: str = "1-3", seed: int = 0, num_pairs: Optional[int] = None,
