@@ -3,7 +3,7 @@
     python benchmarks/yardstick.py
     python benchmarks/yardstick.py --judge openai --model NAME --base_url http://127.0.0.1:8000/v1
 
-data/yardstick/pairs.jsonl holds ten pairs of each paper (PLOS, from the package allofplos), half of them made bad in one
+data/yardstick/pairs.jsonl holds ten pairs of each paper (PLOS, from the package allofplos), half of them bad in one
 known way each, scored 1 to 3 on RACAR's dimensions by the levels in prompts/racar.yaml, with a reason for each score:
 
     {"doi": "10.1371/journal.pone.0111971", "pair": 3, "question": "...", "answer": "...", "fault": "changed_number",
@@ -11,8 +11,8 @@ known way each, scored 1 to 3 on RACAR's dimensions by the levels in prompts/rac
      "reasons": {"relevance": "...", ...}}
 
 second_reader.jsonl holds the scores of a reader who saw the pairs in another order, without fault, evidence or scores.
-Both readers are language models that read the papers whole: take their agreement for what it is. The model-free checks
-were written before these pairs and not changed after them.
+Both readers are language models that read the papers whole, the first of them wrote the pairs: take their agreement for
+what it is. The model-free checks were written before these pairs, which changed one rule of them (RESULTS.md).
 """
 
 import argparse
@@ -21,7 +21,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from sciqag_lib.agreement import analyse_agreement, show_agreement
 from sciqag_lib.checks import REASONS
@@ -128,19 +128,20 @@ def write_scores(path: Path, pairs: list[Row]) -> None:
                                  for dimension in DIMENSIONS)
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--judge", default="none", help="llama_cpp, transformers or openai: an engine that judges the pairs")
-    parser.add_argument("--model", default=None, help="the judge; None is the packaged model, or what the server serves")
+    parser.add_argument("--judge", default="none", help="llama_cpp, transformers or openai: an engine")
+    parser.add_argument("--model", default=None, help="None is the packaged model, or what the server serves")
     parser.add_argument("--base_url", default="http://127.0.0.1:8000/v1")
     parser.add_argument("--context_size", type=int, default=16384)
+    parser.add_argument("--null_papers", type=int, default=None, help="papers that get null baselines; None is all ten")
     parser.add_argument("--output_dir", type=Path, default=None, help="keeps the judge's scores, and goes on there")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     pairs = read_lines(READERS["first reader"])
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.output_dir or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        processed, tables = folder / "pairs.json", [folder / "readers.csv"]
+        processed, judges = folder / "pairs.json", {}
         write_processed(processed, pairs)
         show_counts("check", pairs, count_finds(pairs, check_pairs(processed, folder / "checks")))
         for reader, name in READERS.items():
@@ -148,10 +149,10 @@ def main() -> None:
             show_counts(f"{reader}: less than 3", pairs, count_lowered(pairs, scores))
         if args.judge != "none":
             with open_engine(args.judge, args.model, args.context_size, base_url=args.base_url) as engine:
-                show_racar(score_file(processed, folder / "judge", engine, make_judging()))
-            tables.append(folder / "judge" / "scores.parquet")
-        write_scores(tables[0], pairs)
-        show_agreement(analyse_agreement(tables, folder / "agreement"))
+                show_racar(score_file(processed, folder / "judge", engine, make_judging(null_papers=args.null_papers)))
+            judges[args.judge] = folder / "judge" / "scores.parquet"
+        write_scores(folder / "readers.csv", pairs)
+        show_agreement(analyse_agreement(folder / "readers.csv", folder / "agreement", judges=judges))
 
 
 if __name__ == "__main__":

@@ -235,11 +235,13 @@ def show_agreement(report: AgreementReport) -> None:
         if rater != EXPERTS or len(report.experts) > 1:
             _show_rater(report, rater)
     show_comparisons(report.comparisons)
-    problems = [f"not used: {problem}" for problem in report.bad] + [f"note: {note}" for note in report.notes]
-    for problem in problems[:LISTED]:
-        print(problem)
-    if len(problems) > LISTED:
-        print(f"... {len(problems) - LISTED:,} more in {REPORT}")
+    if report.bad:
+        print(f"{len(report.bad):,} scores or rows could not be used and are in none of these numbers")
+    for title, problems in (("note", report.notes), ("not used", report.bad)):
+        for problem in problems[:LISTED]:
+            print(f"{title}: {problem}")
+        if len(problems) > LISTED:
+            print(f"... {len(problems) - LISTED:,} more in {REPORT}")
 
 
 def _show_rater(report: AgreementReport, rater: str) -> None:

@@ -31,7 +31,8 @@ from sciqag_lib.papers import InputError
 PROMPTS_DIR = Path(__file__).parent / "prompts"
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 # What chat templates use as control tokens; a space inside makes them ordinary text for every tokenizer.
-CONTROL = re.compile(r"<(\|[^<>|\s]{1,40}\|)>|<(/?s|/?SYS|<SYS>|/?think)>|\[(/?INST)\]")
+CONTROL = re.compile(r"<[|｜][^<>|｜\s]{1,40}[|｜]>|<(?:/?s|/?SYS|<SYS>|/?think|[a-z]+_of_[a-z]+|bos|eos|pad|unk|/?tool_call)>"
+                     r"|\[/?(?:INST|THINK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT)\]")
 
 
 @dataclass(frozen=True)

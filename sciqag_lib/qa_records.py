@@ -56,7 +56,7 @@ def read_qa_records(path: Union[str, Path]) -> Iterator[Union[QARecord, BadRecor
             seen[doi] = where
         pairs = []
         for number, entry in enumerate(entries):
-            pair = _read_pair(entry)
+            pair = read_pair(entry)
             if isinstance(pair, str):
                 yield BadRecord(str(path), where, f"Q&A[{number}]", pair)
             else:
@@ -105,7 +105,7 @@ def _find_problem(record: dict[str, Any], entries: Any) -> tuple[str, str] | Non
     return None
 
 
-def _read_pair(entry: Any) -> Union[tuple[str, str], str]:
+def read_pair(entry: Any) -> Union[tuple[str, str], str]:
     """Question and answer, or what is wrong."""
     if not isinstance(entry, dict):
         return f'expected {{"Q", "A"}}, found {type(entry).__name__} {entry!r:.60}; this pair is left out'

@@ -47,6 +47,7 @@ class Judging:
     repeats: int
     temperature: float
     null_papers: Optional[int]  # how many papers of the file get null baselines; None is all
+    thinking_tokens: int  # of each reply, for what a reasoning model thinks before its scores
     prompt: PromptFile
     seed: int
 
@@ -59,17 +60,20 @@ class Judging:
             "job": "racar", "version": VERSION, "engine": engine.name, "model": engine.model_id,
             "context_size": engine.context_size, "dimensions": list(self.dimensions), "scale": self.scale,
             "together": self.together, "repeats": self.repeats, "temperature": self.temperature,
-            "null_papers": self.null_papers, "seed": self.seed,
+            "null_papers": self.null_papers, "thinking_tokens": self.thinking_tokens, "seed": self.seed,
             "prompt": f"{self.prompt.name} v{self.prompt.version} {self.prompt.digest}",
         }
 
 
 def make_judging(dimensions: Optional[list[str]] = None, scale: str = "1-3", together: bool = False, repeats: int = 1,
                  temperature: Optional[float] = None, null_papers: Optional[int] = None, prompt: str = "racar",
-                 seed: int = 0) -> Judging:
+                 seed: int = 0, thinking_tokens: int = 0) -> Judging:
     """A Judging from a notebook's parameters. None means: all five dimensions; temperature 0 for one repeat and 0.6
     for more; null baselines for all papers. InputError names the parameter."""
     chosen = list(DIMENSIONS) if dimensions is None else dimensions
+    for name, value in (("repeats", repeats), ("thinking_tokens", thinking_tokens)):
+        if not isinstance(value, int):
+            raise InputError(f"{name}: expected a whole number, found {value!r}")
     if temperature is None:
         temperature = 0.0 if repeats == 1 else REPEAT_TEMPERATURE
     known = ", ".join(DIMENSIONS)
@@ -79,12 +83,14 @@ def make_judging(dimensions: Optional[list[str]] = None, scale: str = "1-3", tog
         ("repeats", repeats, repeats >= 1, "at least 1"),
         ("temperature", temperature, temperature >= 0, "0 (greedy) or more"),
         ("null_papers", null_papers, null_papers is None or null_papers >= 0, "a number of papers, 0 for none"),
+        ("thinking_tokens", thinking_tokens, thinking_tokens >= 0, "a number of tokens, 0 for none"),
     ]
     for name, value, holds, expected in expectations:
         if not holds:
             raise InputError(f"{name}: expected {expected}, found {value!r}")
     ordered = tuple(name for name in DIMENSIONS if name in chosen)
-    return Judging(ordered, scale, together, repeats, float(temperature), null_papers, load_racar_prompt(prompt), seed)
+    return Judging(ordered, scale, together, repeats, float(temperature), null_papers, thinking_tokens,
+                   load_racar_prompt(prompt), seed)
 
 
 def load_racar_prompt(name_or_path: str) -> PromptFile:
@@ -181,9 +187,9 @@ def make_schema(judging: Judging, dimensions: tuple[str, ...], count: int) -> di
     return {"type": "object", "properties": {"scores": scores}, "required": ["scores"], "additionalProperties": False}
 
 
-def reply_room(dimensions: tuple[str, ...], count: int) -> int:
-    """Tokens kept free for the scores of `count` pairs."""
-    return TOKENS_PER_REPLY + count * (TOKENS_PER_SCORE + 8 * (len(dimensions) - 1))
+def reply_room(dimensions: tuple[str, ...], count: int, thinking_tokens: int = 0) -> int:
+    """Tokens kept free for the scores of `count` pairs, and for what a model thinks before them."""
+    return thinking_tokens + TOKENS_PER_REPLY + count * (TOKENS_PER_SCORE + 8 * (len(dimensions) - 1))
 
 
 # Replies -------------------------------------------------------------------------------------------------------------
@@ -195,7 +201,7 @@ class Reading:
 
     score: Optional[int]  # None where it is missing
     reasons: str
-    missing: str  # why there is no score: "unreadable", "wrong_count" or "out_of_scale"; "" where there is one
+    missing: str  # why there is no score: "unreadable", "cut_off", "wrong_count", "out_of_scale"; "" where there is one
 
 
 def read_scores(completion: Completion, dimensions: tuple[str, ...], count: int, top: int) -> list[dict[str, Reading]]:
@@ -207,7 +213,7 @@ def read_scores(completion: Completion, dimensions: tuple[str, ...], count: int,
     """
     keys = {_score_key(name, dimensions) for name in dimensions}
     entries = find_entries(strip_reasoning(completion.text)[0], keys)
-    missing = "unreadable"
+    missing = "cut_off" if completion.finish_reason == "length" else "unreadable"
     if len(entries) > count or 0 < len(entries) < count and completion.finish_reason != "length":
         entries, missing = [], "wrong_count"
     blank = {name: Reading(None, "", missing) for name in dimensions}

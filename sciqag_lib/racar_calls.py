@@ -100,10 +100,15 @@ def bind_question(question: str) -> str:
 
 def list_items(file_path: Union[str, Path], judging: Judging, notes: list[str], limit: Optional[int] = None
                ) -> Iterator[tuple[int, str, Item]]:
-    """Position, id and item of each paper, and of each ten pairs that have none; `limit` counts items."""
+    """Position, id and item of each paper, and of each ten pairs that have none; `limit` counts items.
+
+    Another paper's pairs are those of the last one before it with another text. Records of one pair with their paper's
+    text may name one doi, or none, again and again: each is an item of its own.
+    """
     if limit is not None and limit < 1:
         return
-    before: list[Pair] = []
+    recent: list[tuple[str, list[Pair]]] = []  # the last two texts that differ, with their pairs
+    seen: set[str] = set()
     for position, records in enumerate(_group_records(file_path, judging, notes)):
         first = records[0]
         pairs = [pair for record in records for pair in record.pairs]
@@ -112,9 +117,13 @@ def list_items(file_path: Union[str, Path], judging: Judging, notes: list[str], 
         if _is_loose(first):
             item_id, name = f"pairs#{first.where}", f"{first.where} to {records[-1].where}"
         else:
-            item_id, name = normalize_doi(first.doi), first.doi
-        yield position, item_id, Item(item_id, name, first.txt, pairs, sources, before[:len(pairs)], with_nulls)
-        before = pairs if first.txt else before
+            item_id, name = normalize_doi(first.doi), first.name
+            item_id = item_id if item_id and item_id not in seen else f"{item_id}#{first.where}"
+            seen.add(item_id)
+        others = next((found for text, found in reversed(recent) if text != first.txt), [])
+        yield position, item_id, Item(item_id, name, first.txt, pairs, sources, others[:len(pairs)], with_nulls)
+        if first.txt:
+            recent = [entry for entry in recent if entry[0] != first.txt][-1:] + [(first.txt, pairs)]
         if position + 1 == limit:
             return
 
@@ -223,7 +232,8 @@ class CallPlanner:
         pairs = [self.arms[arm][place] for place in places]
         tasks = [write_task(self.judging, self.code, dimensions, pairs, again=True) for dimensions in groups]
         counts = self.engine.count_tokens(tasks)
-        return max(count + reply_room(dimensions, len(places)) for count, dimensions in zip(counts, groups))
+        return max(count + reply_room(dimensions, len(places), self.judging.thinking_tokens)
+                   for count, dimensions in zip(counts, groups))
 
     def write_task(self, call: Call, places: list[int], again: bool = False) -> str:
         return write_task(self.judging, self.code, call.dimensions, [self.arms[call.arm][at] for at in places], again)

@@ -30,6 +30,8 @@ from sciqag_lib.outputs import JsonList, Tally
 from sciqag_lib.papers import read_records
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.planning import Plan, format_seconds
+from sciqag_lib.prompts import digest_of
+from sciqag_lib.qa_records import read_pair
 from sciqag_lib.racar import VERSION, Judging
 from sciqag_lib.racar_calls import NULLS, Item
 from sciqag_lib.tables import write_report, write_table
@@ -37,7 +39,7 @@ from sciqag_lib.tables import write_report, write_table
 REPORT = "racar.json"
 COLUMNS = {"record": "text", "doi": "text", "pair": "whole", "arm": "text", "dimension": "text", "repeat": "whole",
            "scale": "text", "score": "whole", "reasons": "text", "missing": "text", "judged_on": "text",
-           "attempts": "whole"}
+           "attempts": "whole", "digest": "text"}  # the last: of the paper's text and the pair, on own pairs
 LISTED = 20
 FEW_PAPERS = 10  # an interval bootstrapped over fewer says little
 ARM_NAMES = {"own": "own pairs", "other_paper": "another paper's", "swapped": "answers swapped",
@@ -185,6 +187,8 @@ def write_results(file_path: Union[str, Path], items: Iterator[tuple[int, str, I
                 yet = "" if ledger.finished(item_id) else " yet"
                 notes.append(f"{item.name}: not judged{yet}{reason}")
                 continue
+            if line["status"] == "failed":
+                notes.append(f"{item.name}: {line['message']}")
             table.add(_list_rows(item, line["scores"], judging.scale))
             judged_on = _add_scores(tallies, line["scores"])
             num_excerpts += "excerpt" in judged_on.values()
@@ -200,11 +204,14 @@ def write_results(file_path: Union[str, Path], items: Iterator[tuple[int, str, I
 
 
 def _list_rows(item: Item, scores: list[dict[str, Any]], scale: str) -> Iterator[dict[str, Any]]:
+    text = digest_of(item.txt)
+    digests = [digest_of([text, *pair]) for pair in item.pairs]
     for score in scores:
         own = score["arm"] == "own"
         source = item.sources[score["pair"]] if own or not item.txt else item.sources[0]
         yield {**score, "record": source.record, "doi": source.doi, "scale": scale,
-               "pair": source.place if own or not item.txt else score["pair"]}
+               "pair": source.place if own or not item.txt else score["pair"],
+               "digest": digests[score["pair"]] if own else None}
 
 
 def _add_scores(tallies: dict[str, DimensionTally], scores: list[dict[str, Any]]) -> dict[int, str]:
@@ -246,16 +253,18 @@ def merge_scores(scores: list[dict[str, Any]], num_pairs: int, dimensions: tuple
 
 def _merge_records(records: Iterator[tuple[str, Any]], item: Item, scored: list[dict[str, Any]],
                    judged_on: dict[int, str], scale: str) -> Iterator[dict[str, Any]]:
-    """The file's own records of an item with the scores put to their pairs; everything else as it stands there."""
+    """The file's own records of an item with the scores put to their pairs; everything else as it stands there, but
+    that scores which a pair had before are its `scores_before`."""
     places = range(len(item.pairs))
     for where, group in groupby(places, key=lambda place: item.sources[place].record):
         record = next(record for name, record in records if name == where)
-        pairs = [{"Q": item.pairs[place][0], "A": item.pairs[place][1], **scored[place],
-                  "judged_on": judged_on.get(place, ""), "scale": scale} for place in group]
-        if "Q&A" in record:
-            yield {**record, "num_Q&A": len(pairs), "Q&A": pairs}
-        else:
-            yield {**record, **pairs[0]}
+        entries = iter(record["Q&A"] if "Q&A" in record else [record])  # the bad ones of them are left out
+        pairs = []
+        for place in group:
+            entry = next(entry for entry in entries if read_pair(entry) == item.pairs[place])
+            before = {"scores_before": entry["scores"]} if "scores" in entry else {}
+            pairs.append({**entry, **before, **scored[place], "judged_on": judged_on.get(place, ""), "scale": scale})
+        yield {**record, "num_Q&A": len(pairs), "Q&A": pairs} if "Q&A" in record else pairs[0]
 
 
 def _make_report(engine: Engine, judging: Judging, plan: Plan, tallies: dict[str, DimensionTally], tally: Tally,

@@ -31,6 +31,7 @@ from sciqag_lib.recipe import derive_seed
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3  # the first time, and twice for scores that could not be read
+HINTS = {"cut_off": " (a model that thinks before it answers needs thinking_tokens)"}
 RETRY_TEMPERATURE = 0.3  # at the least: a greedy judge would write the same again
 
 Readings = dict[tuple[int, int], tuple[dict[str, Reading], int]]  # by call and pair: what was read, attempts
@@ -72,8 +73,9 @@ class RacarJob:
         temperature = max(self.judging.temperature, RETRY_TEMPERATURE) if attempt else self.judging.temperature
         seed = derive_seed(self.judging.seed, planner.item.item_id, call.arm, *call.dimensions, call.repeat,
                            call.places[0], attempt)
+        room = reply_room(call.dimensions, len(places), self.judging.thinking_tokens)
         return Request(f"{planner.item.item_id}#{number}.{attempt}", planner.write_prompt(call, places, attempt > 0),
-                       Sampling(reply_room(call.dimensions, len(places)), temperature, 1.0, seed))
+                       Sampling(room, temperature, 1.0, seed))
 
     def _read(self, call: Call, number: int, places: list[int], completion: Completion,
               readings: Readings) -> list[int]:
@@ -100,8 +102,9 @@ class RacarJob:
             raise AssertionError(f"{len(scores)} scores of {count_scores(item, self.judging)}")
         missing = [score["missing"] for score in scores if score["missing"]]
         done = len(missing) < len(scores)
+        first = "" if done else missing[0] + HINTS.get(missing[0], "")
         return {"status": "done" if done else "failed", "reason": "" if done else "no_readable_score",
-                "message": "" if done else f"no score could be read; the first reason: {missing[0]}",
+                "message": "" if done else f"no score could be read; the first reason: {first}",
                 "delivered": len(scores) - len(missing), "missing": missing, "scores": scores}
 
 
@@ -208,7 +211,7 @@ def _plan_item(plan: Plan, position: int, item_id: str, item: Item, engine: Engi
     plan.num_to_ask += 1
     planner = CallPlanner(item, judging, engine)
     calls = [call for call in planner.plan() if not call.problem]
-    rooms = [reply_room(call.dimensions, len(call.places)) for call in calls]
+    rooms = [reply_room(call.dimensions, len(call.places), judging.thinking_tokens) for call in calls]
     prompt_tokens, fresh_tokens = _count_prompts(planner, calls, engine)
     excerpts = [len(call.block) for call in calls if call.judged_on == "excerpt"]
     row |= {"paper_tokens": planner.paper_tokens if item.txt else 0, "calls": len(calls),

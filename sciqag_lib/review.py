@@ -120,7 +120,7 @@ def _count_pairs(path: Path) -> tuple[dict[str, int], list[BadRecord], int]:
     for record in read_qa_records(path):
         if isinstance(record, BadRecord):
             bad.append(record)
-        elif record.txt.strip() and record.doi:
+        elif record.txt.strip() and record.doi and record.doi not in counts:
             counts[record.doi] = len(record.pairs)
         else:
             loose += len(record.pairs)
@@ -143,7 +143,7 @@ def _read_chosen(path: Path, chosen: list[tuple[str, int]]
     papers, pairs, wanted = {}, {}, {doi for doi, _ in chosen}
     numbers = set(chosen)
     for record in read_qa_records(path):
-        if isinstance(record, QARecord) and record.doi in wanted:
+        if isinstance(record, QARecord) and record.doi in wanted and record.doi not in papers:
             papers[record.doi] = ReviewPaper(record.doi, record.title, record.txt)
             text = digest_of(record.txt)
             for number, (question, answer) in enumerate(record.pairs):

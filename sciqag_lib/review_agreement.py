@@ -34,12 +34,34 @@ def analyse_review(export: Export, review: Review, output_dir: Union[str, Path],
     if not tables:
         print("nobody has scored a pair yet")
         return None
+    for name, path in judges.items():
+        _check_words(name, path, review)
     table = read_scores(tables, review.judging.top, judges)
     if not table.of_kind("expert") or len(table.raters) < 2:
         print(f"only {', '.join(table.raters)} has scored: agreement needs a second person, or a judge")
         return None
     seed = review.judging.seed
     return analyse_agreement(tables, Path(output_dir) / FOLDER, review.judging.top, seed, judges)
+
+
+def _check_words(name: str, path: Path, review: Review) -> None:
+    """InputError where the judge scored other words under the number of a pair that people scored."""
+    import pyarrow.parquet
+
+    if not path.is_file():
+        return  # read_scores says so
+    file = pyarrow.parquet.ParquetFile(path)
+    if "digest" not in file.schema_arrow.names:
+        raise InputError(f"{path}: has no column digest: run 05_evaluation on its folder again, which asks nothing twice")
+    digests = {(pair.paper, pair.number): pair.digest for pair in review.pairs}
+    others = {(row["doi"], row["pair"]) for batch in file.iter_batches(columns=["doi", "pair", "digest"])
+              for row in batch.to_pylist()
+              if row["digest"] and digests.get((row["doi"], row["pair"]), row["digest"]) != row["digest"]}
+    if others:
+        doi, number = min(others)
+        raise InputError(f"judged: {name} scored other words, or another text of the paper, under the numbers of "
+                         f"{len(others):,} of the {len(digests):,} pairs reviewed, the first {doi}, pair {number}: have "
+                         f"it judge the file that is reviewed")
 
 
 def name_judges(folders: Sequence[Path]) -> dict[str, Path]:

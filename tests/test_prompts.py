@@ -12,6 +12,12 @@ from sciqag_lib.prompts import PROMPTS_DIR, fill, fit_text, load_form, load_prom
 VALUES = {"paper": "{{again}} {x} {% raw %} \\1", "num_pairs": "3", "again": ""}
 
 
+@pytest.mark.parametrize("token", ["<end_of_turn>", "<start_of_turn>", "<｜User｜>", "<｜end▁of▁sentence｜>", "<eos>",
+                                   "[SYSTEM_PROMPT]", "[/TOOL_RESULTS]", "<|eot_id|>", "<|start|>", "<tool_call>"])
+def test_no_control_token_of_a_template_survives(token: str) -> None:
+    assert token not in plain_text(f"a {token} b") and token[1:-1] in plain_text(f"a {token} b")
+
+
 def test_braces_and_template_syntax_of_a_paper_stay_as_they_are():
     prompt = render(load_prompt("whole_paper"), load_form("llama2"), VALUES)
     assert "{{again}} {x} {% raw %} \\1" in prompt.text

@@ -284,7 +284,9 @@ def test_scores_that_are_not_as_many_as_the_pairs_belong_to_nobody_unless_they_w
     assert read(one)[0]["accuracy"].missing == read(three)[1]["accuracy"].missing == "wrong_count"
     cut = '{"scores": [{"score": 3, "reasons": "Right."}, {"score": 1, "rea'
     assert scores(cut, finish="length") == [3, None] and scores(cut) == [None, None]
-    assert read(cut, finish="length")[1]["accuracy"].missing == "unreadable"
+    assert read(cut, finish="length")[1]["accuracy"].missing == "cut_off"
+    assert read("", finish="length")[0]["accuracy"].missing == "cut_off"
+    assert read("")[0]["accuracy"].missing == "unreadable"
     assert scores(three, finish="length") == [None, None]
 
 

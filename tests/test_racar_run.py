@@ -115,10 +115,58 @@ def test_each_score_lands_at_its_pair_beside_its_baselines(tmp_path, engine):
     assert len(rows) == 64 and {row["scale"] for row in rows} == {"1-3"}
     assert rows[1] == {"record": "record 1", "doi": "10.1/a", "pair": 1, "arm": "own", "dimension": "relevance",
                        "repeat": 0, "scale": "1-3", "score": 3, "reasons": "because 3", "missing": "",
-                       "judged_on": "paper", "attempts": 1}
+                       "judged_on": "paper", "attempts": 1, "digest": rows[1]["digest"]}
+    digests = {(row["doi"], row["pair"]): row["digest"] for row in rows if row["arm"] == "own"}
+    assert len(set(digests.values())) == 6  # one a pair, the same for each of its dimensions
+    assert all(row["digest"] == (digests[row["doi"], row["pair"]] if row["arm"] == "own" else None) for row in rows)
     assert {row["judged_on"] for row in rows if row["dimension"] == "agnosticism"} == {"no paper"}
     written = json.loads((tmp_path / "out" / "racar.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert written["scale"] == "1-3" and written["dimensions"]["accuracy"]["counts"] == [0, 1, 5]
+
+
+def test_records_of_one_pair_with_their_papers_text_are_judged_each_for_itself(tmp_path):
+    """Without a doi, or with the same one again and again; the text is no other paper's."""
+    a, b = paper("a"), paper("b")
+    flat = [{"doi": doi, "txt": a["txt"], **pair} for doi in ("", "10.1/a") for pair in a["Q&A"]]
+    report = run(tmp_path, FakeEngine(sees_all), [*flat, b], dimensions=["accuracy"])
+    assert [(row["record"], row["score"]) for row in table(tmp_path) if row["arm"] == "own"] == [
+        ("record 1", 3), ("record 2", 2), ("record 3", 3), ("record 4", 2), ("record 5", 3), ("record 5", 3)]
+    assert [row["record"] for row in table(tmp_path) if row["arm"] == "other_paper"] == ["record 5"]
+    again = run(tmp_path, FakeEngine(sees_all), [*flat, b], dimensions=["accuracy"])
+    assert again.scores == report.scores and report.papers["considered"] == 5
+
+
+def test_a_paper_that_stands_there_twice_is_no_null_baseline_of_itself(tmp_path):
+    papers = [paper("a"), {**paper("a"), "doi": "10.1/copy"}, paper("b"), {**paper("b"), "doi": "10.1/copy2"}]
+    report = run(tmp_path, FakeEngine(sees_all), papers)
+    assert report.useless == []
+    assert [row["doi"] for row in table(tmp_path) if row["arm"] == "other_paper" and row["dimension"] == "accuracy"] == [
+        "10.1/b"] * 2 + ["10.1/copy2"] * 2
+
+
+def test_a_judge_that_thinks_needs_room_and_is_told_so(tmp_path):
+    def think(request):
+        return Completion(request.id, "", "length", 10, request.sampling.max_new_tokens)
+
+    engine = FakeEngine(think)
+    report = run(tmp_path, engine, dimensions=["accuracy"], null_papers=0)
+    assert report.dimensions["accuracy"].missing == {"cut_off": 6}
+    assert all("thinking_tokens" in note for note in report.notes) and len(report.notes) == 3
+    short = {request.sampling.max_new_tokens for request in sent(engine)}
+    roomy = FakeEngine(think)
+    (tmp_path / "roomy").mkdir()
+    run(tmp_path / "roomy", roomy, dimensions=["accuracy"], null_papers=0, thinking_tokens=500)
+    assert {request.sampling.max_new_tokens for request in sent(roomy)} == {tokens + 500 for tokens in short}
+
+
+def test_what_else_a_pair_holds_stays_in_the_scored_output(tmp_path):
+    record = paper("a")
+    record["Q&A"] = [{**record["Q&A"][0], "index": 7, "scores": "old"}, {"Q": ""}, record["Q&A"][1]]
+    run(tmp_path, FakeEngine(sees_all), [record], dimensions=["accuracy"])
+    [written] = json.loads((tmp_path / "out" / "scored_output.json").read_text(encoding="utf-8"))
+    first, second = written["Q&A"]
+    assert (first["index"], first["scores_before"], first["scores"]) == (7, "old", {"accuracy": 3.0})
+    assert second["scores"] == {"accuracy": 2.0} and "index" not in second and "scores_before" not in second
 
 
 def test_the_scored_output_is_the_published_record_with_scores(tmp_path):

@@ -268,7 +268,20 @@ def write_judged(folder: Path, review: Any) -> None:
     blank = {name: "" if kind == "text" else 0 for name, kind in COLUMNS.items()}
     with write_table(folder, "scores", COLUMNS) as table:
         table.add(blank | {"doi": pair.paper, "pair": pair.number, "arm": "own", "dimension": "accuracy",
-                           "scale": "1-3", "score": 1 + number % 3} for number, pair in enumerate(review.pairs))
+                           "scale": "1-3", "score": 1 + number % 3, "digest": pair.digest} for number, pair in enumerate(review.pairs))
+
+
+def test_a_judge_of_other_words_is_refused(session: ReviewSession, source: Path, tmp_path: Path) -> None:
+    """The pairs were rewritten under the same numbers after the judge had scored them."""
+    write_judged(tmp_path / "05_evaluation", session.review)
+    records = json.loads(source.read_text(encoding="utf-8"))
+    records[0]["Q&A"][0]["A"] = "Another answer."
+    source.write_text(json.dumps(records), encoding="utf-8")
+    review = open_review(source)
+    changed = ReviewSession(review, "anna", tmp_path / "new")
+    score_pairs(changed, *[3] * 20)
+    with pytest.raises(InputError, match="05_evaluation scored other words.* of 1 of the"):
+        analyse_review(export_scores(review, tmp_path / "new"), review, tmp_path, judged=[tmp_path / "05_evaluation"])
 
 
 def test_judges_are_called_by_their_folders(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """data/yardstick: 100 pairs scored by hand, their papers, and the table of which check finds which fault."""
 
+import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import yardstick
 
+from sciqag_lib.engines import Request
 from sciqag_lib.racar import DIMENSIONS
+from tests.fakes import FakeEngine
 
 PAIRS = yardstick.read_lines("pairs.jsonl")
 
@@ -74,3 +77,21 @@ def test_lowered_scores_are_counted_by_fault() -> None:
     counts = yardstick.count_lowered(pairs, scores)
     assert counts["completeness"]["incomplete"] == counts["any dimension"]["incomplete"] == 1
     assert sum(sum(row.values()) for row in counts.values()) == 2
+
+
+def test_a_judge_is_set_beside_the_readers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two papers, a judge that gives 1, 2, 3, 1, ... by a pair's place: it stands beside both readers on all of them."""
+    def reply(request: Request) -> str:
+        count = request.prompt.json_schema["properties"]["scores"]["minItems"] if request.prompt.json_schema else 0
+        return json.dumps({"scores": [{"score": 1 + place % 3, "reasons": "so"} for place in range(count)]})
+
+    few = {pair["doi"] for pair in PAIRS[:20]}
+    read_lines = yardstick.read_lines
+    monkeypatch.setattr(yardstick, "read_lines", lambda name: [row for row in read_lines(name) if row["doi"] in few])
+    monkeypatch.setattr(yardstick, "open_engine", lambda *args, **more: FakeEngine(reply, context_size=60_000))
+    yardstick.main(["--judge", "llama_cpp", "--output_dir", str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert "experts: first reader, second reader | judges: llama_cpp" in shown
+    assert "scores: 200 asked = 200 delivered" in shown and "20 pairs of 2 papers" in shown
