@@ -1,0 +1,267 @@
+"""What a benchmark run says, on numbers computed by hand: tables, intervals, null baselines, verdicts, samples."""
+
+import json
+import math
+
+import pyarrow.parquet
+import pytest
+
+from sciqag_lib.benchmark_questions import Question
+from sciqag_lib.benchmark_report import (
+    format_estimate, read_published, show_benchmark, show_categories, show_samples, write_benchmark,
+)
+from sciqag_lib.benchmark_tally import BenchmarkTally, Samples, compare_null, judge_null
+from sciqag_lib.intervals import Estimate
+from sciqag_lib.papers import InputError
+from tests.benchmark_factory import FIELDS, asked, fact, judged, knows_all, make_records, reply_with, run_both, write
+from tests.fake_encoder import make_embedder
+from tests.fakes import FakeEngine
+
+NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
+
+
+def half_known(request):
+    """Facts 0 and 2 as they are, 1 and 3 with "about"."""
+    if request.prompt.text:
+        return "one two"
+    n = asked(request)
+    return fact(n) if n % 2 == 0 else fact(n).replace("is ", "is about ")
+
+
+def table(tmp_path, out="out"):
+    return pyarrow.parquet.read_table(tmp_path / out / "scores.parquet").to_pylist()
+
+
+def question(n, doi=""):
+    return Question(f"id{n}", f"q{n}?", "ref", "", doi, "answer", {}, f"record {n}")
+
+
+def estimate(low, high):
+    return Estimate((low + high) / 2, low, high, 20)
+
+
+def test_scores_land_in_the_table_and_the_means_are_right(tmp_path):
+    """Accuracy of the four answers 5, 3, 5, 3: mean 4; by category 5 and 3; no answer always 1."""
+    run_both(tmp_path, 4, half_known)
+    report = write_benchmark(tmp_path / "out", make_embedder())
+    accuracy = report.dimensions["accuracy"]
+    assert accuracy.score.mean == 4.0 and accuracy.counts == [0, 0, 2, 0, 2]
+    assert accuracy.questions == {"own": 4, "reference": 4, "other": 3, "empty": 4}
+    assert accuracy.reference.mean == 5.0 and accuracy.missing == {}
+    assert {name: each.mean for name, each in accuracy.categories.items()} == {FIELDS[0]: 5.0, FIELDS[1]: 3.0}
+    assert accuracy.nulls["empty"].score.mean == 1.0 and accuracy.nulls["empty"].difference.mean == 3.0
+    assert accuracy.nulls["empty"].reference_difference.mean == 4.0
+    assert accuracy.nulls["empty"].verdict == accuracy.nulls["other"].verdict == "told apart" and report.useless == []
+    assert report.categories == {FIELDS[1]: 2, FIELDS[0]: 2}
+    rows = [row for row in table(tmp_path) if (row["arm"], row["dimension"]) == ("own", "accuracy")]
+    assert [(row["question"], row["category"], row["scale"], row["score"], row["reasons"], row["attempts"])
+            for row in rows] == [(f"What is fact {n}?", FIELDS[n % 2], "1-5", score, f"because {score}", 1)
+                                 for n, score in enumerate((5, 3, 5, 3))]
+    f1 = report.dimensions["token_f1"]  # "fact 1 is about iron 10 k" of 7 words against 6: 2 * 6 / 13
+    assert f1.score.mean == pytest.approx((1 + 12 / 13) / 2) and f1.scale == "0-1" and f1.counts == []
+    assert set(f1.nulls) == {"other", "question"} and math.isnan(f1.reference.mean)
+    # "what is fact 1" shares 3 of 4 and of 6 words: 2 * 3 / 10.
+    assert f1.nulls["question"].score.mean == pytest.approx(0.6) and f1.nulls["question"].verdict == "above it"
+    assert report.dimensions["embedding_similarity"].score.papers == 4 and report.encoder == "fake"
+    assert len(rows) == 4 and len(table(tmp_path)) == 3 * 15 + 3 * (4 + 3 + 4)
+    written = json.loads((tmp_path / "out" / "benchmark.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert written["dimensions"]["accuracy"]["nulls"]["empty"]["verdict"] == "told apart"
+    assert len((tmp_path / "out" / "scores.csv").read_text().splitlines()) == len(table(tmp_path)) + 1
+
+
+def test_a_judge_that_tells_nothing_apart_is_called_useless(tmp_path, capsys):
+    run_both(tmp_path, 4, judge=lambda request: "one" if request.prompt.text else reply_with(4))
+    report = write_benchmark(tmp_path / "out")
+    assert report.useless == ["completeness", "accuracy", "reasonableness"] and report.sorted_by == "token F1"
+    show_benchmark(report)
+    shown = capsys.readouterr().out
+    assert "USELESS on accuracy: " in shown and "Fewer than 10 questions" in shown
+
+
+def test_answers_no_better_than_a_baseline_do_not_make_the_judge_useless(tmp_path, capsys):
+    """Every answer is nonsense: own and other have 1; but the judge gives the references 5."""
+    run_both(tmp_path, 4, lambda request: "one" if request.prompt.text else f"Nonsense {asked(request)}.")
+    report = write_benchmark(tmp_path / "out")
+    assert report.useless == [] and report.dimensions["accuracy"].nulls["other"].verdict.startswith("no better")
+    show_benchmark(report)
+    assert "USELESS" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("own, reference, verdict", [
+    (estimate(0.1, 0.9), NOTHING, "told apart"), (estimate(0.0, 0.9), NOTHING, "useless: not told apart"),
+    (estimate(-0.2, 0.1), estimate(0.5, 1),
+     "no better: the judge tells the reference answers apart from it, but not these"),
+    (estimate(-0.2, 0.1), estimate(-0.1, 1), "useless: not told apart"),
+    (estimate(-0.5, -0.1), NOTHING, "useless: the worse ones get more"), (NOTHING, NOTHING, "undecided")])
+def test_the_verdict_on_a_judge_is_the_intervals(own, reference, verdict):
+    assert judge_null(own, reference) == verdict
+
+
+@pytest.mark.parametrize("own, verdict", [(estimate(0.1, 1), "above it"), (estimate(0.0, 1), "not above it"),
+                                          (estimate(-2, -1), "not above it"), (NOTHING, "undecided")])
+def test_the_verdict_on_a_measure(own, verdict):
+    assert compare_null(own) == verdict
+
+
+def test_questions_about_one_paper_are_resampled_together():
+    """Ten questions, five of each of two papers, 5 and 1: over papers the interval is the whole way."""
+    tally, alone = BenchmarkTally(), BenchmarkTally()
+    for n in range(10):
+        scores = {"own": {"accuracy": 5.0 if n < 5 else 1.0}}
+        tally.add(question(n, "10.1/a" if n < 5 else "10.1/b"), "", scores)
+        alone.add(question(n), "", scores)
+    score = tally.result("accuracy", 0).score
+    assert (score.mean, score.low, score.high, score.papers) == (3.0, 1.0, 5.0, 2)
+    score = alone.result("accuracy", 0).score
+    assert score.papers == 10 and 1.0 < score.low < 3.0 < score.high < 5.0
+
+
+def test_differences_are_paired_and_gaps_left_out():
+    """Own 5, 4, missing; no answer 1, missing, 1: the only pair has 4."""
+    tally = BenchmarkTally()
+    tally.add(question(0), "c", {"own": {"accuracy": 5.0}, "empty": {"accuracy": 1.0}})
+    tally.add(question(1), "c", {"own": {"accuracy": 4.0}})
+    tally.add(question(2), "d", {"own": {"accuracy": math.nan}, "empty": {"accuracy": 1.0}})
+    result = tally.result("accuracy", 0)
+    assert result.score.mean == 4.5 and result.questions == {"own": 2, "empty": 2} and result.counts == [0, 0, 0, 1, 1]
+    assert result.nulls["empty"].difference.mean == 4.0 and result.nulls["empty"].verdict == "undecided"
+    assert result.nulls["empty"].score.mean == 1.0 and set(result.categories) == {"c"} and "other" not in result.nulls
+
+
+def test_the_interval_is_scipys_bootstrap():
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    values = np.random.default_rng(0).integers(1, 6, 200).astype(float)
+    tally = BenchmarkTally()
+    for n, value in enumerate(values):
+        tally.add(question(n), "", {"own": {"accuracy": value}})
+    expected = bootstrap((values,), np.mean, n_resamples=9999, method="percentile", rng=1).confidence_interval
+    score = tally.result("accuracy", 0).score
+    assert score.low == pytest.approx(expected.low, abs=0.03) and score.high == pytest.approx(expected.high, abs=0.03)
+
+
+def test_scores_that_could_not_be_read_are_counted(tmp_path, capsys):
+    def judge(request):
+        wanted = "accuracy", {"question": "What is fact 1?", "answer": fact(1)}
+        if not request.prompt.text and judged(request) == wanted:
+            return "no idea"
+        return "one" if request.prompt.text else reply_with(5)
+
+    run_both(tmp_path, 3, judge=judge, null_questions=0)
+    report = write_benchmark(tmp_path / "out")
+    accuracy = report.dimensions["accuracy"]
+    assert accuracy.missing == {"unreadable": 1} and accuracy.questions == {"own": 2}
+    [row] = [row for row in table(tmp_path) if row["missing"]]
+    assert (row["score"], row["missing"], row["attempts"]) == (None, "unreadable", 3)
+    show_benchmark(report)
+    assert "accuracy: scores that could not be read: 1 unreadable" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "benchmark.json").read_text())["dimensions"]["accuracy"]["nulls"] == {}
+
+
+def test_questions_without_reference_are_judged_and_not_measured(tmp_path):
+    records = [{**record, "A": ""} for record in make_records(3)]
+    run_both(tmp_path, records=records)
+    report = write_benchmark(tmp_path / "out")
+    assert report.dimensions["accuracy"].questions["own"] == 3 and "token_f1" not in report.dimensions
+    assert {row["arm"] for row in table(tmp_path)} == {"own", "other", "empty"}
+    assert report.test_file["without_reference"] == 3
+
+
+def test_without_a_judge_there_are_the_measures(tmp_path, capsys):
+    from sciqag_lib.benchmark_answers import answer_file, make_answering
+
+    path = write(tmp_path / "test.json", make_records(3))
+    answer_file(path, tmp_path / "out", FakeEngine(knows_all), make_answering())
+    report = write_benchmark(tmp_path / "out")
+    assert list(report.dimensions) == ["token_f1", "rouge_l"] and report.judge == ""
+    show_benchmark(report)
+    show_categories(report)
+    shown = capsys.readouterr().out
+    assert "published" not in shown and "token F1" in shown and FIELDS[0] in shown
+    with pytest.raises(InputError, match="answer the questions first"):
+        write_benchmark(tmp_path / "nothing")
+
+
+def test_judgements_of_other_answers_are_not_used(tmp_path):
+    run_both(tmp_path, 2)
+    (tmp_path / "out" / "answers.ledger.jsonl").unlink()
+    from sciqag_lib.benchmark_answers import answer_file, make_answering
+
+    answer_file(tmp_path / "test.json", tmp_path / "out", FakeEngine(lambda request: "New."), make_answering())
+    report = write_benchmark(tmp_path / "out")
+    assert "accuracy" not in report.dimensions and "another answer than this one was judged" in report.notes[0]
+
+
+def test_a_report_after_a_killed_judge_still_names_it(tmp_path):
+    run_both(tmp_path, 2)
+    (tmp_path / "out" / "judging_report.json").unlink()
+    assert write_benchmark(tmp_path / "out").judge == "fake fake-model"
+
+
+def test_the_same_folder_gives_the_same_files(tmp_path):
+    run_both(tmp_path, 4, half_known)
+    write_benchmark(tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    write_benchmark(tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+# Beside what is published --------------------------------------------------------------------------------------------
+
+
+def test_the_published_rows_are_those_of_the_paper():
+    """SciQAG-24D, zero-shot (arXiv 2405.09939v2)."""
+    names = ("completeness", "accuracy", "reasonableness")
+    rows = {row["model"]: row for row in read_published()}
+    assert len(rows) == 6
+    assert [rows["LLaMA1-7B"][name] for name in names] == [2.7813, 2.9625, 3.2917]
+    assert [rows["GPT-3.5"][name] for name in names] == [4.8708, 4.9333, 4.9895]
+    assert all(row["questions"] == 480 and row["source"] == "arXiv 2405.09939v2" for row in rows.values())
+
+
+def test_published_rows_are_told_apart_on_the_page(tmp_path, capsys):
+    run_both(tmp_path, 12)
+    report = write_benchmark(tmp_path / "out")
+    show_benchmark(report)
+    ours, published = capsys.readouterr().out.split("\npublished, with another judge: a frame, not a comparison\n")
+    assert "12 of 12 questions answered" in ours and "judged by fake fake-model, 20" in ours and "GPT" not in ours
+    published, measures = published.split("\nagainst the reference answers")
+    assert "this run" not in published and published.count("480, zero-shot, 2024-07") == 6
+    [row] = [line for line in ours.splitlines() if "this run" in line]
+    assert row.endswith(" 12") and row.count("5.00 (5.00 to 5.00)") == 3
+    assert "Fewer than" not in measures
+
+
+def test_a_published_file_without_a_number_is_refused(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("model,completeness,accuracy,reasonableness,questions\nx,1,2,,480\n")
+    with pytest.raises(InputError, match="expected the columns model"):
+        read_published(path)
+
+
+# Samples -------------------------------------------------------------------------------------------------------------
+
+
+def test_best_and_worst_are_shown_with_reasons(tmp_path, capsys):
+    run_both(tmp_path, 12, half_known)
+    report = write_benchmark(tmp_path / "out")
+    assert report.sorted_by == "the judge's mean score" and len(report.samples["best"]) == 10
+    assert report.samples["best"][0]["Q"] == "What is fact 0?" and report.samples["worst"][0]["Q"] == "What is fact 1?"
+    show_samples(report, 1)
+    shown = capsys.readouterr().out
+    assert "the worst by the judge's mean score" in shown and "answer:    Fact 1 is about iron 10 K." in shown
+    assert "accuracy: 3  because 3" in shown and "What is fact 2?" not in shown
+
+
+def test_the_first_of_equals_is_shown_and_what_has_no_value_is_not():
+    samples = Samples()
+    for n in range(30):
+        samples.add(math.nan if n == 0 else 1.0 if n < 25 else 2.0, {"n": n})
+    assert [sample["n"] for sample in samples.list()["best"]] == [25, 26, 27, 28, 29, 1, 2, 3, 4, 5]
+    assert [sample["n"] for sample in samples.list()["worst"]] == list(range(1, 11))
+
+
+def test_format_estimate():
+    assert format_estimate(Estimate(1.234, 1.0, 1.5, 9)) == "1.23 (1.00 to 1.50)"
+    assert format_estimate(Estimate(1.234, math.nan, math.nan, 1)) == "1.23" and format_estimate(NOTHING) == "-"
