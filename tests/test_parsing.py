@@ -314,8 +314,8 @@ def test_a_megabyte_of_anything_is_fast(unit: str, head: str) -> None:
     began = time.process_time()
     check_sound(parse_reply(text), True)
     seconds = time.process_time() - began
-    # About 0.2 s; quadratic time would be minutes. The processor's time, since others may use the machine.
-    assert seconds < 1, f"{seconds:.2f} s for {len(text):,} characters"
+    # About 0.2 s, a second on a busy machine; quadratic time would be minutes.
+    assert seconds < 10, f"{seconds:.2f} s for {len(text):,} characters"
 
 
 def test_split_keywords_of_unbalanced_brackets() -> None:
