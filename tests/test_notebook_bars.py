@@ -12,7 +12,9 @@ print("done")"""
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_no_bar_becomes_a_widget(quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TQDM_DISABLE", "1" if quiet else "0")
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    if quiet:
+        monkeypatch.setenv("TQDM_DISABLE", "1")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CODE)])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     outputs = notebook.cells[0].outputs
