@@ -19,5 +19,5 @@ def test_no_bar_becomes_a_widget(quiet: bool, monkeypatch: pytest.MonkeyPatch) -
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     outputs = notebook.cells[0].outputs
     assert [output.output_type for output in outputs] == ["stream"] * len(outputs)  # no display_data
-    shown = {output.name: output.text for output in outputs}
-    assert shown["stdout"] == "done\n" and ("loading" in shown.get("stderr", "")) is not quiet
+    shown = {name: "".join(output.text for output in outputs if output.name == name) for name in ("stdout", "stderr")}
+    assert shown["stdout"] == "done\n" and ("loading" in shown["stderr"]) is not quiet
