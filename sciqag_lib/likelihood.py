@@ -9,7 +9,6 @@ their logarithms are summed in float64, a few positions at a time.
 """
 
 import inspect
-import warnings
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -90,13 +89,11 @@ def open_scorer(base_model: Optional[str] = None, length: int = 1024, dtype: Opt
     whole number that is enough. InputError where the positions are too few or cannot be stretched, EngineError where
     the model cannot be loaded.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="IProgress not found")  # of bars that are not used here
-        import torch
+    from sciqag_lib.engines.common import find_packaged_model
+    from sciqag_lib.engines.loading import choose_attention, choose_dtype, identify_model, load_model
+    from sciqag_lib.training.model import find_source
 
-        from sciqag_lib.engines.common import find_packaged_model
-        from sciqag_lib.engines.loading import choose_attention, choose_dtype, identify_model, load_model
-        from sciqag_lib.training.model import find_source
+    import torch  # after engines.loading, which has its threads wait without burning the processor
 
     if dtype not in (None, "float32", "bfloat16", "float16"):
         raise InputError(f"dtype: expected float32, bfloat16, float16 or None, found {dtype!r}")
