@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from sciqag_lib.benchmark_answers import answer_file, make_answering
-from sciqag_lib.benchmark_judging import judge_answers, make_car_judging
-from sciqag_lib.benchmark_report import write_benchmark
+from sciqag_lib.benchmark.answers import answer_file, make_answering
+from sciqag_lib.benchmark.judging import judge_answers, make_car_judging
+from sciqag_lib.benchmark.report import write_benchmark
 from sciqag_lib.engines import Completion, Request, complete
 from tests.fakes import FakeEngine
 

@@ -22,8 +22,8 @@ from pair_checks_speed import CORPUS, make_record
 from sciqag_lib.engines import open_engine
 from sciqag_lib.ingest import PreparedPaper, read_papers
 from sciqag_lib.paths import resolve_path
-from sciqag_lib.racar import DIMENSIONS, make_judging
-from sciqag_lib.racar_run import score_file
+from sciqag_lib.racar.judging import DIMENSIONS, make_judging
+from sciqag_lib.racar.run import score_file
 
 TOKENS_GOAL, TIME_GOAL = 1.5, 3.5
 SIDES = {"accuracy": ["accuracy"], "all five": list(DIMENSIONS)}

@@ -23,17 +23,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Optional
 
-from sciqag_lib.agreement import analyse_agreement, show_agreement
+from sciqag_lib.agreement.analysis import analyse_agreement, show_agreement
 from sciqag_lib.checks import REASONS
 from sciqag_lib.engines import open_engine
 from sciqag_lib.ingest import PreparedPaper, read_papers
 from sciqag_lib.pair_checks import write_pair_checks
 from sciqag_lib.papers import Paper
 from sciqag_lib.paths import resolve_path
-from sciqag_lib.racar import DIMENSIONS, make_judging
-from sciqag_lib.racar_report import show_racar
-from sciqag_lib.racar_run import score_file
-from sciqag_lib.score_table import COLUMNS
+from sciqag_lib.racar.judging import DIMENSIONS, make_judging
+from sciqag_lib.racar.report import show_racar
+from sciqag_lib.racar.run import score_file
+from sciqag_lib.agreement.score_table import COLUMNS
 
 DATA = "data/yardstick"
 FAULTS = ("swapped_answer", "changed_number", "context_bound", "incomplete", "contradiction")

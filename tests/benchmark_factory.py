@@ -7,8 +7,8 @@ import json
 import re
 from pathlib import Path
 
-from sciqag_lib.benchmark_answers import answer_file, make_answering
-from sciqag_lib.benchmark_judging import judge_answers, make_car_judging
+from sciqag_lib.benchmark.answers import answer_file, make_answering
+from sciqag_lib.benchmark.judging import judge_answers, make_car_judging
 from tests.fakes import FakeEngine
 
 FIELDS = ("Energy & Fuels", "Chemistry, Physical")

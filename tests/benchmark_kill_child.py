@@ -5,9 +5,9 @@ See kill_child.py for POINT, NUMBER and WHEN.
 
 import sys
 
-from sciqag_lib.benchmark_answers import answer_file, make_answering
-from sciqag_lib.benchmark_judging import judge_answers, make_car_judging
-from sciqag_lib.benchmark_report import write_benchmark
+from sciqag_lib.benchmark.answers import answer_file, make_answering
+from sciqag_lib.benchmark.judging import judge_answers, make_car_judging
+from sciqag_lib.benchmark.report import write_benchmark
 from sciqag_lib.engines import open_engine
 from tests.kill_child import die_at
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sciqag_lib.review import open_review
-from sciqag_lib.review_scores import rater_path
-from sciqag_lib.review_session import ReviewSession
+from sciqag_lib.review.pairs import open_review
+from sciqag_lib.review.scores import rater_path
+from sciqag_lib.review.session import ReviewSession
 
 
 def paper(name: str, num_pairs: int = 2, **more: Any) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sciqag_lib.benchmark_answers import answer_file, make_answering, read_answer, show_answers, take_answers
-from sciqag_lib.benchmark_questions import identify, scan_questions
+from sciqag_lib.benchmark.answers import answer_file, make_answering, read_answer, show_answers, take_answers
+from sciqag_lib.benchmark.questions import identify, scan_questions
 from sciqag_lib.engines import Completion, EngineError
 from sciqag_lib.ledger import FingerprintMismatch
 from sciqag_lib.papers import InputError

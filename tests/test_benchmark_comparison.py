@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from sciqag_lib.benchmark_comparison import compare_runs, measure_chance, show_comparison
-from sciqag_lib.benchmark_report import write_benchmark
+from sciqag_lib.benchmark.comparison import compare_runs, measure_chance, show_comparison
+from sciqag_lib.benchmark.report import write_benchmark
 from sciqag_lib.papers import InputError
 from tests.benchmark_factory import asked, fact, knows_all, make_records, run_both, sees_all
 from tests.fake_encoder import make_embedder

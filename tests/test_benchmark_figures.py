@@ -3,9 +3,9 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from sciqag_lib.benchmark_answers import answer_file, make_answering
-from sciqag_lib.benchmark_figures import ARM_COLORS, draw_categories, draw_nulls, draw_published
-from sciqag_lib.benchmark_report import write_benchmark
+from sciqag_lib.benchmark.answers import answer_file, make_answering
+from sciqag_lib.benchmark.figures import ARM_COLORS, draw_categories, draw_nulls, draw_published
+from sciqag_lib.benchmark.report import write_benchmark
 from sciqag_lib.figure_style import save_figure
 from tests.benchmark_factory import FIELDS, knows_all, make_records, run_both, write
 from tests.fakes import FakeEngine

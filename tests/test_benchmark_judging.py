@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sciqag_lib.benchmark_answers import answer_file, make_answering
-from sciqag_lib.benchmark_judging import (
+from sciqag_lib.benchmark.answers import answer_file, make_answering
+from sciqag_lib.benchmark.judging import (
     DIMENSIONS, Partners, judge_answers, make_car_judging, show_judging,
 )
 from sciqag_lib.engines import Completion, EngineError
@@ -207,7 +207,7 @@ def test_bad_settings_are_named():
 
 
 def test_two_runs_at_once_are_refused(tmp_path):
-    from sciqag_lib.benchmark_answers import open_answers
+    from sciqag_lib.benchmark.answers import open_answers
 
     run_both(tmp_path, 1)
     with open_answers(tmp_path / "out"), pytest.raises(LedgerError, match="another run"):

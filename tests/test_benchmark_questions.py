@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sciqag_lib.benchmark_questions import MAX_SHOT_CHARACTERS, draw_shots, identify, read_questions, scan_questions
+from sciqag_lib.benchmark.questions import MAX_SHOT_CHARACTERS, draw_shots, identify, read_questions, scan_questions
 from sciqag_lib.papers import BadRecord, InputError
 
 

@@ -6,11 +6,11 @@ import math
 import pyarrow.parquet
 import pytest
 
-from sciqag_lib.benchmark_questions import Question
-from sciqag_lib.benchmark_report import (
+from sciqag_lib.benchmark.questions import Question
+from sciqag_lib.benchmark.report import (
     format_estimate, read_published, show_benchmark, show_categories, show_samples, write_benchmark,
 )
-from sciqag_lib.benchmark_tally import BenchmarkTally, Samples, compare_null, judge_null
+from sciqag_lib.benchmark.tally import BenchmarkTally, Samples, compare_null, judge_null
 from sciqag_lib.intervals import Estimate
 from sciqag_lib.papers import InputError
 from tests.benchmark_factory import FIELDS, asked, fact, judged, knows_all, make_records, reply_with, run_both, write
@@ -169,7 +169,7 @@ def test_questions_without_reference_are_judged_and_not_measured(tmp_path):
 
 
 def test_without_a_judge_there_are_the_measures(tmp_path, capsys):
-    from sciqag_lib.benchmark_answers import answer_file, make_answering
+    from sciqag_lib.benchmark.answers import answer_file, make_answering
 
     path = write(tmp_path / "test.json", make_records(3))
     answer_file(path, tmp_path / "out", FakeEngine(knows_all), make_answering())
@@ -186,7 +186,7 @@ def test_without_a_judge_there_are_the_measures(tmp_path, capsys):
 def test_judgements_of_other_answers_are_not_used(tmp_path):
     run_both(tmp_path, 2)
     (tmp_path / "out" / "answers.ledger.jsonl").unlink()
-    from sciqag_lib.benchmark_answers import answer_file, make_answering
+    from sciqag_lib.benchmark.answers import answer_file, make_answering
 
     answer_file(tmp_path / "test.json", tmp_path / "out", FakeEngine(lambda request: "New."), make_answering())
     report = write_benchmark(tmp_path / "out")

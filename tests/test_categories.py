@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sciqag_lib.categories import CategoryFinder, read_categories, read_journals, suggest_name
+from sciqag_lib.dataset.categories import CategoryFinder, read_categories, read_journals, suggest_name
 from sciqag_lib.papers import InputError
 
 ANALYTICAL, ENERGY = "Chemistry, Analytical", "Energy & Fuels"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from fake_encoder import make_embedder
-from sciqag_lib.dataset import build_dataset
-from sciqag_lib.dataset_pairs import read_pairs
-from sciqag_lib.dataset_report import show_build, show_categories, show_matches
+from sciqag_lib.dataset.build import build_dataset
+from sciqag_lib.dataset.pairs import read_pairs
+from sciqag_lib.dataset.report import show_build, show_categories, show_matches
 from sciqag_lib.papers import InputError
-from sciqag_lib.splitting import split_papers
+from sciqag_lib.dataset.splitting import split_papers
 
 DATA = Path(__file__).parents[1] / "data"
 SAMPLE = DATA / "build_sample"
@@ -165,7 +165,7 @@ def test_half_of_the_scores_are_missing(tmp_path, missing, dropped):
 
 
 def test_a_filter_that_empties_a_split_or_a_category_is_named_before_it_is_written(tmp_path, caplog, monkeypatch):
-    from sciqag_lib import dataset
+    from sciqag_lib.dataset import build as dataset
 
     said = []
     written = dataset._write_pairs

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sciqag_lib.dataset_card import (
+from sciqag_lib.dataset.card import (
     SHOWN_PAPERS, CardFacts, JudgeFacts, count_pairs, escape, name_size, write_card,
 )
 from tests.conftest import skip_without

@@ -6,11 +6,11 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.patches import Wedge
 
-from sciqag_lib.categories import Category, read_categories
-from sciqag_lib.dataset_figures import (
+from sciqag_lib.dataset.categories import Category, read_categories
+from sciqag_lib.dataset.figures import (
     draw_field_donut, draw_funnel, draw_split_donut, middle_angles, shade_categories, spread_labels,
 )
-from sciqag_lib.dataset_report import BuildReport, SplitCounts
+from sciqag_lib.dataset.report import BuildReport, SplitCounts
 from sciqag_lib.figure_style import save_figure
 
 PUBLISHED = list(read_categories().values())

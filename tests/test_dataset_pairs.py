@@ -7,8 +7,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from sciqag_lib import dataset_pairs
-from sciqag_lib.dataset_pairs import COLUMNS, FILE, DatasetPair, read_pairs, write_pairs
+from sciqag_lib.dataset import pairs as dataset_pairs
+from sciqag_lib.dataset.pairs import COLUMNS, FILE, DatasetPair, read_pairs, write_pairs
 from sciqag_lib.papers import InputError
 
 ROW = {**dict.fromkeys(COLUMNS), "record": 0, "doi": "10.1/a", "pair": 0, "title": "T", "journal": "",

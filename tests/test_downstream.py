@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
-from sciqag_lib.downstream import (
+from sciqag_lib.downstream.run import (
     FEW_ROWS,
     compare_models,
     estimate_f1,
@@ -28,10 +28,10 @@ from sciqag_lib.downstream import (
     show_samples,
     show_tasks,
 )
-from sciqag_lib.downstream_evaluation import Settings
-from sciqag_lib.downstream_figures import draw_comparison, draw_published
-from sciqag_lib.downstream_scoring import find_unreadable, measure_class_nulls, measure_f1, score_task
-from sciqag_lib.downstream_tasks import Row, Task
+from sciqag_lib.downstream.evaluation import Settings
+from sciqag_lib.downstream.figures import draw_comparison, draw_published
+from sciqag_lib.downstream.scoring import find_unreadable, measure_class_nulls, measure_f1, score_task
+from sciqag_lib.downstream.tasks import Row, Task
 from sciqag_lib.figure_style import save_figure
 from sciqag_lib.papers import BadRecord, InputError
 

@@ -9,8 +9,8 @@ import torch
 from tiny_llama import write_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sciqag_lib import downstream_evaluation
-from sciqag_lib.downstream_evaluation import (
+from sciqag_lib.downstream import evaluation as downstream_evaluation
+from sciqag_lib.downstream.evaluation import (
     Model,
     Settings,
     draw_shots,
@@ -18,7 +18,7 @@ from sciqag_lib.downstream_evaluation import (
     read_harness_task,
     write_prompt,
 )
-from sciqag_lib.downstream_tasks import Row, Task
+from sciqag_lib.downstream.tasks import Row, Task
 from sciqag_lib.engines import EngineError
 from sciqag_lib.papers import InputError
 from sciqag_lib.prompts import load_form, load_prompt

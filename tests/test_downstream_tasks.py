@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 import pytest
 
-from sciqag_lib.downstream_tasks import KINDS, read_class, read_label, read_number, read_task, read_tasks
+from sciqag_lib.downstream.tasks import KINDS, read_class, read_label, read_number, read_task, read_tasks
 from sciqag_lib.papers import InputError
 from sciqag_lib.paths import REPO_ROOT
 from sciqag_lib.prompts import load_prompt

@@ -9,11 +9,11 @@ import pytest
 from tiny_llama import write_examples, write_model
 from transformers import AutoModelForCausalLM
 
-from sciqag_lib import downstream_training
-from sciqag_lib.downstream import compare_models
-from sciqag_lib.downstream_evaluation import Settings, evaluate_model
-from sciqag_lib.downstream_tasks import Row, Task
-from sciqag_lib.downstream_training import find_model, prepare_base, train_model, train_on_tasks, write_arguments
+from sciqag_lib.downstream import training as downstream_training
+from sciqag_lib.downstream.run import compare_models
+from sciqag_lib.downstream.evaluation import Settings, evaluate_model
+from sciqag_lib.downstream.tasks import Row, Task
+from sciqag_lib.downstream.training import find_model, prepare_base, train_model, train_on_tasks, write_arguments
 from sciqag_lib.papers import InputError
 from sciqag_lib.training.arguments import split_command_line
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fake_encoder import write_qas
-from sciqag_lib.evaluation_results import CHECK_COLUMNS, SCORE_COLUMNS, find_evaluation, read_results
-from sciqag_lib.filters import Check
+from sciqag_lib.dataset.evaluation_results import CHECK_COLUMNS, SCORE_COLUMNS, find_evaluation, read_results
+from sciqag_lib.dataset.filters import Check
 from sciqag_lib.pair_checks import write_pair_checks
 from sciqag_lib.papers import InputError
 from sciqag_lib.tables import write_table

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sciqag_lib import exports
-from sciqag_lib.dataset_pairs import COLUMNS
-from sciqag_lib.exports import FORMATS, export_dataset, show_exports
+from sciqag_lib.dataset import exports as exports
+from sciqag_lib.dataset.pairs import COLUMNS
+from sciqag_lib.dataset.exports import FORMATS, export_dataset, show_exports
 from sciqag_lib.papers import InputError
 from sciqag_lib.qa_records import read_qa_records
 from sciqag_lib.training.data import Example, make_qa_data, read_examples

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sciqag_lib.intervals import Estimate
-from sciqag_lib.racar_figures import ARM_COLORS, draw_null_differences, draw_score_distributions
-from sciqag_lib.racar_report import DimensionReport, NullReport, RacarReport
+from sciqag_lib.racar.figures import ARM_COLORS, draw_null_differences, draw_score_distributions
+from sciqag_lib.racar.report import DimensionReport, NullReport, RacarReport
 
 NONE = Estimate(math.nan, math.nan, math.nan, 0)
 

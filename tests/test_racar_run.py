@@ -12,9 +12,9 @@ from sciqag_lib.engines import Completion, EngineError
 from sciqag_lib.intervals import Estimate
 from sciqag_lib.ledger import FingerprintMismatch
 from sciqag_lib.papers import InputError
-from sciqag_lib.racar import DIMENSIONS, make_judging
-from sciqag_lib.racar_report import DimensionTally, NullReport, show_racar, show_worst
-from sciqag_lib.racar_run import score_file
+from sciqag_lib.racar.judging import DIMENSIONS, make_judging
+from sciqag_lib.racar.report import DimensionTally, NullReport, show_racar, show_worst
+from sciqag_lib.racar.run import score_file
 from tests.fakes import FakeEngine
 
 QAS = Path(__file__).parents[1] / "data" / "qas.json"
@@ -476,7 +476,7 @@ def test_one_slot_is_given_one_paper_after_the_other(tmp_path):
 
 def test_the_forecast_counts_every_prompt_and_a_shared_paper_once(tmp_path, capsys, monkeypatch):
     plans = []
-    monkeypatch.setattr("sciqag_lib.racar_run.forecast_seconds", lambda plan, engine: plans.append(plan))
+    monkeypatch.setattr("sciqag_lib.racar.run.forecast_seconds", lambda plan, engine: plans.append(plan))
     for name, reuses in (("a", False), ("b", True)):
         (tmp_path / name).mkdir()
         engine = FakeEngine(sees_all)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sciqag_lib.papers import InputError
-from sciqag_lib.review import DIMENSIONS, cut_text, merge_spans, open_review
-from sciqag_lib.review_page import make_page
-from sciqag_lib.review_session import to_utf16
+from sciqag_lib.review.pairs import DIMENSIONS, cut_text, merge_spans, open_review
+from sciqag_lib.review.page import make_page
+from sciqag_lib.review.session import to_utf16
 from tests.review_pairs import keys, paper, source, write_papers  # noqa: F401 (a fixture)
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> **bold** $x$"

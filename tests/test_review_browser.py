@@ -20,7 +20,7 @@ import papermill
 import psutil
 import pytest
 
-from sciqag_lib.review import DIMENSIONS, open_review
+from sciqag_lib.review.pairs import DIMENSIONS, open_review
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from sciqag_lib.agreement import analyse_agreement
+from sciqag_lib.agreement.analysis import analyse_agreement
 from sciqag_lib.papers import InputError
-from sciqag_lib.review import DIMENSIONS, open_review
-from sciqag_lib.review_agreement import analyse_review, compare_with_set, name_judges
-from sciqag_lib.review_scores import ReviewError, clean_rater, export_scores, rater_path, show_raters
-from sciqag_lib.review_session import ReviewSession
+from sciqag_lib.review.pairs import DIMENSIONS, open_review
+from sciqag_lib.review.agreement import analyse_review, compare_with_set, name_judges
+from sciqag_lib.review.scores import ReviewError, clean_rater, export_scores, rater_path, show_raters
+from sciqag_lib.review.session import ReviewSession
 from tests.review_pairs import paper, score_pairs, session, source, steps, write_papers  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,8 +44,8 @@ def test_raters_see_nothing_of_each_other(session: ReviewSession, source: Path, 
 
 
 def test_a_killed_process_loses_nothing_that_was_shown(source: Path, tmp_path: Path) -> None:
-    code = ("import sys, time; from sciqag_lib.review import open_review; "
-            "from sciqag_lib.review_session import ReviewSession; "
+    code = ("import sys, time; from sciqag_lib.review.pairs import open_review; "
+            "from sciqag_lib.review.session import ReviewSession; "
             "session = ReviewSession(open_review(sys.argv[1]), 'anna', sys.argv[2])\n"
             "for value in (3, 2, 1): session.score(value)\n"
             "print('scored', flush=True); time.sleep(60)")
@@ -62,7 +62,7 @@ def test_a_killed_process_loses_nothing_that_was_shown(source: Path, tmp_path: P
 def test_a_step_waits_until_it_is_on_the_disk(session: ReviewSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
                                               ) -> None:
     synced = []
-    monkeypatch.setattr("sciqag_lib.review_scores.os.fsync", lambda _: synced.append(len(steps(tmp_path))))
+    monkeypatch.setattr("sciqag_lib.review.scores.os.fsync", lambda _: synced.append(len(steps(tmp_path))))
     session.score(3)
     session.skip()
     assert synced == [1, 2], "each line was written when it was synced"
@@ -73,7 +73,7 @@ def test_a_full_disk_is_told_and_the_score_is_not_shown(session: ReviewSession, 
     def fail(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sciqag_lib.review_scores.os.fsync", fail)
+    monkeypatch.setattr("sciqag_lib.review.scores.os.fsync", fail)
     with pytest.raises(ReviewError, match="not saved: anna.jsonl cannot be written .No space left on device"):
         session.score(3)
     assert (session.dimension, session.mark.scores) == ("agnosticism", {})
@@ -262,7 +262,7 @@ def test_agreement_takes_raters_tables_and_judges(session: ReviewSession, source
 
 
 def write_judged(folder: Path, review: Any) -> None:
-    from sciqag_lib.racar_report import COLUMNS
+    from sciqag_lib.racar.report import COLUMNS
     from sciqag_lib.tables import write_table
 
     blank = {name: "" if kind == "text" else 0 for name, kind in COLUMNS.items()}

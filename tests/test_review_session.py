@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sciqag_lib.review import DIMENSIONS, open_review
-from sciqag_lib.review_scores import ReviewError, export_scores
-from sciqag_lib.review_session import ReviewSession
+from sciqag_lib.review.pairs import DIMENSIONS, open_review
+from sciqag_lib.review.scores import ReviewError, export_scores
+from sciqag_lib.review.session import ReviewSession
 from tests.review_pairs import score_pairs, session, source, steps  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -175,7 +175,7 @@ class Sent(list):
 
 
 def make_widget(session: ReviewSession, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Sent]:
-    from sciqag_lib.review_widget import ReviewWidget
+    from sciqag_lib.review.widget import ReviewWidget
 
     widget, sent = ReviewWidget(session), Sent()
     monkeypatch.setattr(widget, "send", sent)
@@ -235,7 +235,7 @@ def test_keys_do_not_wait_for_the_evidence(source: Path, tmp_path: Path, monkeyp
         time.sleep(0.4)
         return [(0, 5)], [1.0]
 
-    monkeypatch.setattr("sciqag_lib.review.find_evidence", find_slowly)
+    monkeypatch.setattr("sciqag_lib.review.pairs.find_evidence", find_slowly)
     session = ReviewSession(open_review(source), "anna", tmp_path)
     widget, sent = make_widget(session, monkeypatch)
     start = time.monotonic()
@@ -250,10 +250,10 @@ def test_keys_do_not_wait_for_the_evidence(source: Path, tmp_path: Path, monkeyp
 
 
 def test_the_page_makes_elements_of_no_text() -> None:
-    script = (ROOT / "sciqag_lib" / "review_widget.js").read_text(encoding="utf-8")
+    script = (ROOT / "sciqag_lib" / "review" / "widget.js").read_text(encoding="utf-8")
     words = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
     assert not any(word in script for word in words)
 
 
 def test_the_page_is_part_of_the_package() -> None:
-    assert '"*.js", "*.css"' in (ROOT / "pyproject.toml").read_text()
+    assert '"review/*.js", "review/*.css"' in (ROOT / "pyproject.toml").read_text()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sciqag_lib.papers import InputError
-from sciqag_lib.score_table import read_scores
+from sciqag_lib.agreement.score_table import read_scores
 
 HEADER = "paper,pair,dimension,rater,kind,score"
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import yardstick
 
 from sciqag_lib.engines import Request
-from sciqag_lib.racar import DIMENSIONS
+from sciqag_lib.racar.judging import DIMENSIONS
 from tests.fakes import FakeEngine
 
 PAIRS = yardstick.read_lines("pairs.jsonl")

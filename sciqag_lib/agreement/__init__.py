@@ -1,0 +1,1 @@
+"""How far scores agree: experts with each other, judges with experts, one prompt or model with another."""

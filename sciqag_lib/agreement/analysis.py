@@ -1,0 +1,275 @@
+"""How far judges agree with experts, and experts among each other, for each of RACAR's five dimensions.
+
+SciQAG (arXiv 2405.09939) reports Spearman's and Pearson's correlation of its judge with 2 experts on 100 pairs, as
+bars in a figure; here they stand beside the same measures of any table of scores (score_table.py), with Krippendorff's
+alpha, which also sees a judge that ranks well and scores too high. Version 1:
+
+1. A judge is held against the experts' mean, on the pairs it and at least two experts scored (one expert, where only
+   one scores the dimension). Experts are held against each other: alpha of all, correlations as means over each two.
+2. Intervals are 95%, papers resampled with all their pairs.
+3. Null baselines: the judge's scores shuffled over the pairs, and, where lengths are given, the length of the answer
+   in place of a judge.
+
+A row of agreement.parquet (also .csv); null_low to null_high is where 95% of the shuffles lie:
+
+    rater,against,dimension,measure,value,low,high,pairs,papers,null,null_low,null_high,published,reason
+    judge a,experts' mean,relevance,spearman,0.6403,0.5178,0.7466,48,12,0.0032,-0.287,0.2876,0.78,
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from sciqag_lib.papers import InputError
+from sciqag_lib.agreement.reliability import MEASURES, Agreement, measure_agreement
+from sciqag_lib.agreement.comparison import Comparison, compare_agreement, compare_judges
+from sciqag_lib.agreement.score_table import DIMENSIONS, Paths, ScoreTable, read_scores
+from sciqag_lib.tables import write_report, write_table
+
+VERSION = 1
+REPORT = "agreement.json"
+CORRELATIONS = ("spearman", "pearson")
+PUBLISHED = {  # read off a figure, each within 0.01: the judge against 2 experts on 100 pairs
+    "spearman": dict(zip(DIMENSIONS, (0.78, 0.63, 0.68, 0.65, 0.73))),
+    "pearson": dict(zip(DIMENSIONS, (0.75, 0.60, 0.67, 0.66, 0.74))),
+}
+MEAN_OF_EXPERTS = "experts' mean"
+PUBLISHED_ERROR = 0.01
+PUBLISHED_LABEL = "published (read off a figure, \u00b10.01)"
+NO_JUDGES = EXPERTS, LENGTH_JUDGE = "experts", "answer length"  # the raters of rows that are no judge's
+FEW_PAPERS = 20  # simulated raters, 5 pairs a paper: 90% of the intervals over 10 papers hold the truth, over 20 or 50
+# papers 91 to 96%
+LISTED = 20
+COLUMNS = {"rater": "text", "against": "text", "dimension": "text", "measure": "text", "value": "real", "low": "real",
+           "high": "real", "pairs": "whole", "papers": "whole", "null": "real", "null_low": "real", "null_high": "real",
+           "published": "real", "reason": "text"}
+COMPARISON_COLUMNS = {"first": "text", "second": "text", "dimension": "text", "measure": "text", "value_first": "real",
+                      "value_second": "real", "difference": "real", "low": "real", "high": "real", "pairs": "whole",
+                      "papers": "whole", "verdict": "text"}
+LEFT_OUT_COLUMNS = {"dimension": "text", "rater": "text", "paper": "text", "pair": "text", "reason": "text"}
+
+
+@dataclass(frozen=True)
+class AgreementRow:
+    rater: str  # a judge, "experts" or "answer length"
+    against: str  # "experts' mean", or "each other"
+    dimension: str
+    measure: str
+    result: Agreement
+    published: Optional[float]  # of SciQAG's judge; read off a figure
+
+
+@dataclass
+class AgreementReport:
+    """What stands in agreement.json."""
+
+    scale: int
+    experts: list[str]
+    judges: list[str]
+    num_pairs: int
+    num_papers: int
+    rows: list[AgreementRow]
+    comparisons: list[Comparison]  # each two judges, and each judge with the length of the answer
+    left_out: list[dict[str, str]]  # scores that no measure could use, and why
+    bad: list[str]  # rows of the files that could not be used, with line and column
+    notes: list[str]
+    published_label: str = PUBLISHED_LABEL
+    published: dict[str, dict[str, float]] = field(default_factory=lambda: PUBLISHED)
+    version: int = VERSION
+
+    def find(self, rater: str, dimension: str, measure: str) -> Optional[Agreement]:
+        keys = (rater, dimension, measure)
+        return next((row.result for row in self.rows if (row.rater, row.dimension, row.measure) == keys), None)
+
+
+def analyse_agreement(path: Paths, output_dir: Union[str, Path], scale: int = 3, seed: int = 0,
+                      judges: Optional[Mapping[str, Union[str, Path]]] = None) -> AgreementReport:
+    """Measure agreement in a table of scores, or in several; `judges` adds what 05_evaluation wrote: name, path.
+
+    Writes agreement, comparisons and left_out (.parquet and .csv) and agreement.json into `output_dir`. InputError: as
+    score_table.read_scores, or there is no expert in the table, or nobody to hold a single expert against, or a rater
+    has the name of other rows of the results, "experts" or "answer length".
+    """
+    table = read_scores(path, scale, judges)
+    experts, names = table.of_kind("expert"), table.of_kind("judge")
+    if not experts or len(table.raters) < 2:
+        raise InputError(f"{path}: expected an expert and somebody to compare with, found {len(experts)} experts and "
+                         f"{len(names)} judges; the column kind says who is which")
+    taken = next((name for name in table.raters if name in NO_JUDGES), None)
+    if taken:
+        raise InputError(f"{path}: a rater is called {taken!r}, which names other rows of the results; rename it")
+    rows, comparisons, left_out = [], [], []
+    for dimension in DIMENSIONS:
+        if any(found == dimension for found, _ in table.scores):
+            rows += _measure_dimension(table, dimension, seed)
+            left_out += _find_left_out(table, dimension)
+            comparisons += _compare_with_length(table, dimension, seed)
+    for first, second in combinations(names, 2):
+        comparisons += compare_judges(table, first, second, seed)
+    report = AgreementReport(scale, experts, names, len(table.pairs), len(np.unique(table.papers)), rows, comparisons,
+                             left_out, [str(record) for record in table.bad], table.notes)
+    report.notes += _describe_left_out(left_out) + _describe_limits(report)
+    _write(Path(output_dir), report)
+    return report
+
+
+def _measure_dimension(table: ScoreTable, dimension: str, seed: int) -> list[AgreementRow]:
+    experts, mean = table.of_kind("expert"), table.experts_mean(dimension)
+    rows = [_measure(EXPERTS, dimension, measure, table.ratings(dimension, experts), table.papers, seed, experts)
+            for measure in MEASURES]
+    columns = [(judge, table.ratings(dimension, [judge])[:, 0], tuple(MEASURES)) for judge in table.of_kind("judge")]
+    if np.isfinite(table.lengths).any():
+        columns.append((LENGTH_JUDGE, table.lengths, CORRELATIONS))
+    for rater, column, measures in columns:
+        ratings, names = np.column_stack([column, mean]), (rater, MEAN_OF_EXPERTS)
+        rows += [_measure(rater, dimension, measure, ratings, table.papers, seed, names) for measure in measures]
+    return rows
+
+
+def _measure(rater: str, dimension: str, measure: str, ratings: np.ndarray, papers: np.ndarray, seed: int,
+             names: Sequence[str]) -> AgreementRow:
+    result = measure_agreement(measure, ratings, papers, seed, shuffle=rater != EXPERTS, names=names)
+    published = None if rater in NO_JUDGES else PUBLISHED.get(measure, {}).get(dimension)
+    against = "each other" if rater == EXPERTS else MEAN_OF_EXPERTS
+    return AgreementRow(rater, against, dimension, measure, result, published)
+
+
+def _compare_with_length(table: ScoreTable, dimension: str, seed: int) -> list[Comparison]:
+    """A judge must agree more than the length of the answer does: longer answers tend to be scored higher."""
+    if not np.isfinite(table.lengths).any():
+        return []
+    mean, results = table.experts_mean(dimension), []
+    for judge in table.of_kind("judge"):
+        if (dimension, judge) in table.scores:
+            ratings, names = np.column_stack([table.ratings(dimension, [judge]), table.lengths]), (judge, LENGTH_JUDGE)
+            results += compare_agreement(names, dimension, ratings, mean, table.papers, CORRELATIONS, seed)
+    return results
+
+
+def _find_left_out(table: ScoreTable, dimension: str) -> list[dict[str, str]]:
+    """Scores of pairs that too few others scored."""
+    usable, found = np.isfinite(table.experts_mean(dimension)), []
+    for rater, kind in table.raters.items():
+        scored = np.isfinite(table.ratings(dimension, [rater])[:, 0])
+        reason = "no other expert scored it" if kind == "expert" else "too few experts scored it"
+        for place in np.flatnonzero(scored & ~usable):
+            paper, pair = table.pairs[place]
+            found.append({"dimension": dimension, "rater": rater, "paper": paper, "pair": pair, "reason": reason})
+        for place in np.flatnonzero(usable & ~scored) if kind == "judge" and scored.any() else ():
+            paper, pair = table.pairs[place]
+            found.append({"dimension": dimension, "rater": rater, "paper": paper, "pair": pair,
+                          "reason": "the experts scored it, this judge did not"})
+    return found
+
+
+def _describe_left_out(left_out: list[dict[str, str]]) -> list[str]:
+    """One note for the same pairs left out for the same reason, whichever the dimensions."""
+    pairs: dict[tuple[str, str, str], list[str]] = {}
+    for entry in left_out:
+        key = (entry["rater"], entry["reason"], entry["dimension"])
+        pairs.setdefault(key, []).append(f"{entry['paper']} pair {entry['pair']}")
+    groups: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for (rater, reason, dimension), names in pairs.items():
+        groups.setdefault((rater, reason, tuple(names)), []).append(dimension)
+    notes = []
+    for (rater, reason, names), dimensions in groups.items():
+        count = f"{len(names):,} pair{'s' * (len(names) > 1)}"
+        some = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+        notes.append(f"{rater}: {count} left out of {', '.join(dimensions)}, {reason}: {some}")
+    return notes
+
+
+def _describe_limits(report: AgreementReport) -> list[str]:
+    """What is undefined, what is no better than chance, and what the numbers can't carry; each once."""
+    notes = []
+    if len(report.experts) == 1:
+        notes.append(f"one expert, {report.experts[0]!r}: experts can't be held against each other, and judges are "
+                     f"held against this one")
+    if report.num_papers < FEW_PAPERS:
+        notes.append(f"the intervals are somewhat too narrow: papers are what is resampled, and there are "
+                     f"{report.num_papers} of them; have scores from {FEW_PAPERS} or more")
+    notes += _describe_reasons(report)
+    for judge in report.judges:
+        weak = [row.dimension for row in report.rows if row.rater == judge and row.measure == "spearman"
+                and not math.isnan(row.result.value) and not row.result.above_chance]
+        if weak:
+            notes.append(f"{judge}: can't be told from its own scores shuffled, by Spearman, for {', '.join(weak)}")
+    return notes
+
+
+def _describe_reasons(report: AgreementReport) -> list[str]:
+    places: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}  # dicts: sets that keep their order
+    for row in report.rows:
+        if row.result.reason and not (row.rater == EXPERTS and len(report.experts) == 1):
+            dimensions, measures = places.setdefault((row.rater, row.result.reason), ({}, {}))
+            dimensions[row.dimension] = measures[MEASURES[row.measure]] = None
+    return [f"{rater}, {', '.join(dimensions)} ({', '.join(measures)}): {reason}"
+            for (rater, reason), (dimensions, measures) in places.items()]
+
+
+def _write(folder: Path, report: AgreementReport) -> None:
+    with write_table(folder, "agreement", COLUMNS) as table:
+        table.add(_round({**asdict(row), **asdict(row.result)}) for row in report.rows)
+    with write_table(folder, "comparisons", COMPARISON_COLUMNS) as table:
+        table.add(_round(asdict(row)) for row in report.comparisons)
+    with write_table(folder, "left_out", LEFT_OUT_COLUMNS) as table:
+        table.add(report.left_out)
+    write_report(folder / REPORT, report)
+
+
+def _round(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
+
+
+def show_agreement(report: AgreementReport) -> None:
+    """Print each rater's agreement beside its null baseline and the published one, then the comparisons' verdicts."""
+    print(f"{report.num_pairs:,} pairs of {report.num_papers:,} papers, scale 1 to {report.scale} | experts: "
+          f"{', '.join(report.experts)} | judges: {', '.join(report.judges) or 'none'}")
+    raters = dict.fromkeys(row.rater for row in report.rows)
+    for rater in raters:
+        if rater != EXPERTS or len(report.experts) > 1:
+            _show_rater(report, rater)
+    show_comparisons(report.comparisons)
+    if report.bad:
+        print(f"{len(report.bad):,} scores or rows could not be used and are in none of these numbers")
+    for title, problems in (("note", report.notes), ("not used", report.bad)):
+        for problem in problems[:LISTED]:
+            print(f"{title}: {problem}")
+        if len(problems) > LISTED:
+            print(f"... {len(problems) - LISTED:,} more in {REPORT}")
+
+
+def _show_rater(report: AgreementReport, rater: str) -> None:
+    rows = [row for row in report.rows if row.rater == rater]
+    measures = [measure for measure in MEASURES if any(row.measure == measure for row in rows)]
+    print(f"\n{rater} against {rows[0].against}" + " (95% interval)" + "\n" + f"{'':16}{'pairs':>6}  "
+          + "".join(f"{MEASURES[measure]:<23}" for measure in measures).rstrip())
+    for dimension in dict.fromkeys(row.dimension for row in rows):
+        found = [report.find(rater, dimension, measure) for measure in measures]
+        print(f"{dimension:<16}{found[0].pairs:>6}  " + "".join(f"{str(one):<23}" for one in found).rstrip())
+        if rater != EXPERTS and not math.isnan(found[0].null):
+            spans = "".join(f"{f'{one.null_low:.2f} to {one.null_high:.2f}':<23}" for one in found)
+            print(f"  {'shuffled':<20}  {spans}".rstrip())
+        if rater in report.judges:
+            values = [PUBLISHED.get(measure, {}).get(dimension) for measure in measures]
+            cells = ["" if value is None else f"{value:.2f}" for value in values]
+            print(f"  {'published':<20}  " + "".join(f"{cell:<23}" for cell in cells).rstrip())
+    if rater in report.judges:
+        print(f"{report.published_label}: 2 experts, 100 pairs, no intervals given")
+
+
+def show_comparisons(comparisons: list[Comparison]) -> None:
+    """Print the difference of each two that were compared, its interval and the verdict."""
+    for names in dict.fromkeys((one.first, one.second) for one in comparisons):
+        print(f"\n{names[0]} minus {names[1]}")
+        for one in comparisons:
+            if (one.first, one.second) == names and one.measure not in ("pearson", "alpha_interval"):
+                numbers = "" if math.isnan(one.difference) else f"{one.difference:+.2f}"
+                numbers += "" if math.isnan(one.low) else f" ({one.low:+.2f} to {one.high:+.2f})"
+                name = MEASURES.get(one.measure, "mean score")
+                print(f"{one.dimension:<16}{name:<17}{numbers:<25}{one.verdict}")

@@ -1,0 +1,146 @@
+"""Model against model: two benchmark runs on one test file, question by question.
+
+    show_comparison(compare_runs("runs/mine", "runs/other"))
+
+Only questions that both answered count. The difference has a paired bootstrap interval (95%), and a p value from
+scipy's permutation test, which turns the sign of each paper's, or question's, difference. A verdict takes both. Each
+stands for itself: of twenty comparisons of equals one is expected to seem to differ.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+
+from sciqag_lib.benchmark.judging import DIMENSIONS
+from sciqag_lib.benchmark.report import REPORT, format_estimate, read_json
+from sciqag_lib.intervals import Estimate, estimate_mean
+from sciqag_lib.papers import InputError
+from sciqag_lib.benchmark.reference_scores import MEASURES
+
+NUM_PERMUTATIONS = 9999
+BATCH_VALUES = 2_000_000  # numbers in an array at once
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """first minus second, on the questions that both have a score for."""
+
+    dimension: str
+    value_first: float
+    value_second: float
+    difference: Estimate
+    p_value: float  # two-sided; nan where there is no question
+    questions: int
+    verdict: str
+
+
+@dataclass
+class RunComparison:
+    first: str  # what to call the runs
+    second: str
+    comparisons: list[PairedComparison]
+    notes: list[str] = field(default_factory=list)  # what could not be compared, and why
+
+
+def compare_runs(first_dir: Union[str, Path], second_dir: Union[str, Path], seed: int = 0) -> RunComparison:
+    """Compare two runs' answers. InputError: a run is not there, or the two answered different test files. What was
+    judged by different judges, or embedded by different encoders, is not compared, and noted."""
+    folders = Path(first_dir), Path(second_dir)
+    reports = [read_json(folder / REPORT) for folder in folders]
+    _check_files(reports, folders)
+    names, notes = _name_runs(reports, folders), []
+    dimensions = [name for name in (*DIMENSIONS, *MEASURES) if all(name in report["dimensions"] for report in reports)]
+    for compared, what, each in (
+        (DIMENSIONS, "judges", [_describe_judge(report) for report in reports]),
+        (MEASURES, "versions of the measures", [report["versions"]["measures"] for report in reports]),
+        (("embedding_similarity",), "encoders", [report["encoder"] for report in reports]),
+    ):
+        if each[0] != each[1] and set(compared) & set(dimensions):
+            dimensions = [name for name in dimensions if name not in compared]
+            notes.append(f"not compared, since the {what} differ: {', '.join(compared)} ({each[0]}; {each[1]})")
+    tables = [_read_own(folder) for folder in folders]
+    return RunComparison(*names, [_compare(names, name, tables, seed) for name in dimensions], notes)
+
+
+def _check_files(reports: list[dict[str, Any]], folders: tuple[Path, Path]) -> None:
+    files = [report["test_file"] for report in reports]
+    if files[0]["digest"] != files[1]["digest"]:
+        described = [f"{folder.name}: {file['name']} ({file['questions']:,} questions, {file['digest']})"
+                     for folder, file in zip(folders, files)]
+        raise InputError(f"compare_with: expected two runs on one test file, found {described[0]} and {described[1]}; "
+                         "their questions or reference answers differ")
+
+
+def _name_runs(reports: list[dict[str, Any]], folders: tuple[Path, Path]) -> tuple[str, str]:
+    """Model and way; the folder as well where these are the same."""
+    first, second = (f"{report['model']}, {report['way']}" for report in reports)
+    return (first, second) if first != second else (f"{first} [{folders[0].name}]", f"{second} [{folders[1].name}]")
+
+
+def _describe_judge(report: dict[str, Any]) -> str:
+    settings = report["judge_settings"]
+    return f"{report['judge'] or 'no judge'}, {settings.get('prompt', 'no prompt')}, version {settings.get('version')}"
+
+
+def _read_own(folder: Path) -> dict[str, dict[str, tuple[float, str]]]:
+    """By dimension and question id the score of the run's own answer, and its paper or else its id."""
+    import pyarrow.parquet
+
+    found: dict[str, dict[str, tuple[float, str]]] = {}
+    file = pyarrow.parquet.ParquetFile(folder / "scores.parquet")
+    for batch in file.iter_batches(columns=["id", "doi", "arm", "dimension", "score"]):
+        for row in batch.to_pylist():
+            if row["arm"] == "own" and row["score"] is not None:
+                found.setdefault(row["dimension"], {})[row["id"]] = row["score"], row["doi"] or row["id"]
+    return found
+
+
+def _compare(names: tuple[str, str], dimension: str, tables: list[dict[str, dict[str, tuple[float, str]]]], seed: int
+             ) -> PairedComparison:
+    first, second = (table.get(dimension, {}) for table in tables)
+    shared = sorted(first.keys() & second.keys())
+    if not shared:
+        blank = Estimate(math.nan, math.nan, math.nan, 0)
+        return PairedComparison(dimension, math.nan, math.nan, blank, math.nan, 0,
+                                "not compared (no question has a score in both)")
+    values = np.array([[table[name][0] for name in shared] for table in (first, second)])
+    _, groups = np.unique([first[name][1] for name in shared], return_inverse=True)
+    sums, counts = np.bincount(groups, values[0] - values[1]), np.bincount(groups)
+    difference, p_value = estimate_mean(sums, counts, seed), measure_chance(sums, seed)
+    return PairedComparison(dimension, *map(float, values.mean(1)), difference, p_value, len(shared),
+                            _judge(names, difference, p_value, len(shared)))
+
+
+def measure_chance(sums: np.ndarray, seed: int = 0) -> float:
+    """Two-sided p value of differences (papers,) that are as likely to be the other way round; exact for few."""
+    from scipy.stats import permutation_test
+
+    if not np.any(sums):
+        return 1.0
+    result = permutation_test((sums,), lambda values, axis: values.sum(axis=axis), permutation_type="samples",
+                              vectorized=True, n_resamples=NUM_PERMUTATIONS, batch=max(1, BATCH_VALUES // len(sums)),
+                              rng=np.random.default_rng(seed))
+    return float(result.pvalue)
+
+
+def _judge(names: tuple[str, str], difference: Estimate, p_value: float, questions: int) -> str:
+    if math.isnan(difference.low):
+        return "not told (no interval from one question, or one paper)"
+    if p_value < SIGNIFICANT and (difference.low > 0 or difference.high < 0):
+        return f"{names[0] if difference.low > 0 else names[1]} scores higher"
+    return f"no difference can be told from this many questions ({questions:,})"
+
+
+def show_comparison(comparison: RunComparison) -> None:
+    """Print each dimension's means, difference, p value and verdict."""
+    print(f"first:  {comparison.first}\nsecond: {comparison.second}")
+    for each in comparison.comparisons:
+        print(f"{each.dimension}: {each.value_first:.3f} and {each.value_second:.3f}, difference "
+              f"{format_estimate(each.difference)}, p = {each.p_value:.3g}, {each.questions:,} questions: "
+              f"{each.verdict}")
+    for note in comparison.notes:
+        print(f"note: {note}")

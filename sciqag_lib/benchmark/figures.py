@@ -1,0 +1,161 @@
+"""Figures of a benchmark run: the answers beside the published rows, by category, and beside null baselines.
+
+    save_figure(draw_published(report), figures, "published")
+
+All take a BenchmarkReport and return a matplotlib Figure, which outside a notebook the caller closes. What is published
+is grey and hatched: another judge scored it.
+"""
+
+import math
+from typing import TYPE_CHECKING, Optional
+
+import numpy as np
+
+from sciqag_lib.benchmark.judging import DIMENSIONS, TOP
+from sciqag_lib.benchmark.report import ARM_NAMES, BenchmarkReport
+from sciqag_lib.benchmark.tally import NULLS
+from sciqag_lib.figure_style import BLUE, LIGHT, ORANGE, TWO_COLUMNS, new_figure
+from sciqag_lib.intervals import Estimate
+from sciqag_lib.benchmark.reference_scores import MEASURES
+
+if TYPE_CHECKING:  # pyplot takes a second to import
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, as in figure_style.
+ARM_COLORS = {"own": BLUE, "reference": "#009E73", "other": ORANGE, "empty": "#CC79A7", "question": "#E69F00"}
+NO_SCORES = "not judged"
+NO_LENGTH = 0.01  # of the axis: a shorter bar looks forgotten, and gets a mark
+
+
+def draw_published(report: BenchmarkReport) -> "Figure":
+    """A panel for each dimension: this run and the reference answers with their intervals, as this run's judge scores
+    them, over the published means, which another judge gave."""
+    judged = [name for name in DIMENSIONS if name in report.dimensions]
+    rows = ["this run", *(["reference answers"] if _has_reference(report) else [])]
+    names = rows + [f"{row['model']}" for row in report.published]
+    title = f"{report.model}, {report.way}: judged by {report.judge or 'nobody'}"
+    with new_figure(title, TWO_COLUMNS, 1.3 + 0.2 * len(names), ncols=len(DIMENSIONS)) as (figure, panels):
+        for axes, name in zip(panels, DIMENSIONS):
+            if name in judged:
+                _draw_own(axes, report, name, len(rows))
+            else:
+                axes.text(0.5, 0.85, NO_SCORES, transform=axes.transAxes, ha="center")
+            for place, row in enumerate(report.published, start=len(rows)):
+                axes.barh(place, row[name] - 1, left=1, height=0.7, color="#E4E4E4", edgecolor="#808080", hatch="////",
+                          linewidth=0.5)
+            axes.axhline(len(rows) - 0.5, color="black", linewidth=0.6, linestyle=":")
+            axes.set(title=name, xlim=(1, TOP), ylim=(len(names) - 0.5, -0.5), xticks=range(1, TOP + 1))
+            axes.set_yticks(range(len(names)), names if axes is panels[0] else [])
+        figure.supxlabel("score, 1-5; line: 95% interval. Hatched: published, with another judge and prompt",
+                        fontsize=7)
+    return figure
+
+
+def _has_reference(report: BenchmarkReport) -> bool:
+    return any(report.dimensions[name].reference.papers for name in DIMENSIONS if name in report.dimensions)
+
+
+def _draw_own(axes: "Axes", report: BenchmarkReport, name: str, num_rows: int) -> None:
+    found = [("own", report.dimensions[name].score), ("reference", report.dimensions[name].reference)]
+    for place, (arm, estimate) in enumerate(found[:num_rows]):
+        if estimate.papers:
+            axes.barh(place, estimate.mean - 1, left=1, height=0.7, color=ARM_COLORS[arm])
+            if estimate.mean - 1 < NO_LENGTH * (TOP - 1):
+                axes.plot([1], [place], marker="|", markersize=10, color=ARM_COLORS[arm], markeredgewidth=4,
+                          clip_on=False)
+            _draw_interval(axes, estimate, place)
+
+
+def _draw_interval(axes: "Axes", estimate: Estimate, place: float, upright: bool = False) -> None:
+    if not math.isnan(estimate.low):
+        ends, places = [estimate.low, estimate.high], [place, place]
+        axes.plot(*((places, ends) if upright else (ends, places)), color="black", linewidth=1.1)
+
+
+def draw_categories(report: BenchmarkReport) -> "Figure":
+    """Mean and interval of the answers in each category, and over all of them (the line): a panel for each dimension
+    of the judge, or for each measure where nothing was judged."""
+    names = [name for name in DIMENSIONS if name in report.dimensions] or [
+        name for name in MEASURES if name in report.dimensions]
+    categories = [name for name in report.categories if name]
+    height = 1.2 + 0.17 * max(1, len(categories))
+    with new_figure("Scores by category", TWO_COLUMNS, height, ncols=max(1, len(names))) as (figure, panels):
+        panels = np.atleast_1d(panels)
+        for axes, name in zip(panels, names):
+            _draw_category_panel(axes, report, name, categories)
+        if not categories or not names:
+            panels[0].text(0.5, 0.5, "no question of the file has a category", transform=panels[0].transAxes,
+                           ha="center")
+        else:
+            labels = [f"{name} ({report.categories[name]:,})" for name in categories]
+            panels[0].set_yticks(range(len(categories)), labels)
+        figure.supxlabel("mean; line: 95% interval; in brackets the answered questions", fontsize=7)
+    return figure
+
+
+def _draw_category_panel(axes: "Axes", report: BenchmarkReport, name: str, categories: list[str]) -> None:
+    dimension = report.dimensions[name]
+    axes.axvline(dimension.score.mean, color=LIGHT, linewidth=1.0)
+    for place, category in enumerate(categories):
+        estimate = dimension.categories.get(category)
+        if estimate is not None and estimate.papers:
+            if not math.isnan(estimate.low):
+                axes.plot([estimate.low, estimate.high], [place, place], color=BLUE, linewidth=1.4)
+            axes.plot([estimate.mean], [place], "o", color=BLUE, markersize=3.5)
+    low, high = (1, TOP) if name in DIMENSIONS else (0, 1)
+    margin = 0.03 * (high - low)  # a dot at the end of the scale is whole
+    axes.set(title=MEASURES.get(name, name), xlim=(low - margin, high + margin),
+             ylim=(max(1, len(categories)) - 0.5, -0.5))
+    axes.set_yticks(range(len(categories)), [])
+    if name in DIMENSIONS:
+        axes.set_xticks(range(1, TOP + 1))
+    axes.grid(axis="y", color=LIGHT, linewidth=0.3)
+    axes.set_axisbelow(True)
+
+
+def draw_nulls(report: BenchmarkReport) -> "Figure":
+    """The answers beside null baselines: left what the judge gave, 1-5, right the measures against the reference."""
+    with new_figure("Answers beside null baselines", TWO_COLUMNS, 2.9, ncols=2) as (figure, (left, right)):
+        for axes, names, low, high in ((left, DIMENSIONS, 1, TOP), (right, MEASURES, 0, 1)):
+            names = [name for name in names if name in report.dimensions]
+            for place, name in enumerate(names):
+                _draw_arms(axes, report, name, place, low)
+            axes.set_xticks(range(len(names)), [MEASURES.get(name, name).replace(" ", "\n") for name in names])
+            axes.set_ylim(low, high)
+            if not names:
+                axes.text(0.5, 0.5, NO_SCORES if axes is left else "no reference answer", transform=axes.transAxes,
+                          ha="center")
+        left.set_yticks(range(1, TOP + 1))
+        left.set_ylabel("judge's score, 1-5")
+        right.set_ylabel("against the reference, 0-1")
+        _add_legend(figure, report)
+    return figure
+
+
+def _draw_arms(axes: "Axes", report: BenchmarkReport, name: str, place: int, low: float) -> None:
+    found = {arm: estimate for arm in ARM_COLORS if (estimate := _find_arm(report, name, arm)) is not None}
+    width = 0.8 / max(1, len(found))
+    for number, (arm, estimate) in enumerate(found.items()):
+        x = place + (number - (len(found) - 1) / 2) * width
+        axes.bar(x, estimate.mean - low, width, bottom=low, color=ARM_COLORS[arm])
+        _draw_interval(axes, estimate, x, upright=True)
+        if abs(estimate.mean - low) < NO_LENGTH * (1 if low == 0 else TOP - 1):
+            axes.plot([x], [low], marker="_", markersize=60 * width, color=ARM_COLORS[arm], markeredgewidth=2,
+                      clip_on=False)
+
+
+def _find_arm(report: BenchmarkReport, name: str, arm: str) -> Optional[Estimate]:
+    dimension = report.dimensions[name]
+    if arm in ("own", "reference"):
+        estimate = dimension.score if arm == "own" else dimension.reference
+        return estimate if estimate.papers else None
+    return dimension.nulls[arm].score if arm in NULLS[name] and arm in dimension.nulls else None
+
+
+def _add_legend(figure: "Figure", report: BenchmarkReport) -> None:
+    from matplotlib.patches import Patch
+
+    used = [arm for arm in ARM_COLORS if any(_find_arm(report, name, arm) is not None for name in report.dimensions)]
+    handles = [Patch(color=ARM_COLORS[arm], label="the answers" if arm == "own" else ARM_NAMES[arm]) for arm in used]
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))

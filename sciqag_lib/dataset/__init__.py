@@ -1,0 +1,1 @@
+"""From judged pairs to a dataset: filters, a split by paper, comparison, exports."""

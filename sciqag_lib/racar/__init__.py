@@ -1,0 +1,1 @@
+"""RACAR: a judge scores question-answer pairs on five dimensions, beside null baselines."""

@@ -1,0 +1,1 @@
+"""People score pairs in JupyterLab with the keyboard."""

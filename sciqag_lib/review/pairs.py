@@ -1,0 +1,224 @@
+"""The pairs that people review, and in which order: the same for every rater of the same file and seed.
+
+A review reads a processed output, ours or published, and the evidence.json beside it where there is one (outputs.py);
+evidence that it lacks, or that does not fit the paper's text, is looked for in the paper (grounding.py).
+
+    review = open_review("data/qas.json", seed=0, num_pairs=100, pairs_per_paper=5)
+
+What a person sees grows with each score, since RACAR's dimensions have contexts of their own (racar/judging.py): the question
+alone until agnosticism is scored, then the paper too, and the answer with its evidence once relevance is scored.
+Other than a judge, a person who scores reasonableness has read the question.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from sciqag_lib.grounding import find_evidence, index_paper
+from sciqag_lib.papers import BadRecord, InputError, normalize_doi, read_records
+from sciqag_lib.prompts import digest_of
+from sciqag_lib.qa_records import QARecord, read_qa_records
+from sciqag_lib.racar.judging import Judging, label_levels, make_judging
+from sciqag_lib.sentences import Span
+
+DIMENSIONS = ("agnosticism", "relevance", "completeness", "accuracy", "reasonableness")  # in the order of scoring
+SHOWN = {"agnosticism": "question", "relevance": "question, paper"}  # of the others: question, paper, answer
+
+
+@dataclass(frozen=True)
+class ReviewPair:
+    paper: str  # its DOI as the file writes it
+    number: int  # of the pair within its paper, from 0, as in scores.parquet of 05_evaluation
+    question: str
+    answer: str
+    digest: str  # of question, answer and paper: what was scored before a change of these is no score of the new text
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return normalize_doi(self.paper), self.number
+
+
+@dataclass
+class ReviewPaper:
+    doi: str
+    title: str
+    txt: str
+    evidence: dict[tuple[str, str], list[Span]] = field(default_factory=dict)  # by question and answer, as stored
+
+
+@dataclass
+class Review:
+    """What is reviewed, in its order; made by open_review."""
+
+    file_path: Path
+    judging: Judging  # the scale, and the prompt file with the dimensions' descriptions
+    pairs: list[ReviewPair]
+    papers: dict[str, ReviewPaper]
+    bad: list[BadRecord]  # records and pairs that could not be used
+    notes: list[str]
+    _evidence: dict[str, "Future[dict[int, list[Span]]]"] = field(default_factory=dict, repr=False)
+    _worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
+
+    def paper_of(self, place: int) -> ReviewPaper:
+        return self.papers[self.pairs[place].paper]
+
+    def find_evidence(self, place: int) -> list[Span]:
+        """Spans of the paper's text that the answer of the pair at `place` rests on; may wait, see begin."""
+        return self.begin_evidence(place).result()[self.pairs[place].number]
+
+    def begin_evidence(self, place: int) -> "Future[dict[int, list[Span]]]":
+        """Have the evidence of all pairs of this one's paper looked for in the background: in a paper of 200,000
+        characters that takes seconds, and its reader must not wait for them."""
+        paper = self.paper_of(place)
+        if paper.doi not in self._evidence:
+            pairs = [pair for pair in self.pairs if pair.paper == paper.doi]
+            self._evidence[paper.doi] = self._worker.submit(_find_all, paper, pairs)
+        return self._evidence[paper.doi]
+
+    def describe_dimension(self, name: str) -> dict[str, Any]:
+        """{"name", "asks", "shown", "levels": [{"score", "label"}, the highest first]}."""
+        asks = self.judging.prompt.texts["dimensions"][name]["asks"]
+        levels = [{"score": score, "label": label} for score, label in label_levels(self.judging, name)]
+        return {"name": name, "asks": asks, "shown": SHOWN.get(name, "question, paper, answer"), "levels": levels}
+
+
+def open_review(file_path: Union[str, Path], scale: str = "1-3", seed: int = 0, num_pairs: Optional[int] = None,
+                pairs_per_paper: Optional[int] = None, prompt: str = "racar") -> Review:
+    """The first `num_pairs` pairs of a file in an order drawn from `seed`, at most `pairs_per_paper` of each paper.
+
+    The pairs of a paper follow each other, so that it is read once. A paper's and a pair's place depend on the seed
+    and its own name alone: a file that has grown keeps the order of what it had, and more pairs come after fewer.
+    Pairs without a paper are left out. InputError: the file can't be read or holds no pair with a paper, or a
+    parameter is out of range.
+    """
+    for name, value in (("num_pairs", num_pairs), ("pairs_per_paper", pairs_per_paper)):
+        if value is not None and value < 1:
+            raise InputError(f"{name}: expected 1 or more, or None for all, found {value}")
+    judging = make_judging(scale=scale, prompt=prompt, seed=seed)
+    path = Path(file_path)
+    counts, bad, loose = _count_pairs(path)
+    chosen = _choose_pairs(counts, seed, num_pairs, pairs_per_paper)
+    if not chosen:
+        first = f"; the first of {len(bad)} records at fault: {bad[0]}" if bad else ""
+        raise InputError(f"{path}: expected papers with pairs to review, found none{first}")
+    notes = [f"{loose:,} pairs without their paper's text are left out: nothing to read them against"] if loose else []
+    papers, pairs = _read_chosen(path, chosen)
+    evidence_path = path.parent / "evidence.json"
+    if evidence_path.exists():
+        notes += _add_evidence(evidence_path, papers)
+    return Review(path, judging, [pairs[key] for key in chosen], papers, bad, notes)
+
+
+def _count_pairs(path: Path) -> tuple[dict[str, int], list[BadRecord], int]:
+    """Pairs of each paper, what is not usable, and the number of pairs without a paper. The texts are read later and
+    only where they were drawn: those of 20,000 papers would fill the memory."""
+    counts: dict[str, int] = {}
+    bad: list[BadRecord] = []
+    loose = 0
+    for record in read_qa_records(path):
+        if isinstance(record, BadRecord):
+            bad.append(record)
+        elif record.txt.strip() and record.doi and record.doi not in counts:
+            counts[record.doi] = len(record.pairs)
+        else:
+            loose += len(record.pairs)
+    return counts, bad, loose
+
+
+def _choose_pairs(counts: dict[str, int], seed: int, num_pairs: Optional[int], pairs_per_paper: Optional[int]
+                  ) -> list[tuple[str, int]]:
+    chosen: list[tuple[str, int]] = []
+    for doi in sorted(counts, key=lambda doi: digest_of([seed, normalize_doi(doi)])):
+        numbers = sorted(range(counts[doi]), key=lambda number: digest_of([seed, normalize_doi(doi), number]))
+        chosen += [(doi, number) for number in numbers[:pairs_per_paper]]
+        if num_pairs is not None and len(chosen) >= num_pairs:
+            break
+    return chosen[:num_pairs]
+
+
+def _read_chosen(path: Path, chosen: list[tuple[str, int]]
+                 ) -> tuple[dict[str, ReviewPaper], dict[tuple[str, int], ReviewPair]]:
+    papers, pairs, wanted = {}, {}, {doi for doi, _ in chosen}
+    numbers = set(chosen)
+    for record in read_qa_records(path):
+        if isinstance(record, QARecord) and record.doi in wanted and record.doi not in papers:
+            papers[record.doi] = ReviewPaper(record.doi, record.title, record.txt)
+            text = digest_of(record.txt)
+            for number, (question, answer) in enumerate(record.pairs):
+                if (record.doi, number) in numbers:
+                    digest = digest_of([text, question, answer])
+                    pairs[record.doi, number] = ReviewPair(record.doi, number, question, answer, digest)
+    return papers, pairs
+
+
+# Evidence ------------------------------------------------------------------------------------------------------------
+
+
+def _add_evidence(path: Path, papers: dict[str, ReviewPaper]) -> list[str]:
+    """Take what an evidence.json says of these papers; notes on what of it can't be used."""
+    notes = []
+    for where, record in read_records(path):
+        if isinstance(record, BadRecord):
+            notes.append(f"{record}; evidence is looked for in the paper instead")
+            continue
+        paper = papers.get(record.get("doi")) if isinstance(record.get("doi"), str) else None
+        if paper:
+            unfit = sum(not _take_pair(entry, paper) for entry in _as_list(record.get("pairs")))
+            if unfit:
+                notes.append(f"{path}, {where}: the evidence of {unfit} pairs is not that of {paper.doi} as it stands "
+                             f"in the reviewed file; it is looked for in the paper instead")
+    return notes
+
+
+def _take_pair(entry: Any, paper: ReviewPaper) -> bool:
+    """Whether the spans of one pair lie where they say; if so they are kept."""
+    try:
+        key = (entry["Q"], entry["A"])
+        spans = [(span["start"], span["end"]) for span in entry["evidence"]]
+        fits = all(type(start) is int and type(end) is int and 0 <= start < end <= len(paper.txt)
+                   and paper.txt[start:end] == span["text"]
+                   for (start, end), span in zip(spans, entry["evidence"]))  # fmt: skip
+        if fits:
+            paper.evidence[key] = spans
+    except (KeyError, TypeError):
+        return False
+    return fits
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _find_all(paper: ReviewPaper, pairs: list[ReviewPair]) -> dict[int, list[Span]]:
+    found = {}
+    for pair in pairs:
+        spans = paper.evidence.get((pair.question, pair.answer))
+        if spans is None:
+            spans = find_evidence(pair.answer, index_paper(paper.txt))[0]
+        found[pair.number] = merge_spans(spans)
+    return found
+
+
+def merge_spans(spans: list[Span]) -> list[Span]:
+    """The same places in order, without overlaps, so that a text can be cut at them."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def cut_text(txt: str, spans: list[Span]) -> Iterator[tuple[str, bool]]:
+    """The pieces of a text in order, and whether each is evidence; `spans` as merge_spans gives them."""
+    at = 0
+    for start, end in spans:
+        if start > at:
+            yield txt[at:start], False
+        yield txt[start:end], True
+        at = end
+    if at < len(txt):
+        yield txt[at:], False
