@@ -247,7 +247,7 @@ def test_agreement_takes_raters_tables_and_judges(session: ReviewSession, source
     sample = ROOT / "data" / "expert_scores.csv"
     report = analyse_review(empty, session.review, tmp_path, judged=[tmp_path / "no such"], sample=sample)
     assert report and report.experts == ["expert 1", "expert 2"]
-    assert "nobody has scored a pair yet; what follows is a sample, expert_scores.csv" in capsys.readouterr().out
+    assert "nobody has scored a pair yet; what follows is an invented sample, expert_scores.csv" in capsys.readouterr().out
     assert analyse_review(empty, session.review, tmp_path) is None
     score_pairs(session, *[3, 2, 1, 3, 2] * 4)
     alone = export_scores(session.review, tmp_path)

@@ -29,7 +29,7 @@ def analyse_review(export: Export, review: Review, output_dir: Union[str, Path],
     tables = [path for path in (export.path, scores_path) if path]
     judges = name_judges(judged)
     if not tables and sample:
-        print(f"nobody has scored a pair yet; what follows is a sample, {sample.name}, and no result")
+        print(f"nobody has scored a pair yet; what follows is an invented sample, {sample.name}, and no result")
         tables, judges = [sample], {}
     if not tables:
         print("nobody has scored a pair yet")
