@@ -310,12 +310,17 @@ HEADS = ["", 'Q1: a?\nA1: {"Q": "b ', '{"Q": "', "Keywords: ", "|question|answer
 @pytest.mark.parametrize("unit", HOSTILE, ids=repr)
 @pytest.mark.parametrize("head", HEADS, ids=repr)
 def test_a_megabyte_of_anything_is_fast(unit: str, head: str) -> None:
-    text = head + unit * (200_000 // len(unit))
+    # About 0.2 s; quadratic time would be minutes. Where a busy machine takes longer, a quarter of the text must take
+    # about a quarter of the time: a sixteenth, if time grew with the square.
+    seconds = time_parsing(head + unit * (200_000 // len(unit)))
+    assert seconds < 1 or seconds < 8 * time_parsing(head + unit * (50_000 // len(unit))), f"{seconds:.2f} s"
+
+
+def time_parsing(text: str) -> float:
+    """Seconds of the processor, not of the clock."""
     began = time.process_time()
     check_sound(parse_reply(text), True)
-    seconds = time.process_time() - began
-    # About 0.2 s, a second on a busy machine; quadratic time would be minutes.
-    assert seconds < 10, f"{seconds:.2f} s for {len(text):,} characters"
+    return time.process_time() - began
 
 
 def test_split_keywords_of_unbalanced_brackets() -> None:
