@@ -3,7 +3,7 @@
 - original_output.json: {"doi", "input", "output"}, as published: the complete prompt and the text that came of it.
 - processed_output.json: {"source", "doi", "abstract", "keywords", "txt", "title", "num_Q&A", "Q&A": [{"Q", "A"}]}.
 - evidence.json: beside each record of the latter, where each answer stands in `txt`:
-  {"doi", "journal", "sections", "pairs": [{"Q", "A", "origin", "evidence": [{"start", "end", "text"}],
+  {"doi", "journal", "license", "sections", "pairs": [{"Q", "A", "origin", "evidence": [{"start", "end", "text"}],
   "support", "numbers"}], "missing": ["duplicate"]}.
 - report.json: what was done, what was not and why, computed from what is on disk.
 """
@@ -89,7 +89,8 @@ def evidence_record(line: dict[str, Any]) -> dict[str, Any]:
         "evidence": [{"start": start, "end": end, "text": paper["txt"][start:end]} for start, end in pair["evidence"]],
         "support": pair["support"], "numbers": pair["numbers"],
     } for pair in line["pairs"]]
-    return {"doi": paper["doi"], "journal": paper.get("journal", ""), "sections": paper.get("sections", []),
+    return {"doi": paper["doi"], "journal": paper.get("journal", ""),
+            "license": paper.get("license", ""), "sections": paper.get("sections", []),
             "pairs": pairs, "missing": line["missing"]}
 
 

@@ -6,7 +6,7 @@ The format is SciQAG's (arXiv 2405.09939). One record of an inference input file
      "keywords": ["gene flow"], "txt": "Full text ...", "title": "..."}
 
 `doi`, `txt` and `keywords` are required, `keywords` is a string or a list of strings. Two more keys are
-written where they are known and ignored by readers of the published format: `journal`, and `sections`
+written where they are known and ignored by readers of the published format: `journal`, `license`, and `sections`
 (a list of {"title", "start", "end"}, character offsets into `txt`).
 """
 
@@ -39,6 +39,7 @@ class Paper:
     abstract: str = ""
     title: str = ""
     journal: str = ""
+    license: str = ""  # "CC BY", "public domain" or the first words of what the paper says
     sections: list[Section] = field(default_factory=list)
 
 
@@ -91,7 +92,7 @@ def normalize_doi(doi: str) -> str:
 CHUNK_BYTES = 1 << 16
 _CONTINUATION = bytes(range(0x80, 0xC0))
 MAX_DEPTH = 50  # real records nest three levels; a file of "[[[[..." must not fill the memory
-OPTIONAL_TEXT = ("source", "abstract", "title", "journal")
+OPTIONAL_TEXT = ("source", "abstract", "title", "journal", "license")
 
 
 def read_records(path: Union[str, Path]) -> Iterator[tuple[str, Union[dict[str, Any], BadRecord]]]:
@@ -131,10 +132,11 @@ def read_papers_json(
 
 
 def paper_record(paper: Paper) -> dict[str, Any]:
-    """The published record: its six keys in their order, absent ones empty; journal and sections where known."""
+    """The published record: its six keys in their order, absent ones empty; journal, license and sections where known."""
     record: dict[str, Any] = {key: getattr(paper, key) for key in PAPER_KEYS}
-    if paper.journal:
-        record["journal"] = paper.journal
+    for key in ("journal", "license"):
+        if getattr(paper, key):
+            record[key] = getattr(paper, key)
     if paper.sections:
         record["sections"] = [asdict(section) for section in paper.sections]
     return record

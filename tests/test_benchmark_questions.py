@@ -32,6 +32,8 @@ def faults(path):
     ([{"doi": "10.1016-j.x.json", "Q&A": [{"Q": "Why?", "A": "So."}, {"Q": "How?", "A": "By."}]}],
      [("Why?", "So.", "", "10.1016/j.x"), ("How?", "By.", "", "10.1016/j.x")]),
     ([{"instruction": "Answer.", "input": "Why?", "output": "So."}], [("Why?", "So.", "", "")]),
+    ([{"question": "Why?", "answer": "So.", "doi": "10.1/x", "category": "Energy & Fuels"}],
+     [("Why?", "So.", "Energy & Fuels", "10.1/x")]),
 ])
 def test_the_published_forms_are_read(tmp_path, records, expected):
     found = questions(write(tmp_path / "t.json", records))
@@ -40,7 +42,7 @@ def test_the_published_forms_are_read(tmp_path, records, expected):
 
 def test_what_cannot_be_used_is_named_and_the_rest_goes_on(tmp_path):
     path = write(tmp_path / "t.json", [
-        {"question": "Why?", "answer": "So."}, {"Q": "  ", "A": "So."}, {"Q": 7, "A": "So."}, "text",
+        {"prompt": "Why?", "reply": "So."}, {"Q": "  ", "A": "So."}, {"Q": 7, "A": "So."}, "text",
         {"Q": None, "A": "x"}, {"Q&A": "none"}, {"Q&A": [3, {"Q": "How?", "A": "By."}]},
         {"Q": "Who?", "A": ["me"]}])
     assert [each.question for each in questions(path)] == ["How?", "Who?"]
@@ -48,7 +50,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(tmp_path):
     found = faults(path)
     assert [name for name, _, _ in found] == ["record 1", "record 2", "record 3", "record 4", "record 5", "record 6",
                                               "record 7, Q&A[0]", "record 8"]
-    assert "found the keys 'question', 'answer'" in found[0][2] and '{"Q", "A"}' in found[0][2]
+    assert "found the keys 'prompt', 'reply'" in found[0][2] and '{"Q", "A"}' in found[0][2]
     assert "non-empty text, found '  '" in found[1][2] and "found 7" in found[2][2]
     assert "found nothing" in found[4][2] and "used without it" in found[7][2] and found[7][1] == "A"
 

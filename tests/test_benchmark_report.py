@@ -78,6 +78,22 @@ def test_a_judge_that_tells_nothing_apart_is_called_useless(tmp_path, capsys):
     assert "USELESS on accuracy: " in shown and "Fewer than 10 questions" in shown
 
 
+@pytest.mark.parametrize("nulls", [0, 1])
+def test_a_judge_that_no_baseline_tries_is_called_unproven(tmp_path, capsys, nulls):
+    run_both(tmp_path, 4, judge=lambda request: "one" if request.prompt.text else reply_with(5), null_questions=nulls)
+    report = write_benchmark(tmp_path / "out")
+    assert report.useless == [] and report.unproven == ["completeness", "accuracy", "reasonableness"]
+    assert report.sorted_by == "token F1"
+    show_benchmark(report)
+    assert "UNPROVEN on accuracy: " in capsys.readouterr().out
+
+
+def test_a_judge_that_says_nothing_sorts_no_samples(tmp_path):
+    run_both(tmp_path, 4, judge=lambda request: "one" if request.prompt.text else "I would rather not.")
+    report = write_benchmark(tmp_path / "out")
+    assert report.sorted_by == "token F1" and len(report.samples["best"]) == 4
+
+
 def test_answers_no_better_than_a_baseline_do_not_make_the_judge_useless(tmp_path, capsys):
     """Every answer is nonsense: own and other have 1; but the judge gives the references 5."""
     run_both(tmp_path, 4, lambda request: "one" if request.prompt.text else f"Nonsense {asked(request)}.")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fake_encoder import make_embedder
-from sciqag_lib.dataset import contamination as contamination
+from sciqag_lib.dataset import contamination
 from sciqag_lib.dataset.contamination import COLUMNS, Comparison, VectorStore, embed_questions
 from sciqag_lib.papers import InputError
 

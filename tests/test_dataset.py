@@ -105,6 +105,14 @@ def test_the_journal_of_our_own_output_stands_in_its_evidence(tmp_path):
                                                             ("Talanta", "Chemistry, Analytical")]
 
 
+def test_the_licence_of_our_own_output_stands_in_its_evidence(tmp_path):
+    records = [make_record(1, "Why?"), make_record(3, "How?", license="cc0"), make_record(5, "Who?")]
+    write(tmp_path / "evidence.json", [{"doi": f"10.1/{number}", "license": "CC BY", "pairs": []} for number in (1, 3)])
+    report, rows = build(tmp_path, records)
+    assert [row.licence for row in rows] == ["CC BY", "cc0", None]
+    assert report.licences == {"CC BY": 1, "cc0": 1, "unknown": 1}
+
+
 def test_all_pairs_of_a_paper_are_on_one_side(tmp_path):
     records = make_records(40)
     report, rows = build(tmp_path, records)
@@ -276,7 +284,7 @@ def test_an_exact_match_is_not_listed_as_a_near_one_again(tmp_path):
     assert report.matches == {"in_benchmark": {"test": counts["test"].papers, "train": counts["train"].papers}}
 
 
-@pytest.mark.parametrize("text", ['[{"question": "Why?", "answer": "x"}]', "Q,A\nWhy?,x\n", "[]"])
+@pytest.mark.parametrize("text", ['[{"prompt": "Why?", "reply": "x"}]', "Q,A\nWhy?,x\n", "[]"])
 def test_a_benchmark_in_another_format(tmp_path, text):
     (tmp_path / "bench.csv").write_text(text, encoding="utf-8")
     report, _ = build(tmp_path, make_records(4), benchmark=tmp_path / "bench.csv")
@@ -288,10 +296,13 @@ def test_a_benchmark_in_another_format(tmp_path, text):
 def test_every_question_of_a_benchmark_is_compared(tmp_path):
     """Those without an answer, and those of a paper that stands there twice, as well; the broken ones are counted."""
     bench = write(tmp_path / "bench.json", [{"Q": "Why 0?"}, {"doi": "10.2/a", "Q&A": [{"Q": "How 1?", "A": "x"}]},
-                                            {"doi": "10.2/a", "Q&A": [{"Q": "Why 2?", "A": "x"}, {"A": "x"}]}])
+                                            {"doi": "10.2/a", "Q&A": [{"Q": "Why 2?", "A": "x"}, {"A": "x"}]},
+                                            {"instruction": "Answer.", "input": "Why 3?", "output": "x"},
+                                            {"question": "How 3?", "answer": "x"}])
     report, rows = build(tmp_path, make_records(4), benchmark=bench, test_size=0)
-    assert report.benchmark == {"file": "bench.json", "questions": 3, "bad": 1}
-    assert {row.question for row in rows if row.dropped_by == "in_benchmark"} == {"Why 0?", "How 1?", "Why 2?"}
+    assert report.benchmark == {"file": "bench.json", "questions": 5, "bad": 1}
+    assert {row.question for row in rows if row.dropped_by == "in_benchmark"} == {"Why 0?", "How 1?", "Why 2?", "Why 3?",
+                                                                                  "How 3?"}
     assert any("bench.json, record 3: expected a question" in warning for warning in report.warnings)
 
 
@@ -301,6 +312,28 @@ def test_papers_that_train_shares_with_a_benchmark_are_named(tmp_path):
     report, _ = build(tmp_path, records, benchmark=bench, test_size=0)
     assert [warning for warning in report.warnings if warning.startswith("2 papers of train have a question")
             and "3 other pairs" in warning]
+    named = write(tmp_path / "named.json", [{"doi": "10.1/2", "Q&A": [{"Q": "What else?", "A": "x"}]}])
+    report, _ = build(tmp_path, records, benchmark=named, test_size=0)
+    assert [warning for warning in report.warnings if warning.startswith("1 papers of train") and "2 other" in warning]
+
+
+def test_papers_that_a_later_build_moves_are_counted(tmp_path):
+    build(tmp_path, make_records(6), test_size=1)
+    report, _ = build(tmp_path, make_records(40), test_size=1)
+    first, second = (split_papers([f"10.1/{n}" for n in range(count)], [FIELDS[n % 2] for n in range(count)], 1, 0)
+                     for count in (6, 40))
+    moved = sum(a != b for a, b in zip(first, second))
+    assert moved and [warning for warning in report.warnings if f": {moved} from test to train" in warning]
+    again, _ = build(tmp_path, make_records(40), test_size=1)
+    assert not [warning for warning in again.warnings if "another split" in warning]
+
+
+def test_an_evaluation_of_another_file_is_refused(tmp_path):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    write_scores(folder, {("10.9/else", 0): {"accuracy": 3}})
+    with pytest.raises(InputError, match="of another file"):
+        build(tmp_path, make_records(4), evaluation_dir=folder)
 
 
 def test_a_benchmark_that_is_not_there(tmp_path):

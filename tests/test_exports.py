@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sciqag_lib.dataset import exports as exports
+from sciqag_lib.dataset import exports
 from sciqag_lib.dataset.pairs import COLUMNS
 from sciqag_lib.dataset.exports import FORMATS, export_dataset, show_exports
 from sciqag_lib.papers import InputError

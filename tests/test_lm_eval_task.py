@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sciqag_lib.dataset import lm_eval_task as lm_eval_task
+from sciqag_lib.dataset import lm_eval_task
 from sciqag_lib.dataset.lm_eval_task import score_texts
 from sciqag_lib.benchmark.reference_scores import WordScorer
 from tests.conftest import skip_without
@@ -114,6 +114,7 @@ METRIC_CASES = [  # answer, reference, F1, ROUGE-L
     ("", "cat", 0.0, 0.0),
     ("...", "cat", 0.0, 0.0),
     ("It is 21.4 K", "it is 21.5 K", 0.75, 0.8),  # ROUGE-L's words are 21 and 4, 21 and 5
+    ("Al2O3 and SiO2", "Fe2O3 and CO2", 1 / 3, 1 / 3),  # formulas are words
     ("α-phase", "α-phase", 1.0, 1.0),  # which are ROUGE-L's "phase"
     ("melting alloys", "alloy melts", 0.0, 0.0),  # words as they stand, not their stems
 ]

@@ -5,7 +5,7 @@ import tempfile
 import numpy as np
 import pytest
 
-from sciqag_lib.dataset import near_search as near_search
+from sciqag_lib.dataset import near_search
 from sciqag_lib.duplicates import StoredVectors, find_near_duplicates
 from sciqag_lib.embeddings import normalize_rows
 from sciqag_lib.dataset.near_search import choose_directions, find_near, shorten_vectors

@@ -276,7 +276,7 @@ def test_files_hold_the_input_files_papers_in_its_order(write, tmp_path):
 def test_records_in_full(write, tmp_path):
     numbers = [{"number": "420", "unit": "C", "found": True, "unit_found": True, "start": 14, "end": 17}]
     line = make_line("a", num_pairs=1, keywords=["of the model"])
-    line["paper"] |= {"journal": "Metals", "sections": [{"title": "Results", "start": 0, "end": 45}]}
+    line["paper"] |= {"journal": "Metals", "license": "CC BY", "sections": [{"title": "Results", "start": 0, "end": 45}]}
     line["pairs"] = [make_pair(7, "generated", evidence=[[0, 21], [22, 45]], support=[0.75], numbers=numbers)]
     write(make_plan("a"), line)
     assert read(tmp_path, "original_output") == [{"doi": "10.1/a", "input": "prompt of a", "output": "Q1: ..."}]
@@ -296,6 +296,7 @@ def test_records_in_full(write, tmp_path):
         {
             "doi": "10.1/a",
             "journal": "Metals",
+            "license": "CC BY",
             "sections": [{"title": "Results", "start": 0, "end": 45}],
             "pairs": [
                 {

@@ -4,9 +4,10 @@ SciQAG-24D's test file (arXiv 2405.09939), with or without its category, called 
 
     {"Q": "How does ...?", "A": "It ...", "category": "Chemistry, Analytical", "index": 17}
 
-Also read: a processed output ({"doi", "Q&A": [{"Q", "A"}]}), and the QA-only training form ({"instruction", "input",
-"output"}), whose input is the question. A question is known by a digest of its text, case and spaces folded, so that a
-result stays that question's when the file is sorted or grows.
+Also read: a processed output ({"doi", "Q&A": [{"Q", "A"}]}), the QA-only training form ({"instruction", "input",
+"output"}), whose input is the question, and the test.jsonl of a build's lm_eval export ({"question", "answer", "doi",
+"category"}), which unlike the published form knows papers and categories. A question is known by a digest of its text,
+case, spaces and closing marks folded, so that a result stays that question's when the file is sorted or grows.
 """
 
 import heapq
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from sciqag_lib.dataset.categories import fold_name, read_categories, suggest_name
+from sciqag_lib.pair_checks import digest_question
 from sciqag_lib.papers import BadRecord, InputError, normalize_doi, read_records
 from sciqag_lib.prompts import digest_of
 from sciqag_lib.qa_records import SURROGATE
@@ -45,8 +47,8 @@ class Question:
 
 
 def identify(question: str) -> str:
-    """The id of a question's text."""
-    return digest_of(" ".join(question.casefold().split()))
+    """The id of a question's text; case, white space and closing marks do not count, as in a build's comparison."""
+    return digest_question(question).hex()[:16]
 
 
 def rank(seed: int, purpose: str, question_id: str) -> tuple[int, str]:
@@ -83,8 +85,9 @@ def _list_entries(record: dict[str, Any]) -> list[tuple[Optional[int], Union[dic
                 for place, pair in enumerate(pairs)]
     if "Q" in record:
         return [(None, record)]
-    if {"instruction", "input", "output"} <= record.keys():
-        return [(None, {"Q": record["input"], "A": record["output"]})]
+    for question, answer in (("input", "output"), ("question", "answer")):  # train.json; test.jsonl of an lm_eval export
+        if question in record and answer in record:
+            return [(None, {"Q": record[question], "A": record[answer]})]
     keys = ", ".join(map(repr, record)) or "none"
     return [(None, 'expected a test file\'s {"Q", "A"}, a processed output\'s "Q&A", or {"instruction", "input", '
                    f'"output"}}, found the keys {keys:.120}')]

@@ -24,7 +24,7 @@ from sciqag_lib.benchmark import answers as benchmark_answers
 
 from sciqag_lib.benchmark import judging as benchmark_judging
 
-from sciqag_lib.benchmark import reference_scores as reference_scores
+from sciqag_lib.benchmark import reference_scores
 from sciqag_lib.benchmark.judging import ARMS, DIMENSIONS, TOP, Item, Partners
 from sciqag_lib.benchmark.questions import Question
 from sciqag_lib.benchmark.tally import BenchmarkTally, DimensionResult, Samples, Scores
@@ -62,6 +62,7 @@ class BenchmarkReport:
     dimensions: dict[str, DimensionResult]
     categories: dict[str, int]  # answered questions; "" is without a category
     useless: list[str]  # dimensions on which the judge does not tell null baselines apart
+    unproven: list[str]  # dimensions on which no null baseline decides what the judge is worth
     published: list[dict[str, Any]]  # with another judge
     samples: dict[str, list[dict[str, Any]]]  # "best" and "worst"
     sorted_by: str  # what the samples are sorted by
@@ -112,7 +113,7 @@ def _write_benchmark(output_dir: Path, embedder: Optional[Embedder], seed: int) 
             by_judge.add(_mean([scores.get("own", {}).get(name, math.nan) for name in DIMENSIONS]), sample)
             by_words.add(scores.get("own", {}).get("token_f1", math.nan), sample)
     report = _make_report(output_dir, tally, embedder, seed)
-    trusted = bool(judging) and not report.useless
+    trusted = bool(judging) and not report.useless and not report.unproven and bool(by_judge.list()["best"])
     report.samples = (by_judge if trusted else by_words).list()
     report.sorted_by = "the judge's mean score" if trusted else "token F1"
     report.notes += notes[:benchmark_answers.LISTED]
@@ -193,6 +194,8 @@ def _make_report(output_dir: Path, tally: BenchmarkTally, embedder: Optional[Emb
         {name: categories[number] for name, number in sorted(tally.categories.items())},
         [name for name, each in dimensions.items()
          if any(null.verdict.startswith("useless") for null in each.nulls.values())],
+        [name for name in DIMENSIONS if name in dimensions
+         and all(null.verdict == "undecided" for null in dimensions[name].nulls.values())],
         read_published(), {}, "", answered["notes"] + judged.get("notes", []),
         {"report": str(VERSION), "measures": f"{reference_scores.VERSION}, rouge-score {version('rouge-score')}"})
 
@@ -222,6 +225,9 @@ def show_benchmark(report: BenchmarkReport) -> None:
     for name in report.useless:
         print(f"USELESS on {name}: this judge does not tell answers from a null baseline; report nothing by its "
               "scores.")
+    for name in report.unproven:
+        print(f"UNPROVEN on {name}: no null baseline decides what this judge is worth; have it judge more of them "
+              "(null_questions).")
     groups = max((each.score.papers for each in report.dimensions.values()), default=0)
     if groups < FEW_QUESTIONS:
         print(f"Fewer than {FEW_QUESTIONS} questions, or papers of them: these intervals say little.")
@@ -249,9 +255,9 @@ def _show_rows(report: BenchmarkReport, names: list[str], arms: tuple[str, ...])
     for arm in ("own", *arms):
         found = [_score_of(report.dimensions[name], arm) for name in names]
         if any(score.papers for score in found):
-            number = max(report.dimensions[name].questions.get(arm, 0) for name in names)
+            numbers = sorted({report.dimensions[name].questions.get(arm, 0) for name in names})
             cells = "".join(f"{format_estimate(score):22}" for score in found)
-            print(f"    {ARM_NAMES[arm]:34} {cells}{number:,}")
+            print(f"    {ARM_NAMES[arm]:34} {cells}" + " to ".join(f"{number:,}" for number in numbers[::len(numbers) - 1 or 1]))
     for arm in arms:
         for name in names:
             null = report.dimensions[name].nulls.get(arm)

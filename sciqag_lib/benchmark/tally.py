@@ -19,7 +19,7 @@ import numpy as np
 
 from sciqag_lib.benchmark import judging as benchmark_judging
 
-from sciqag_lib.benchmark import reference_scores as reference_scores
+from sciqag_lib.benchmark import reference_scores
 from sciqag_lib.benchmark.judging import DIMENSIONS, TOP
 from sciqag_lib.benchmark.questions import Question
 from sciqag_lib.intervals import Estimate, estimate_mean

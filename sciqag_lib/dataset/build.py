@@ -35,7 +35,7 @@ from sciqag_lib.embeddings import Embedder
 from sciqag_lib.dataset.evaluation_results import EvaluationResults, read_results
 from sciqag_lib.dataset.filters import REASONS, PairFilter, make_filter
 from sciqag_lib.pair_checks import digest_question
-from sciqag_lib.papers import BadRecord, InputError, read_records
+from sciqag_lib.papers import BadRecord, InputError, normalize_doi, read_records
 from sciqag_lib.racar.judging import DIMENSIONS
 from sciqag_lib.dataset.splitting import RULE_VERSION, check_test_size, read_earlier, split_papers
 from sciqag_lib.tables import write_report, write_table
@@ -87,6 +87,7 @@ def build_dataset(file_path: Union[str, Path], output_dir: Union[str, Path], *,
         _stage_pairs(file_path, staged, state, finder, results, filters, evidence)
         state.notes += [*map(name_file, bad_lines), *finder.describe_unknown()]
         _place_papers(state, test_size, seed, earlier)
+        _warn_of_movers(state, output_dir / "papers.csv")
         _warn_of_results(state, results, filters, evidence)
         state.decide()
         bench = _read_benchmark(Path(benchmark), state) if benchmark else None
@@ -153,6 +154,7 @@ def _judge_pair(state: BuildState, record: InputRecord, number: int, paper: int,
     scores = results.find_scores(record.where, record.doi, number, question, answer)
     check = results.find_check(record.name, question, answer)
     state.num_scored += bool(results.dimensions) and all(name in scores for name in results.dimensions)
+    state.num_found += bool(scores)
     state.num_checked += check is not None
     state.add_pair(paper, digest_question(question),
                    {split: found.list_reasons(question, answer, scores, check) for split, found in filters.items()})
@@ -173,6 +175,23 @@ def _place_papers(state: BuildState, test_size: float, seed: int, earlier: dict[
     state.warn_of_papers()
 
 
+def _warn_of_movers(state: BuildState, path: Path) -> None:
+    """Papers that the last build in this folder put elsewhere: whoever was trained on them must not be tested on them."""
+    if not path.exists():
+        return
+    try:
+        before = read_earlier(path)
+    except InputError as error:
+        state.note(str(error).replace(str(path), path.name))
+        return
+    moved = Counter(f"{before[paper.key]} to {paper.split}" for paper in state.papers
+                    if before.get(paper.key, paper.split) != paper.split)
+    if moved:
+        state.warn(f"papers in another split than in the last build in this folder: "
+                   f"{', '.join(f'{number:,} from {way}' for way, number in sorted(moved.items()))}; to keep them, give a "
+                   "copy of its papers.csv as earlier_papers")
+
+
 def _warn_of_results(state: BuildState, results: EvaluationResults, filters: dict[str, PairFilter],
                      evidence: EvidenceFile) -> None:
     used = {name for found in filters.values() for name in found.dimensions}
@@ -183,10 +202,22 @@ def _warn_of_results(state: BuildState, results: EvaluationResults, filters: dic
                                 ("a row of checks", state.num_checked, bool(results.num_checks))):
         if asked and number < len(state):
             state.note(f"pairs without {name}: {len(state) - number:,} of {len(state):,}")
+    if results.dimensions and not results.num_checks:
+        state.warn("scores without checks beside them are matched by the number of a pair alone: if pairs were added or "
+                   "removed after the judging, they are those of others; give a folder that holds both")
+    if (results.dimensions or results.num_checks) and not (state.num_found or state.num_checked):
+        raise InputError("evaluation_dir: its scores and checks are of another file, none is of a pair of this one; give "
+                         "the folder of a 05_evaluation run of this file, or null")
     if results.num_foreign:
         state.warn(FOREIGN.format(results.num_foreign))
     if evidence.num_late:
         state.note(f"evidence.json has its papers in another order: that of {evidence.num_late:,} was not found")
+
+
+def read_question(entry: Any) -> Any:
+    """The question of a test file's entry, of the training form or of a harness' file."""
+    found = [entry[key] for key in ("Q", "question", "input") if key in entry] if isinstance(entry, dict) else []
+    return found[0] if found else None
 
 
 def _read_benchmark(path: Path, state: BuildState) -> Benchmark:
@@ -199,7 +230,7 @@ def _read_benchmark(path: Path, state: BuildState) -> Benchmark:
             entries = record["Q&A"] if isinstance(record.get("Q&A"), list) else [record]
             doi = record.get("doi")
             for pair, entry in enumerate(entries):  # without an answer, and of a paper that stands there twice, as well
-                question = entry.get("Q") if isinstance(entry, dict) else None
+                question = read_question(entry)
                 if isinstance(question, str) and question.strip():
                     bench.questions.append((doi if isinstance(doi, str) and doi else where, pair, question))
                 else:
@@ -237,20 +268,22 @@ def _compare(state: BuildState, staged: IO[bytes], bench: Optional[Benchmark], e
         hit = np.zeros(len(state), bool)
         hit[[row for row, found in comparison.reasons.items() if found == reason]] = True
         state.drop(hit, reason)
-    _warn_of_shared_papers(state, comparison)
+    _warn_of_shared_papers(state, comparison, bench)
     if comparison.num_unlisted:
         state.note(f"matches that are counted and not listed: {comparison.num_unlisted:,}")
     return comparison
 
 
-def _warn_of_shared_papers(state: BuildState, comparison: Comparison) -> None:
-    """A train paper with a question of the benchmark may be one of the benchmark's papers: its other pairs tell of it."""
+def _warn_of_shared_papers(state: BuildState, comparison: Comparison, bench: Optional[Benchmark]) -> None:
+    """A train paper that the benchmark names, or with a question of it, may be one of the benchmark's: its pairs tell."""
     hit = [row for row, reason in comparison.reasons.items() if reason in ("in_benchmark", "near_benchmark")]
-    papers = np.unique(state.paper_of[hit])
+    dois = {normalize_doi(doi) for doi, *_ in bench.questions} if bench else set()
+    named = [number for number, paper in enumerate(state.papers) if paper.doi and normalize_doi(paper.doi) in dois]
+    papers = np.unique([*state.paper_of[hit], *(number for number in named if state.papers[number].split == "train")])
     others = int(np.isin(state.paper_of[state.list_kept("train")], papers).sum())
     if others:
-        state.warn(f"{len(papers):,} papers of train have a question of the benchmark; {others:,} other pairs of theirs "
-                   "stay in train: remove these papers (matches.csv names them) if the benchmark was made of them")
+        state.warn(f"{len(papers):,} papers of train have a question of the benchmark, or are named there; {others:,} "
+                   "other pairs of theirs stay in train: remove these papers if the benchmark was made of them")
 
 
 def _read_staged(staged: IO[bytes], *columns: str) -> Iterator[tuple[Any, ...]]:

@@ -25,7 +25,7 @@ from typing import Any, Optional, Union
 
 import yaml
 
-from sciqag_lib.dataset import lm_eval_task as lm_eval_task
+from sciqag_lib.dataset import lm_eval_task
 from sciqag_lib.dataset.card import CardFacts, DatasetCounts, count_pairs, is_kept, read_groups, write_card
 from sciqag_lib.dataset.pairs import COLUMNS, SPLITS, DatasetPair, PairWriter
 from sciqag_lib.dataset.export_generator import fill_record, write_generator_data

@@ -66,7 +66,8 @@ def _make_record(number: int, item: QARecord, raw: dict[str, Any], finder: Categ
     paper = normalize_doi(item.doi)
     if not paper:
         paper = "question:" + digest_question(item.questions[0] if item.pairs else item.where).hex()
-    licences = [_mend(raw[key]) for key in ("licence", "license") if isinstance(raw.get(key), str) and raw[key]]
+    licences = [_mend(found) for found in (raw.get("licence"), raw.get("license"), beside.get("license"))
+                if isinstance(found, str) and found]
     named = {key: raw.get(key) or beside.get(key) for key in ("category", "journal")}
     named = {key: _mend(value) if isinstance(value, str) else value for key, value in named.items()}
     journal = named["journal"] if isinstance(named["journal"], str) else ""

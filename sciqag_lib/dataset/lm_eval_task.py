@@ -23,9 +23,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
-# A number with its decimals and groups, or a word with its inner hyphens and apostrophes.
-WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[-'’][^\W\d_]+)*")
+VERSION = 2
+# A word, formula or number, with its inner hyphens and apostrophes, its decimals and groups of digits.
+WORD = re.compile(r"[^\W_]+(?:(?<=\d)[.,](?=\d)[^\W_]+|[-'’][^\W_]+)*")
 
 
 class WholeWords:

@@ -39,7 +39,7 @@ class BuildState:
         self._paper_of = array("q")  # of each pair
         self._masks = {split: array("q") for split in SPLITS}  # what would keep it out of either split
         self.digests: list[bytes] = []  # of each question
-        self.num_records = self.num_bad = self.num_scored = self.num_checked = 0
+        self.num_records = self.num_bad = self.num_scored = self.num_found = self.num_checked = 0
         self.warnings: list[str] = []
         self.notes: list[str] = []
 

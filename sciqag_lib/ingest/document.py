@@ -140,6 +140,7 @@ def make_paper(document: Document, source: str) -> Paper:
         abstract=document.abstract,
         title=document.title,
         journal=document.journal,
+        license=document.license,
         sections=sections,
     )
 
