@@ -29,7 +29,7 @@ from sciqag_lib.intervals import Estimate, estimate_values
 from sciqag_lib.papers import BadRecord, InputError, Section
 from sciqag_lib.qa_records import QARecord, SectionFile, read_qa_records
 from sciqag_lib.sentences import split_sentences
-from sciqag_lib.tables import TableWriter, write_report, write_table
+from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
 
 VERSION = 1
 PUBLISHED = {"pooled": 0.68, "individual": 0.6423, "union": 0.786}
@@ -208,10 +208,7 @@ def show_coverage(report: CoverageReport) -> None:
     print("The definitions are not comparable with each other. A higher value is not better in itself: random scores touch\n"
           "sentences all over a paper. Read the difference to them, and the sections that no pair touches.")
     print(f"sections that no pair touches: {report.sections_untouched:,} of {report.sections:,}")
-    for note in report.notes[:MAX_NOTES]:
-        print(f"note: {note}")
-    if len(report.notes) > MAX_NOTES:
-        print(f"... {len(report.notes) - MAX_NOTES:,} more in coverage.json")
+    show_notes(report.notes, MAX_NOTES, "coverage.json")
 
 
 def count_answer_numbers(file_path: Union[str, Path], limit: Optional[int] = None) -> NumberCounts:

@@ -40,7 +40,7 @@ from sciqag_lib.papers import BadRecord, InputError
 from sciqag_lib.qa_records import QARecord, read_qa_records
 from sciqag_lib.questions import AUXILIARY, is_not_question, is_not_self_contained
 from sciqag_lib.sentences import split_sentences
-from sciqag_lib.tables import write_report, write_table
+from sciqag_lib.tables import show_notes, write_report, write_table
 
 VERSION = 2
 MAX_COMPARED = 200  # earlier questions of a paper that a question is compared with: thousands would take hours
@@ -347,7 +347,4 @@ def show_pair_checks(report: PairCheckReport) -> None:
         print("near-duplicates: not looked for, that needs an encoder")
     print("questions: " + ", ".join(f"{form} {count / report.num_pairs:.1%}" for form, count in report.forms.items()))
     print(f"words: question {report.question_words}, answer {report.answer_words}")
-    for note in report.notes[:MAX_NOTES]:
-        print(f"note: {note}")
-    if len(report.notes) > MAX_NOTES:
-        print(f"... {len(report.notes) - MAX_NOTES:,} more in checks.json")
+    show_notes(report.notes, MAX_NOTES, "checks.json")

@@ -33,7 +33,7 @@ from sciqag_lib.engines import Completion, Engine, EngineError, Prompt, Request,
 from sciqag_lib.papers import BadRecord, InputError, read_papers_json
 from sciqag_lib.prompts import PromptFile, fill, load_form, load_prompt, plain_text, render
 from sciqag_lib.recipe import derive_seed
-from sciqag_lib.tables import write_report, write_table
+from sciqag_lib.tables import show_notes, write_report, write_table
 
 VERSION = 1
 LOWEST, HIGHEST = 10_000, 99_999
@@ -311,7 +311,4 @@ def show_passkey(report: PasskeyReport) -> None:
     print(f"by chance: {report.chance:.6f}" + (f"; not answered: {report.num_failed}" if report.num_failed else ""))
     if not report.tokens_exact:
         print("the engine can only estimate tokens, so the prompts are shorter than their length; see prompt_tokens")
-    for note in report.notes[:MAX_NOTES]:
-        print(f"note: {note}")
-    if len(report.notes) > MAX_NOTES:
-        print(f"... {len(report.notes) - MAX_NOTES:,} more in passkey.json")
+    show_notes(report.notes, MAX_NOTES, "passkey.json")

@@ -34,7 +34,7 @@ from sciqag_lib.intervals import Estimate, estimate_mean
 from sciqag_lib.likelihood import Scorer
 from sciqag_lib.papers import BadRecord, InputError, normalize_doi, read_papers_json
 from sciqag_lib.prompts import plain_text
-from sciqag_lib.tables import TableWriter, write_report, write_table
+from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
 
 VERSION = 1
 MAX_NOTES = 20
@@ -278,7 +278,4 @@ def show_perplexity(report: PerplexityReport) -> None:
             print(f"{'':16}saved against {report.results[0].length:,} tokens: {result.gain_shortest} nats a token")
     print(f"token frequencies of the other papers alone: perplexity {report.unigram}")
     print("Perplexities of models with different tokenizers can't be compared: a token is not the same amount of text.")
-    for note in report.notes[:MAX_NOTES]:
-        print(f"note: {note}")
-    if len(report.notes) > MAX_NOTES:
-        print(f"... {len(report.notes) - MAX_NOTES:,} more in perplexity.json")
+    show_notes(report.notes, MAX_NOTES, "perplexity.json")

@@ -27,7 +27,7 @@ from sciqag_lib.embeddings import Embedder
 from sciqag_lib.intervals import Estimate, estimate_between, estimate_mean
 from sciqag_lib.papers import BadRecord, InputError
 from sciqag_lib.qa_records import QARecord, read_qa_records
-from sciqag_lib.tables import TableWriter, write_report, write_table
+from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
 
 VERSION = 1
 REPORT = "similarity.json"
@@ -258,10 +258,7 @@ def show_similarity(report: SimilarityReport) -> None:
     if report.num_near_duplicates is not None:
         print(f"near-duplicates in the whole file (cosine of {report.near_duplicate:g} or more): "
               f"{report.num_near_duplicates:,} pairs, all in near_duplicates.csv")
-    for note in report.notes[:LISTED]:
-        print(f"left out: {note}")
-    if len(report.notes) > LISTED:
-        print(f"... {len(report.notes) - LISTED:,} more in {REPORT}")
+    show_notes(report.notes, LISTED, REPORT, "left out")
 
 
 def show_pairs(pairs: Iterable[dict[str, Any]], number: int = 5) -> None:

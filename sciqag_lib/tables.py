@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -53,6 +53,14 @@ def write_report(path: Path, report: Any) -> None:
     with write_atomic(path) as file:
         json.dump(_blank_missing(asdict(report)), file, ensure_ascii=False, indent=1, allow_nan=False)
         file.write("\n")
+
+
+def show_notes(notes: Sequence[str], listed: int, file: str, title: str = "note") -> None:
+    """Print the first `listed` notes, and how many more stand in `file`."""
+    for note in notes[:listed]:
+        print(f"{title}: {note}")
+    if len(notes) > listed:
+        print(f"... {len(notes) - listed:,} more in {file}")
 
 
 def _blank_missing(value: Any) -> Any:

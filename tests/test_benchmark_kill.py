@@ -5,7 +5,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from tests.benchmark_factory import fact, make_records, write
 from tests.fake_server import FakeServer
+from tests.killed_run import KilledRun, serve
 
 NUMBER = 6
 CHILD = Path(__file__).with_name("benchmark_kill_child.py")
@@ -40,23 +40,15 @@ def about(number):
 
 @pytest.fixture
 def server():
-    with FakeServer() as running:
-        running.models = [{"id": "small", "max_model_len": 8192}]
-        running.reply = answer
+    with serve(answer) as running:
         yield running
 
 
-class Folder:
+class Folder(KilledRun):
     """A run's folder, and what the server was asked for it."""
 
     def __init__(self, path: Path, server: FakeServer):
-        self.path, self.server = path, server
-        self.test = write(path / "test.json", make_records(NUMBER))
-
-    def start(self, *point: object) -> subprocess.Popen:
-        command = [sys.executable, str(CHILD), self.test, str(self.path / "out"), self.server.url, *map(str, point)]
-        environment = {"PYTHONPATH": str(CHILD.parents[1]), "PATH": "", "TQDM_DISABLE": "1"}
-        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        super().__init__(path, server, CHILD, write(path / "test.json", make_records(NUMBER)))
 
     def finished(self) -> set[str]:
         """What is whole on disk: a question, or an answer and its dimension, as the server sees them."""

@@ -5,7 +5,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from factory import answer_all, write_papers
 from fake_server import FakeServer
+from tests.killed_run import KilledRun, serve
 
 NUM_PAPERS = 12
 CHILD = Path(__file__).with_name("kill_child.py")
@@ -32,23 +32,15 @@ def answer(path, body):
 
 @pytest.fixture
 def server():
-    with FakeServer() as running:
-        running.models = [{"id": "small", "max_model_len": 8192}]
-        running.reply = answer
+    with serve(answer) as running:
         yield running
 
 
-class Folder:
+class Folder(KilledRun):
     """A run's folder, and what the server was asked for it."""
 
     def __init__(self, path: Path, server: FakeServer):
-        self.path, self.server = path, server
-        self.papers = write_papers(path / "papers.json", NUM_PAPERS)
-
-    def start(self, *point: object) -> subprocess.Popen:
-        command = [sys.executable, str(CHILD), self.papers, str(self.path / "out"), self.server.url, *map(str, point)]
-        environment = {"PYTHONPATH": str(CHILD.parents[1]), "PATH": "", "TQDM_DISABLE": "1"}
-        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        super().__init__(path, server, CHILD, write_papers(path / "papers.json", NUM_PAPERS))
 
     def finished(self) -> set[str]:
         """Papers whose line is whole on disk."""

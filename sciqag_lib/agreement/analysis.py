@@ -29,7 +29,7 @@ from sciqag_lib.papers import InputError
 from sciqag_lib.agreement.reliability import MEASURES, Agreement, measure_agreement
 from sciqag_lib.agreement.comparison import Comparison, compare_agreement, compare_judges
 from sciqag_lib.agreement.score_table import DIMENSIONS, Paths, ScoreTable, read_scores
-from sciqag_lib.tables import write_report, write_table
+from sciqag_lib.tables import show_notes, write_report, write_table
 
 VERSION = 1
 REPORT = "agreement.json"
@@ -238,10 +238,7 @@ def show_agreement(report: AgreementReport) -> None:
     if report.bad:
         print(f"{len(report.bad):,} scores or rows could not be used and are in none of these numbers")
     for title, problems in (("note", report.notes), ("not used", report.bad)):
-        for problem in problems[:LISTED]:
-            print(f"{title}: {problem}")
-        if len(problems) > LISTED:
-            print(f"... {len(problems) - LISTED:,} more in {REPORT}")
+        show_notes(problems, LISTED, REPORT, title)
 
 
 def _show_rater(report: AgreementReport, rater: str) -> None:

@@ -30,7 +30,7 @@ from sciqag_lib.paths import write_atomic
 from sciqag_lib.planning import Plan, forecast_seconds, format_seconds
 from sciqag_lib.prompts import PromptFile, digest_of, fill, load_form, load_prompt, plain_text, render
 from sciqag_lib.recipe import derive_seed
-from sciqag_lib.tables import write_report
+from sciqag_lib.tables import show_notes, write_report
 
 VERSION = 1  # of what moves an answer here and is not in the prompt file
 LEDGER, ANSWERS, REPORT = "answers.ledger.jsonl", "answers.json", "answers_report.json"
@@ -312,9 +312,6 @@ def show_answers(report: AnswerReport, times: bool = False) -> None:
     if times and report.seconds:
         print(f"tokens: {report.tokens['prompt']:,} prompt + {report.tokens['new']:,} new in "
               f"{format_seconds(report.seconds)}")
-    for note in report.notes[:LISTED]:
-        print(f"note: {note}")
-    if len(report.notes) > LISTED:
-        print(f"... {len(report.notes) - LISTED:,} more in {REPORT}")
+    show_notes(report.notes, LISTED, REPORT)
     if report.stopped:
         print(f"stopped: {report.stopped}. Run again with the same output_dir to go on")

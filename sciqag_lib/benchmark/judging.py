@@ -28,11 +28,13 @@ from sciqag_lib.ledger import FingerprintMismatch, Ledger, name_full_disk
 from sciqag_lib.outputs import Tally
 from sciqag_lib.papers import InputError
 from sciqag_lib.planning import format_seconds
-from sciqag_lib.prompts import PromptFile, digest_of, fill, load_prompt, plain_text
-from sciqag_lib.racar.judging import LEVELS, Reading, make_code, make_schema, read_scores, reply_room
+from sciqag_lib.prompts import PromptFile, digest_of, fill, plain_text
+from sciqag_lib.racar.judging import (
+    LEVELS, Reading, load_judge_prompt, make_code, make_schema, read_scores, reply_room,
+)
 from sciqag_lib.racar.run import MAX_ATTEMPTS, RETRY_TEMPERATURE
 from sciqag_lib.recipe import derive_seed
-from sciqag_lib.tables import write_report
+from sciqag_lib.tables import show_notes, write_report
 
 VERSION = 1  # of what moves a score here and is not in the prompt file
 LEDGER, REPORT = "judging.ledger.jsonl", "judging_report.json"
@@ -93,14 +95,7 @@ def make_car_judging(dimensions: Optional[list[str]] = None, prompt: str = "benc
     chosen = list(DIMENSIONS) if dimensions is None else dimensions
     if not chosen or not set(chosen) <= set(DIMENSIONS):
         raise InputError(f"dimensions: expected one or more of {', '.join(DIMENSIONS)}, found {dimensions!r}")
-    file = load_prompt(prompt, TEXTS)
-    entries = file.texts.get("dimensions")
-    for name in DIMENSIONS:
-        entry = entries.get(name) if isinstance(entries, dict) else None
-        for key in ("asks", *LEVELS):
-            if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
-                raise InputError(f"prompt {file.name}: dimensions.{name}.{key} is missing or no text; "
-                                 "see prompts/benchmark_judge.yaml")
+    file = load_judge_prompt(prompt, TEXTS, DIMENSIONS, "benchmark_judge")
     return CarJudging(tuple(name for name in DIMENSIONS if name in chosen), file, seed)
 
 
@@ -331,9 +326,6 @@ def show_judging(report: JudgingReport, times: bool = False) -> None:
     if times and report.seconds:
         print(f"tokens: {report.tokens['prompt']:,} prompt + {report.tokens['new']:,} new in "
               f"{format_seconds(report.seconds)}")
-    for note in report.notes[:LISTED]:
-        print(f"note: {note}")
-    if len(report.notes) > LISTED:
-        print(f"... {len(report.notes) - LISTED:,} more in {REPORT}")
+    show_notes(report.notes, LISTED, REPORT)
     if report.stopped:
         print(f"stopped: {report.stopped}. Run again with the same output_dir to go on")

@@ -12,6 +12,7 @@ from sciqag_lib.dataset.categories import Category
 from sciqag_lib.dataset.card import CardFacts, JudgeFacts
 from sciqag_lib.dataset.pairs import SPLITS
 from sciqag_lib.dataset.filters import REASONS
+from sciqag_lib.tables import show_notes
 
 VERSION = 1
 NO_CATEGORY = "no category"
@@ -144,10 +145,7 @@ def show_build(report: BuildReport) -> None:
     if report.dropped.get("same_doi"):
         print(f"without a split, since the paper stands in the file before: {report.dropped['same_doi']:,} pairs")
     for title, lines in (("warning", report.warnings), ("note", report.notes)):
-        for line in lines[:SHOWN]:
-            print(f"{title}: {line}")
-        if len(lines) > SHOWN:
-            print(f"... {len(lines) - SHOWN:,} more {title}s in build.json")
+        show_notes(lines, SHOWN, "build.json", title)
 
 
 def _show_row(name: str, numbers: list[int], more: str = "") -> None:

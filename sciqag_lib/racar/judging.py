@@ -90,19 +90,21 @@ def make_judging(dimensions: Optional[list[str]] = None, scale: str = "1-3", tog
             raise InputError(f"{name}: expected {expected}, found {value!r}")
     ordered = tuple(name for name in DIMENSIONS if name in chosen)
     return Judging(ordered, scale, together, repeats, float(temperature), null_papers, thinking_tokens,
-                   load_racar_prompt(prompt), seed)
+                   load_judge_prompt(prompt, TEXTS, DIMENSIONS, "racar"), seed)
 
 
-def load_racar_prompt(name_or_path: str) -> PromptFile:
-    """The prompt file; InputError where a text or a dimension's level is missing."""
-    prompt = load_prompt(name_or_path, TEXTS)
+def load_judge_prompt(name_or_path: str, required: tuple[str, ...], dimensions: tuple[str, ...], like: str
+                      ) -> PromptFile:
+    """A judge's prompt file; InputError where a text of `required` or a dimension's level is missing. `like` is a whole
+    one, for the message."""
+    prompt = load_prompt(name_or_path, required)
     entries = prompt.texts.get("dimensions")
-    for dimension in DIMENSIONS:
+    for dimension in dimensions:
         entry = entries.get(dimension) if isinstance(entries, dict) else None
         for key in ("asks", *LEVELS):
             if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
                 raise InputError(f"prompt {prompt.name}: dimensions.{dimension}.{key} is missing or no text; "
-                                 "see prompts/racar.yaml")
+                                 f"see prompts/{like}.yaml")
     return prompt
 
 

@@ -34,7 +34,7 @@ from sciqag_lib.prompts import digest_of
 from sciqag_lib.qa_records import read_pair
 from sciqag_lib.racar.judging import VERSION, Judging
 from sciqag_lib.racar.calls import NULLS, Item
-from sciqag_lib.tables import write_report, write_table
+from sciqag_lib.tables import show_notes, write_report, write_table
 
 REPORT = "racar.json"
 COLUMNS = {"record": "text", "doi": "text", "pair": "whole", "arm": "text", "dimension": "text", "repeat": "whole",
@@ -299,10 +299,7 @@ def show_racar(report: RacarReport, times: bool = False) -> None:
     for name, dimension in report.dimensions.items():
         _show_dimension(name, dimension)
     _show_verdict(report)
-    for note in report.notes[:LISTED]:
-        print(f"note: {note}")
-    if len(report.notes) > LISTED:
-        print(f"... {len(report.notes) - LISTED:,} more in {REPORT}")
+    show_notes(report.notes, LISTED, REPORT)
     if report.stopped:
         print(f"stopped: {report.stopped}. Run again with the same output_dir to go on")
 
