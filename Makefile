@@ -36,11 +36,7 @@ lab: $(INSTALLED)
 figures: $(INSTALLED)
 	$(BIN)/python -m sciqag_lib.run params/demo.yaml
 	cp runs/demo/03_question_similarity/figures/* runs/demo/04_sentence_coverage/figures/* figures/
-	$(BIN)/python -c "from sciqag_lib.figure_style import save_figure; from sciqag_lib.pipeline_figure import draw_pipeline; save_figure(draw_pipeline(), 'figures', 'pipeline')"
-	$(BIN)/python -c "from sciqag_lib.dataset.categories import read_categories; from sciqag_lib.dataset.figures import draw_field_donut, draw_split_donut; \
-		from sciqag_lib.figure_style import save_figure; rows = list(read_categories().values()); title = 'SciQAG-24D as published: '; \
-		save_figure(draw_split_donut(rows, title + 'pairs by category'), 'figures', 'sciqag_24d_split'); \
-		save_figure(draw_field_donut(rows, title + 'papers by field and category'), 'figures', 'sciqag_24d_fields')"
+	$(BIN)/python figures/make_figures.py
 
 # All but question_writing.py, which trains for up to 20 minutes and needs a reader; modules that others import do nothing.
 bench: $(INSTALLED)

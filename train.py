@@ -16,7 +16,7 @@ from typing import Any
 
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.paths import resolve_path
 from sciqag_lib.training.arguments import Arguments, describe_flags, parse_arguments
 

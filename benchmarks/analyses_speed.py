@@ -14,21 +14,19 @@ import tempfile
 import time
 from pathlib import Path
 
-
 import numpy as np
 import torch
-
 from overhead import read_peak
 
-from sciqag_lib import duplicates
-from sciqag_lib.embeddings import Embedder, normalize_rows, open_embedder
+from sciqag_lib.analysis.question_judge import JudgeItem, JudgeJob
+from sciqag_lib.checks import duplicates
 from sciqag_lib.engines import llama_cpp, open_engine
+from sciqag_lib.engines.embeddings import Embedder, normalize_rows, open_embedder
+from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.ingest import PreparedPaper, read_papers
 from sciqag_lib.paths import resolve_path
-from sciqag_lib.qa_records import QARecord, read_qa_records
-from sciqag_lib.question_judge import JudgeItem, JudgeJob
-from sciqag_lib.prompts import load_prompt
-from sciqag_lib.sentences import split_sentences
+from sciqag_lib.records.qa_records import QARecord, read_qa_records
+from sciqag_lib.text.sentences import split_sentences
 
 DEMO = ["journal.pone.0002554.xml", "journal.pone.0070598.xml", "journal.pone.0078921.xml"]
 NUM_QUESTIONS, WIDTH, NUM_PLANTED, THRESHOLD = 188_000, 384, 1000, 0.95

@@ -24,14 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from overhead import read_peak
 
-from sciqag_lib.dataset.categories import read_categories
 from sciqag_lib.dataset.build import build_dataset
-from sciqag_lib.embeddings import Embedder, open_embedder
 from sciqag_lib.dataset.exports import export_dataset
+from sciqag_lib.engines.embeddings import Embedder, open_embedder
 from sciqag_lib.racar.judging import DIMENSIONS
+from sciqag_lib.records.categories import read_categories
 from sciqag_lib.tables import write_table
 
 TEXT_LENGTH, PAIRS_A_PAPER, NUM_PLANTED = 23_000, 9, 1000

@@ -16,10 +16,10 @@ import torch
 from sciqag_lib.engines import Request, Sampling, complete, open_engine
 from sciqag_lib.engines.common import find_packaged_model
 from sciqag_lib.engines.loading import load_model
+from sciqag_lib.inference.prompts import fit_text, load_form, load_prompt, render
 from sciqag_lib.ingest import PreparedPaper, read_papers
-from sciqag_lib.papers import Paper
 from sciqag_lib.paths import resolve_path
-from sciqag_lib.prompts import fit_text, load_form, load_prompt, render
+from sciqag_lib.records.papers import Paper
 
 CORPUS = "package://allofplos/starter_corpus"
 

@@ -23,8 +23,8 @@ from factory import answer_all, make_record, write_papers
 from fakes import FakeEngine
 
 from sciqag_lib.engines import complete, open_engine
-from sciqag_lib.generation import generate
-from sciqag_lib.recipe import make_recipe
+from sciqag_lib.generation.recipe import make_recipe
+from sciqag_lib.generation.run import generate
 
 TURNS = 6
 STRATEGIES = ("whole_paper", "passages", "evidence_first")

@@ -26,14 +26,13 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet
-
 from overhead import read_peak
 
-from sciqag_lib.grounding import PaperIndex
+from sciqag_lib.checks.grounding import PaperIndex
+from sciqag_lib.checks.pair_checks import COLUMNS, check_one_pair, write_pair_checks
 from sciqag_lib.ingest import PreparedPaper, read_papers
-from sciqag_lib.pair_checks import COLUMNS, check_one_pair, write_pair_checks
 from sciqag_lib.paths import resolve_path
-from sciqag_lib.sentences import split_sentences
+from sciqag_lib.text.sentences import split_sentences
 
 CORPUS = "package://allofplos/starter_corpus"
 TEXT_LENGTH, NUM_PAIRS = 23_000, 10

@@ -17,16 +17,15 @@ import time
 from pathlib import Path
 
 import torch
-
 from generation_speed import make_requests, read_corpus, run_baseline
 
 from sciqag_lib.engines import Request, open_engine
 from sciqag_lib.engines.common import find_packaged_model
 from sciqag_lib.engines.loading import load_model
-from sciqag_lib.generation import generate
-from sciqag_lib.papers import paper_record
-from sciqag_lib.parsing import parse_reply
-from sciqag_lib.recipe import make_recipe
+from sciqag_lib.generation.parsing import parse_reply
+from sciqag_lib.generation.recipe import make_recipe
+from sciqag_lib.generation.run import generate
+from sciqag_lib.records.papers import paper_record
 
 INPUT_START = "The paper:\n"  # where whole_paper's input begins
 BASELINE_SYSTEM = "You write questions and answers about scientific papers."

@@ -15,13 +15,20 @@ from typing import Any
 import yaml
 
 from sciqag_lib.engines import Engine, Request, Sampling, complete
-from sciqag_lib.evidence_first import (
-    QUESTION_TOKENS, Kind, Sentence, find_sentences, load_kinds, question_prompt, read_question,
+from sciqag_lib.errors import InputError
+from sciqag_lib.generation.evidence_first import (
+    QUESTION_TOKENS,
+    Kind,
+    Sentence,
+    find_sentences,
+    load_kinds,
+    question_prompt,
+    read_question,
 )
-from sciqag_lib.ledger import Ledger
-from sciqag_lib.papers import InputError, Paper
-from sciqag_lib.prompts import PromptFile, fill, load_form, load_prompt, plain_text
-from sciqag_lib.recipe import derive_seed
+from sciqag_lib.inference.ledger import Ledger
+from sciqag_lib.inference.prompts import PromptFile, fill, load_form, load_prompt, plain_text
+from sciqag_lib.inference.seeds import derive_seed
+from sciqag_lib.records.papers import Paper
 
 WAY = re.compile(r"\b(?:by|using|via)\b")
 # These point to what stands before the sentence.

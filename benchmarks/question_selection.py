@@ -15,11 +15,11 @@ from collections.abc import Sequence
 
 from question_data import begin_question
 
-from sciqag_lib.checks import check_pair
-from sciqag_lib.evidence_first import Sentence, is_garbled
-from sciqag_lib.papers import QAPair
-from sciqag_lib.questions import FRAME, GENERIC
-from sciqag_lib.sentences import list_content_words, stem_word
+from sciqag_lib.checks.questions import FRAME, GENERIC
+from sciqag_lib.checks.rules import check_pair
+from sciqag_lib.generation.evidence_first import Sentence, is_garbled
+from sciqag_lib.records.papers import QAPair
+from sciqag_lib.text.sentences import list_content_words, stem_word
 
 AUXILIARIES = frozenset("is are was were has have had can could may might will would should must do does did".split())
 ARTICLES = frozenset("the a an of in on at for to from by with and".split())

@@ -29,24 +29,43 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from question_data import (
-    EXAMPLES, KINDS, MIN_SENTENCES, NUM_HELD_OUT_SENTENCES, NUM_TRAINING, TEMPERATURES, Item, choose_items,
-    describe_candidates, load_base_kinds, load_base_prompt, make_candidates, make_example, make_prompt_text,
-    make_teacher, read_candidates, split_papers,
+    EXAMPLES,
+    KINDS,
+    MIN_SENTENCES,
+    NUM_HELD_OUT_SENTENCES,
+    NUM_TRAINING,
+    TEMPERATURES,
+    Item,
+    choose_items,
+    describe_candidates,
+    load_base_kinds,
+    load_base_prompt,
+    make_candidates,
+    make_example,
+    make_prompt_text,
+    make_teacher,
+    read_candidates,
+    split_papers,
 )
 from question_selection import choose_question, find_fault
 
-from sciqag_lib.checks import check_pair, score_question
+from sciqag_lib.checks.rules import check_pair, score_question
 from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete, open_engine
 from sciqag_lib.engines.common import find_packaged_model
-from sciqag_lib.evidence_first import (
-    MIN_QUESTION_SCORE, QUESTION_TOKENS, find_sentences, is_garbled, question_prompt, read_question,
+from sciqag_lib.errors import InputError
+from sciqag_lib.generation.evidence_first import (
+    MIN_QUESTION_SCORE,
+    QUESTION_TOKENS,
+    find_sentences,
+    is_garbled,
+    question_prompt,
+    read_question,
 )
-from sciqag_lib.intervals import estimate_mean
-from sciqag_lib.ledger import Ledger
-from sciqag_lib.papers import InputError, Paper, QAPair
+from sciqag_lib.inference.ledger import Ledger
+from sciqag_lib.metrics.intervals import estimate_mean
 from sciqag_lib.paths import REPO_ROOT, resolve_path, write_atomic
+from sciqag_lib.records.papers import Paper, QAPair
 
 FOLDER = "runs/question_writing"
 PARAMS = "params/train.question_writing.yaml"

@@ -151,8 +151,9 @@ def make_examples() -> Iterator[tuple[str, dict[str, str]]]:
 
 def prepare_folder(folder: Path) -> dict[str, int]:
     """papers.json, pairs.json and the tokenizer; the number of examples of each."""
-    from sciqag_lib.engines.common import find_packaged_model
     from transformers import AutoTokenizer
+
+    from sciqag_lib.engines.common import find_packaged_model
 
     model = find_packaged_model()
     AutoTokenizer.from_pretrained(model.parent, gguf_file=model.name).save_pretrained(folder / "tokenizer")

@@ -21,19 +21,19 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from sciqag_lib.agreement.analysis import analyse_agreement, show_agreement
-from sciqag_lib.checks import REASONS
+from sciqag_lib.agreement.score_table import COLUMNS
+from sciqag_lib.checks.pair_checks import write_pair_checks
+from sciqag_lib.checks.rules import REASONS
 from sciqag_lib.engines import open_engine
 from sciqag_lib.ingest import PreparedPaper, read_papers
-from sciqag_lib.pair_checks import write_pair_checks
-from sciqag_lib.papers import Paper
 from sciqag_lib.paths import resolve_path
 from sciqag_lib.racar.judging import DIMENSIONS, make_judging
 from sciqag_lib.racar.report import show_racar
 from sciqag_lib.racar.run import score_file
-from sciqag_lib.agreement.score_table import COLUMNS
+from sciqag_lib.records.papers import Paper
 
 DATA = "data/yardstick"
 FAULTS = ("swapped_answer", "changed_number", "context_bound", "incomplete", "contradiction")
@@ -128,7 +128,7 @@ def write_scores(path: Path, pairs: list[Row]) -> None:
                                  for dimension in DIMENSIONS)
 
 
-def main(arguments: Optional[list[str]] = None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--judge", default="none", help="llama_cpp, transformers or openai: an engine")
     parser.add_argument("--model", default=None, help="None is the packaged model, or what the server serves")

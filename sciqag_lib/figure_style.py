@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 from sciqag_lib.paths import write_atomic
 
@@ -30,7 +30,7 @@ STYLE = {
 }
 
 
-def save_figure(figure: "Figure", folder: Union[str, Path], name: str) -> list[Path]:
+def save_figure(figure: "Figure", folder: str | Path, name: str) -> list[Path]:
     """Write `name`.png (200 dpi) and `name`.pdf into a folder and return their paths; no half file appears.
 
     The same figure gives the same bytes: no date and no program is written into them. ValueError: a name of other

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.paths import resolve_path
 
 OWN_KEYS = ("notebooks", "run_dir")

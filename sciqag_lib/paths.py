@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, Union
+from typing import IO, Any
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 PACKAGE_SCHEME = "package://"
 
 
-def resolve_path(path: Union[str, Path]) -> Path:
+def resolve_path(path: str | Path) -> Path:
     """The absolute path of a parameter: relative ones start at REPO_ROOT, `package://name/sub/path` in a package.
 
     Paths below runs/ start at the folder that the environment variable SCIQAG_RUNS names, where it names one: on
@@ -55,7 +55,7 @@ def _resolve_in_package(text: str) -> Path:
 
 
 @contextmanager
-def write_atomic(path: Union[str, Path], binary: bool = False, durable: bool = True) -> Iterator[IO[Any]]:
+def write_atomic(path: str | Path, binary: bool = False, durable: bool = True) -> Iterator[IO[Any]]:
     """A UTF-8 text file, or a binary one, that appears under `path` whole or not at all; the folder is made where
     it is missing.
 

@@ -23,9 +23,9 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.params import Step, check_params, load_params
 from sciqag_lib.paths import REPO_ROOT, resolve_path, write_atomic
 
@@ -136,7 +136,7 @@ def find_run_dir(base: Path, params: dict[str, Any]) -> Path:
     return existing[0] if existing else base
 
 
-def _read_record(path: Path) -> Optional[dict[str, Any]]:
+def _read_record(path: Path) -> dict[str, Any] | None:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -154,7 +154,7 @@ def _last_number(base: Path) -> int:
     return max((int(number[1] or 1) for number in numbers if number), default=0)
 
 
-def main(arguments: Optional[list[str]] = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sciqag_lib.run", description="Run a params file's notebooks.")
     parser.add_argument("params", type=Path, help="a params file, such as params/demo.yaml")
     parser.add_argument("--check", action="store_true", help="check the file and show the notebooks' parameters only")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sciqag_lib.paths import write_atomic
 
@@ -80,3 +80,16 @@ def write_table(folder: Path, name: str, columns: Mapping[str, str]) -> Iterator
         stack.callback(writer._parquet.close)  # where the block raises: or it complains when it is collected
         yield writer
         writer.close()
+class JsonList:
+    """Writes a JSON list record by record: unescaped UTF-8, one record after the other in memory."""
+
+    def __init__(self, file: TextIO):
+        self._file, self._opened = file, False
+
+    def add(self, record: dict[str, Any]) -> None:
+        self._file.write(",\n" if self._opened else "[\n")
+        self._file.write(json.dumps(record, ensure_ascii=False, indent=1))
+        self._opened = True
+
+    def end(self) -> None:
+        self._file.write("\n]\n" if self._opened else "[]\n")

@@ -62,6 +62,6 @@ def real_server(packaged_model: Path) -> Iterator[str]:
 def embedder(tmp_path: Path) -> Any:
     """The packaged encoder, with a cache of the test's own."""
     skip_without("sentence_transformers")
-    from sciqag_lib.embeddings import open_embedder
+    from sciqag_lib.engines.embeddings import open_embedder
 
     return open_embedder(cache_dir=tmp_path / "cache")

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sciqag_lib.dataset.pairs import COLUMNS, write_pairs
 from sciqag_lib.dataset.exports import ExportReport, export_dataset
+from sciqag_lib.dataset.pairs import COLUMNS, write_pairs
 
 NASTY = 'Is "x" < {{y}} | a\\b </s> \U0001f9ea?\n---\nYes, [INST] it is'
 

@@ -6,22 +6,22 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
-from sciqag_lib.embeddings import Embedder
+from sciqag_lib.engines.embeddings import Embedder
 
 
 class FakeEncoder:
     """The part of sentence_transformers.SentenceTransformer that is used. A prompt changes the hash, not the lookup."""
 
-    def __init__(self, vectors: Optional[dict[str, Any]] = None, width: int = 16, prompts: Optional[dict] = None,
-                 default: Optional[str] = None, slow: float = 1.0, noise: float = 0.0) -> None:
+    def __init__(self, vectors: dict[str, Any] | None = None, width: int = 16, prompts: dict | None = None,
+                 default: str | None = None, slow: float = 1.0, noise: float = 0.0) -> None:
         self.vectors, self.width, self.prompts, self.default_prompt_name = vectors or {}, width, prompts, default
         self.slow, self.noise = slow, noise  # seconds a call takes in float32, 1 in bfloat16; what the latter adds
         self.clock = [0.0]  # these seconds: no time passes
-        self.calls: list[tuple[list[str], Optional[str]]] = []  # texts and prompt
+        self.calls: list[tuple[list[str], str | None]] = []  # texts and prompt
         self.half = False
 
     def __deepcopy__(self, memo: dict) -> "FakeEncoder":
@@ -35,8 +35,8 @@ class FakeEncoder:
         self.half = dtype == torch.bfloat16
         return self
 
-    def encode(self, texts: list[str], prompt: Optional[str] = None, batch_size: int = 32,
-               show_progress_bar: Optional[bool] = None, convert_to_tensor: bool = False) -> Any:
+    def encode(self, texts: list[str], prompt: str | None = None, batch_size: int = 32,
+               show_progress_bar: bool | None = None, convert_to_tensor: bool = False) -> Any:
         import torch
 
         assert convert_to_tensor and not show_progress_bar and batch_size >= len(texts)
@@ -56,7 +56,7 @@ class FakeEncoder:
         return [text for texts, _ in self.calls for text in texts]
 
 
-def make_embedder(vectors: Optional[dict[str, Any]] = None, cache_dir: Optional[Path] = None, model_id: str = "fake",
+def make_embedder(vectors: dict[str, Any] | None = None, cache_dir: Path | None = None, model_id: str = "fake",
                   **more: Any) -> Embedder:
     return Embedder(FakeEncoder(vectors, **more), model_id, cache_dir)
 

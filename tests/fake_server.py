@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Optional
+from typing import Any
 
 Failure = tuple[int, str]  # status, body
 FAILURES: dict[str, Failure] = {
@@ -32,7 +32,7 @@ class FakeServer:
 
     def __init__(self, api_key: str = "", retry_after: str = "") -> None:
         self.api_key, self.retry_after = api_key, retry_after
-        self.models: Optional[list[dict[str, Any]]] = [{"id": "small", "max_model_len": 4096}]
+        self.models: list[dict[str, Any]] | None = [{"id": "small", "max_model_len": 4096}]
         self.extra: dict[str, Callable[[Any], Any]] = {}
         self.script: list[str] = []  # a key of FAILURES, "hang", "drip", "drop" or "ok"; each is used once
         self.always = ""  # what to do when the script is used up

@@ -6,7 +6,6 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Union
 
 from sciqag_lib.engines import Completion, Prompt, Request
 
@@ -20,7 +19,7 @@ class FakeEngine:
     reuses_prefix = False
 
     def __init__(
-        self, reply: Callable[[Request], Union[str, Completion]], context_size: int = 8192, concurrency: int = 1
+        self, reply: Callable[[Request], str | Completion], context_size: int = 8192, concurrency: int = 1
     ) -> None:
         self.reply, self.context_size, self.concurrency = reply, context_size, concurrency
         self.requests: list[Request] = []

@@ -9,8 +9,8 @@ import signal
 import sys
 
 from sciqag_lib.engines import open_engine
-from sciqag_lib.generation import generate
-from sciqag_lib.recipe import make_recipe
+from sciqag_lib.generation.recipe import make_recipe
+from sciqag_lib.generation.run import generate
 
 
 def die_at(point: str, number: int, when: str) -> None:

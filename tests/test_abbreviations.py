@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciqag_lib.abbreviations import find_abbreviations
-from sciqag_lib.expansion import expand_abbreviations
+from sciqag_lib.text.abbreviations import find_abbreviations
+from sciqag_lib.text.expansion import expand_abbreviations
 
 DEFINITIONS = {
     "CL": "chemiluminescence",
@@ -103,7 +103,7 @@ def test_a_capital_at_the_start_of_a_sentence_is_not_kept() -> None:
 
 
 def test_importing_leaves_the_log_alone() -> None:
-    code = "import logging, sciqag_lib.abbreviations; print(logging.getLogger().handlers, logging.getLogger().level)"
+    code = "import logging, sciqag_lib.text.abbreviations; print(logging.getLogger().handlers, logging.getLogger().level)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert result.stdout == "[] 30\n", result.stderr
 

@@ -16,12 +16,12 @@ from matplotlib.colors import to_hex
 from scipy import stats
 
 from sciqag_lib.agreement.analysis import PUBLISHED, AgreementReport, analyse_agreement, show_agreement
-from sciqag_lib.agreement.figures import JUDGE_COLORS, draw_agreement, draw_comparison
-from sciqag_lib.figure_style import save_figure
-from sciqag_lib.papers import InputError
-from sciqag_lib.paths import REPO_ROOT
 from sciqag_lib.agreement.comparison import compare_judges, compare_sets
+from sciqag_lib.agreement.figures import JUDGE_COLORS, draw_agreement, draw_comparison
 from sciqag_lib.agreement.score_table import DIMENSIONS, read_scores
+from sciqag_lib.errors import InputError
+from sciqag_lib.figure_style import save_figure
+from sciqag_lib.paths import REPO_ROOT
 
 HEADER = "paper,pair,dimension,rater,kind,score,answer_words"
 QUALITY = np.random.default_rng(0).integers(1, 4, (12, 4))  # of 4 pairs in each of 12 papers
@@ -29,7 +29,7 @@ QUALITY = np.random.default_rng(0).integers(1, 4, (12, 4))  # of 4 pairs in each
 
 @pytest.fixture(autouse=True)
 def fewer_resamples(monkeypatch):
-    monkeypatch.setattr("sciqag_lib.agreement.reliability.NUM_RESAMPLES", 400)
+    monkeypatch.setattr("sciqag_lib.metrics.reliability.NUM_RESAMPLES", 400)
     yield
     plt.close("all")
 

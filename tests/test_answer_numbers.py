@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sciqag_lib.answer_numbers import NO_BASELINE, PAPER_KEYS, count_numbers, summarize_counts
+from sciqag_lib.checks.answer_numbers import NO_BASELINE, PAPER_KEYS, count_numbers, summarize_counts
 
 Records = list[tuple[str, str, list[tuple[str, str]]]]
 FIRST = (

@@ -13,11 +13,11 @@ import pytest
 from factory import answer_all, make_record, write_papers
 from fakes import FakeEngine
 
-from sciqag_lib.generation import generate
+from sciqag_lib.errors import InputError
+from sciqag_lib.generation.recipe import make_recipe
+from sciqag_lib.generation.run import generate
+from sciqag_lib.inference.ledger import FingerprintMismatch, LedgerError
 from sciqag_lib.ingest import prepare_papers
-from sciqag_lib.ledger import FingerprintMismatch, LedgerError
-from sciqag_lib.papers import InputError
-from sciqag_lib.recipe import make_recipe
 
 STRATEGIES = ("whole_paper", "passages", "evidence_first")
 
@@ -338,7 +338,7 @@ def test_a_reply_with_half_a_surrogate_pair_spoils_no_file(tmp_path, strategy):
 
 
 def test_a_fault_of_ours_in_one_paper_is_met_at_planning_too(tmp_path, monkeypatch):
-    from sciqag_lib import evidence_first
+    from sciqag_lib.generation import evidence_first
 
     real = evidence_first.find_sentences
 
@@ -428,7 +428,7 @@ def test_a_disk_that_is_full_from_the_start_is_a_clear_error(tmp_path, num_bytes
 
 
 def test_a_disk_that_is_full_when_the_files_are_written_loses_nothing(tmp_path, monkeypatch):
-    from sciqag_lib import outputs
+    from sciqag_lib.generation import outputs
 
     path = write_papers(tmp_path / "p.json", 2)
 

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from sciqag_lib.benchmark.answers import answer_file, make_answering, read_answer, show_answers, take_answers
-from sciqag_lib.benchmark.questions import identify, scan_questions
+from sciqag_lib.benchmark.answers import answer_file, make_answering, show_answers, take_answers
 from sciqag_lib.engines import Completion, EngineError
-from sciqag_lib.ledger import FingerprintMismatch
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.ledger import FingerprintMismatch
+from sciqag_lib.inference.replies import read_answer
+from sciqag_lib.tasks.questions import identify, scan_questions
 from tests.benchmark_factory import FIELDS, asked, fact, knows_all, make_records, sent, write
 from tests.fakes import FakeEngine
 

@@ -7,7 +7,7 @@ import pytest
 
 from sciqag_lib.benchmark.comparison import compare_runs, measure_chance, show_comparison
 from sciqag_lib.benchmark.report import write_benchmark
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from tests.benchmark_factory import asked, fact, knows_all, make_records, run_both, sees_all
 from tests.fake_encoder import make_embedder
 from tests.fakes import FakeEngine

@@ -6,11 +6,15 @@ import pytest
 
 from sciqag_lib.benchmark.answers import answer_file, make_answering
 from sciqag_lib.benchmark.judging import (
-    DIMENSIONS, Partners, judge_answers, make_car_judging, show_judging,
+    DIMENSIONS,
+    Partners,
+    judge_answers,
+    make_car_judging,
+    show_judging,
 )
 from sciqag_lib.engines import Completion, EngineError
-from sciqag_lib.ledger import FingerprintMismatch, LedgerError
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.ledger import FingerprintMismatch, LedgerError
 from tests.benchmark_factory import fact, judged, knows_all, make_records, reply_with, run_both, sees_all, sent, write
 from tests.fakes import FakeEngine
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sciqag_lib.benchmark.questions import MAX_SHOT_CHARACTERS, draw_shots, identify, read_questions, scan_questions
-from sciqag_lib.papers import BadRecord, InputError
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.tasks.questions import MAX_SHOT_CHARACTERS, draw_shots, identify, read_questions, scan_questions
 
 
 def write(path, records):

@@ -6,13 +6,18 @@ import math
 import pyarrow.parquet
 import pytest
 
-from sciqag_lib.benchmark.questions import Question
 from sciqag_lib.benchmark.report import (
-    format_estimate, read_published, show_benchmark, show_categories, show_samples, write_benchmark,
+    format_estimate,
+    read_published,
+    show_benchmark,
+    show_categories,
+    show_samples,
+    write_benchmark,
 )
 from sciqag_lib.benchmark.tally import BenchmarkTally, Samples, compare_null, judge_null
-from sciqag_lib.intervals import Estimate
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
+from sciqag_lib.metrics.intervals import Estimate
+from sciqag_lib.tasks.questions import Question
 from tests.benchmark_factory import FIELDS, asked, fact, judged, knows_all, make_records, reply_with, run_both, write
 from tests.fake_encoder import make_embedder
 from tests.fakes import FakeEngine

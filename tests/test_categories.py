@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sciqag_lib.dataset.categories import CategoryFinder, read_categories, read_journals, suggest_name
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
+from sciqag_lib.records.categories import CategoryFinder, read_categories, read_journals, suggest_name
 
 ANALYTICAL, ENERGY = "Chemistry, Analytical", "Energy & Fuels"
 

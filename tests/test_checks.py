@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciqag_lib.checks import (
+from sciqag_lib.checks.rules import (
     REASONS,
     check_pair,
     copies_answer,
@@ -20,7 +20,7 @@ from sciqag_lib.checks import (
     is_unsupported,
     score_question,
 )
-from sciqag_lib.papers import QAPair
+from sciqag_lib.records.papers import QAPair
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data" / "checks"

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from fake_encoder import make_embedder
+
 from sciqag_lib.dataset import contamination
 from sciqag_lib.dataset.contamination import COLUMNS, Comparison, VectorStore, embed_questions
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 
 def compare(benchmark: list[str] = [], test: list[str] = [], train: list[str] = []) -> Comparison:
@@ -78,7 +78,7 @@ def test_what_is_near_a_dropped_question_alone_stays(tmp_path):
 
 def test_blocks_are_settled_in_order(tmp_path, monkeypatch):
     """The same, with every question in a block of its own."""
-    from sciqag_lib import duplicates
+    from sciqag_lib.checks import duplicates
 
     monkeypatch.setattr(duplicates, "BLOCK_ROWS", 1)
     monkeypatch.setattr(duplicates, "BLOCK_COLUMNS", 2)

@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciqag_lib.coverage import (
-    NUM_DRAWS, assign_chunks, count_top, find_untouched, measure_coverage, measure_random, rank_sentences,
-    share_touched, touch_sentences,
+from sciqag_lib.analysis.coverage import (
+    NUM_DRAWS,
+    assign_chunks,
+    count_top,
+    find_untouched,
+    measure_coverage,
+    measure_random,
+    rank_sentences,
+    share_touched,
+    touch_sentences,
 )
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from sciqag_lib.coverage import DEFINITIONS, measure_random
-from sciqag_lib.coverage_run import COLUMNS, analyse_coverage, score_one_paper, show_coverage
-from sciqag_lib.papers import InputError
-from sciqag_lib.sentences import list_content_words, split_sentences
+from sciqag_lib.analysis.coverage import DEFINITIONS, measure_random
+from sciqag_lib.analysis.coverage_run import COLUMNS, analyse_coverage, score_one_paper, show_coverage
+from sciqag_lib.errors import InputError
+from sciqag_lib.text.sentences import list_content_words, split_sentences
 from tests.fake_encoder import make_embedder
 
 QAS = Path(__file__).parents[1] / "data" / "qas.json"
@@ -159,7 +159,7 @@ def some_papers(number: int) -> list[dict]:
 def test_the_order_of_papers_and_how_they_are_batched_changes_no_value(tmp_path, monkeypatch, read_ahead):
     papers = some_papers(6)
     expected = cover(tmp_path, *papers, embedder=make_embedder(), name="first")
-    monkeypatch.setattr("sciqag_lib.embeddings.READ_AHEAD", read_ahead)
+    monkeypatch.setattr("sciqag_lib.engines.embeddings.READ_AHEAD", read_ahead)
     turned = cover(tmp_path, *(papers[place] for place in (3, 0, 5, 1, 4, 2)), embedder=make_embedder(), name="second")
     assert turned.values == expected.values and turned.random == expected.random  # means and intervals
     for table in COLUMNS:

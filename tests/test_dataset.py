@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from fake_encoder import make_embedder
+
 from sciqag_lib.dataset.build import build_dataset
 from sciqag_lib.dataset.pairs import read_pairs
 from sciqag_lib.dataset.report import show_build, show_categories, show_matches
-from sciqag_lib.papers import InputError
 from sciqag_lib.dataset.splitting import split_papers
+from sciqag_lib.errors import InputError
 
 DATA = Path(__file__).parents[1] / "data"
 SAMPLE = DATA / "build_sample"

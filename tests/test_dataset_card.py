@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from sciqag_lib.dataset.card import (
-    SHOWN_PAPERS, CardFacts, JudgeFacts, count_pairs, escape, name_size, write_card,
+    SHOWN_PAPERS,
+    CardFacts,
+    JudgeFacts,
+    count_pairs,
+    escape,
+    name_size,
+    write_card,
 )
 from tests.conftest import skip_without
 from tests.export_table import make_row, write_table

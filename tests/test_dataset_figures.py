@@ -6,12 +6,17 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.patches import Wedge
 
-from sciqag_lib.dataset.categories import Category, read_categories
 from sciqag_lib.dataset.figures import (
-    draw_field_donut, draw_funnel, draw_split_donut, middle_angles, shade_categories, spread_labels,
+    draw_field_donut,
+    draw_funnel,
+    draw_split_donut,
+    middle_angles,
+    shade_categories,
+    spread_labels,
 )
 from sciqag_lib.dataset.report import BuildReport, SplitCounts
 from sciqag_lib.figure_style import save_figure
+from sciqag_lib.records.categories import Category, read_categories
 
 PUBLISHED = list(read_categories().values())
 

@@ -9,7 +9,7 @@ import pytest
 
 from sciqag_lib.dataset import pairs as dataset_pairs
 from sciqag_lib.dataset.pairs import COLUMNS, FILE, DatasetPair, read_pairs, write_pairs
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 ROW = {**dict.fromkeys(COLUMNS), "record": 0, "doi": "10.1/a", "pair": 0, "title": "T", "journal": "",
        "question": "Why?", "answer": "Because.", "split": "train"}

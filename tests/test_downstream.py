@@ -16,6 +16,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
+from sciqag_lib.downstream.evaluation import Settings
+from sciqag_lib.downstream.figures import draw_comparison, draw_published
 from sciqag_lib.downstream.run import (
     FEW_ROWS,
     compare_models,
@@ -28,12 +30,10 @@ from sciqag_lib.downstream.run import (
     show_samples,
     show_tasks,
 )
-from sciqag_lib.downstream.evaluation import Settings
-from sciqag_lib.downstream.figures import draw_comparison, draw_published
-from sciqag_lib.downstream.scoring import find_unreadable, measure_class_nulls, measure_f1, score_task
-from sciqag_lib.downstream.tasks import Row, Task
+from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.figure_style import save_figure
-from sciqag_lib.papers import BadRecord, InputError
+from sciqag_lib.tasks.kinds import Row, Task
+from sciqag_lib.tasks.scoring import find_unreadable, measure_class_nulls, measure_f1, score_task
 
 MODELS = {"before": "base", "after": "trained"}
 

@@ -18,10 +18,10 @@ from sciqag_lib.downstream.evaluation import (
     read_harness_task,
     write_prompt,
 )
-from sciqag_lib.downstream.tasks import Row, Task
 from sciqag_lib.engines import EngineError
-from sciqag_lib.papers import InputError
-from sciqag_lib.prompts import load_form, load_prompt
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.prompts import load_form, load_prompt
+from sciqag_lib.tasks.kinds import Row, Task
 
 SETTINGS = Settings(max_length=1024, context_size=1024, shots=2, answers=2, max_new_tokens=4, dtype="float32")
 QUESTIONS = Task("held out", "questions", Path("q.json"), [

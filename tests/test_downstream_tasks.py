@@ -3,14 +3,14 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 
-from sciqag_lib.downstream.tasks import KINDS, read_class, read_label, read_number, read_task, read_tasks
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.paths import REPO_ROOT
-from sciqag_lib.prompts import load_prompt
+from sciqag_lib.tasks.kinds import KINDS, read_class, read_label, read_number, read_task, read_tasks
 
 DATA = REPO_ROOT / "data" / "downstream"
 CHOICE = {"question": "Which gas?", "distractor1": "neon", "distractor2": "argon", "distractor3": "xenon",
@@ -155,7 +155,7 @@ def test_a_limit_draws_rows_that_a_larger_one_keeps(tmp_path: Path, trained: Pat
     [("Yes", "yes"), (" yes, it is.\nNo.", "yes"), ("**No**, never", "no"), ("Answer: No", "no"), ("No: metal", "no"),
      ("yes or no", None), ("Not sure", None), ("Yesterday", None), ("It is yes", None), ("", None), ("\n\n", None)],
 )  # fmt: skip
-def test_read_class(reply: str, expected: Optional[str]) -> None:
+def test_read_class(reply: str, expected: str | None) -> None:
     assert read_class(reply, ["no", "yes"]) == expected
 
 
@@ -171,7 +171,7 @@ def test_the_longest_class_is_meant() -> None:
      ("10-20", None), ("Al2O3", None), ("none", None),
      ("1e999", None), ("12,34", None), ("", None), ("3 x 10^5", None)],
 )  # fmt: skip
-def test_read_number(reply: str, expected: Optional[float]) -> None:
+def test_read_number(reply: str, expected: float | None) -> None:
     assert read_number(reply) == expected
 
 

@@ -10,11 +10,11 @@ from tiny_llama import write_examples, write_model
 from transformers import AutoModelForCausalLM
 
 from sciqag_lib.downstream import training as downstream_training
-from sciqag_lib.downstream.run import compare_models
 from sciqag_lib.downstream.evaluation import Settings, evaluate_model
-from sciqag_lib.downstream.tasks import Row, Task
+from sciqag_lib.downstream.run import compare_models
 from sciqag_lib.downstream.training import find_model, prepare_base, train_model, train_on_tasks, write_arguments
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
+from sciqag_lib.tasks.kinds import Row, Task
 from sciqag_lib.training.arguments import split_command_line
 
 TRAINER = """

@@ -8,12 +8,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sciqag_lib import embeddings
-from sciqag_lib.embeddings import (
-    PROBE_TEXTS, Embedder, encode_texts, find_packaged_encoder, load_encoder, normalize_rows, open_embedder,
+from sciqag_lib.engines import embeddings
+from sciqag_lib.engines.embeddings import (
+    PROBE_TEXTS,
+    Embedder,
+    encode_texts,
+    find_packaged_encoder,
+    load_encoder,
+    normalize_rows,
+    open_embedder,
     split_batches,
 )
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from tests.conftest import skip_without
 from tests.fake_encoder import FakeEncoder, make_embedder
 

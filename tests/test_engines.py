@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sciqag_lib.engines import Completion, Engine, EngineError, Prompt, Request, Sampling, complete, open_engine
-from sciqag_lib.engines import common
+from sciqag_lib.engines import Completion, Engine, EngineError, Prompt, Request, Sampling, common, complete, open_engine
 from sciqag_lib.engines.common import find_stop, hash_files, read_gguf_context, refuse_request
 from tests.fakes import FakeEngine
 

@@ -12,8 +12,7 @@ import pytest
 import torch
 import transformers
 
-from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete, open_engine
-from sciqag_lib.engines import loading
+from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete, loading, open_engine
 from sciqag_lib.engines import transformers as engine_module
 from sciqag_lib.engines.common import SPIN_COUNT, patient_threads
 from sciqag_lib.engines.loading import choose_attention, choose_dtype

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from fake_encoder import write_qas
+
+from sciqag_lib.checks.pair_checks import write_pair_checks
 from sciqag_lib.dataset.evaluation_results import CHECK_COLUMNS, SCORE_COLUMNS, find_evaluation, read_results
 from sciqag_lib.dataset.filters import Check
-from sciqag_lib.pair_checks import write_pair_checks
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.tables import write_table
 
 SCORE = {"record": "record 1", "doi": "10.1/a", "pair": 0, "arm": "own", "dimension": "accuracy", "scale": "1-3",

@@ -9,9 +9,11 @@ from fakes import FakeEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciqag_lib import evidence_first
-from sciqag_lib.checks import REASONS, check_pair, is_not_question, score_question
-from sciqag_lib.evidence_first import (
+from sciqag_lib.checks.rules import REASONS, check_pair, is_not_question, score_question
+from sciqag_lib.engines import Completion
+from sciqag_lib.errors import InputError
+from sciqag_lib.generation import evidence_first
+from sciqag_lib.generation.evidence_first import (
     CANDIDATES_PER_PAIR,
     Candidate,
     Kind,
@@ -24,11 +26,10 @@ from sciqag_lib.evidence_first import (
     question_prompt,
     read_question,
 )
-from sciqag_lib.engines import Completion
-from sciqag_lib.papers import InputError, Paper, QAPair, Section
-from sciqag_lib.prompts import PROMPTS_DIR, load_prompt
-from sciqag_lib.recipe import make_recipe
-from sciqag_lib.strategies import Collector, ask_evidence_first
+from sciqag_lib.generation.recipe import make_recipe
+from sciqag_lib.generation.strategies import Collector, ask_evidence_first
+from sciqag_lib.inference.prompts import PROMPTS_DIR, load_prompt
+from sciqag_lib.records.papers import Paper, QAPair, Section
 
 PROMPT = load_prompt("evidence_first", ("instruction", "kinds"))
 KINDS = load_kinds(PROMPT)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sciqag_lib.dataset.exports import export_dataset
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.training.data import Example, make_generator_data, read_examples
 from tests.export_table import export_one, list_files, make_row, write_example, write_papers, write_table
 

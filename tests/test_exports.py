@@ -7,14 +7,21 @@ from typing import Any
 import pytest
 
 from sciqag_lib.dataset import exports
-from sciqag_lib.dataset.pairs import COLUMNS
 from sciqag_lib.dataset.exports import FORMATS, export_dataset, show_exports
-from sciqag_lib.papers import InputError
-from sciqag_lib.qa_records import read_qa_records
+from sciqag_lib.dataset.pairs import COLUMNS
+from sciqag_lib.errors import InputError
+from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.training.data import Example, make_qa_data, read_examples
 from tests.conftest import skip_without
 from tests.export_table import (
-    NASTY, export_one, list_expected, list_files, make_row, write_example, write_papers, write_table,
+    NASTY,
+    export_one,
+    list_expected,
+    list_files,
+    make_row,
+    write_example,
+    write_papers,
+    write_table,
 )
 from tests.tiny_llama import make_tokenizer
 

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 
-from sciqag_lib.figure_style import save_figure
-from sciqag_lib.figures import (
+from figures.make_figures import draw_pipeline
+from sciqag_lib.analysis.figures import (
     draw_coverage,
     draw_question_similarity,
     draw_score_map,
@@ -28,7 +28,7 @@ from sciqag_lib.figures import (
     draw_similarity_histogram,
     draw_top_sentences,
 )
-from sciqag_lib.pipeline_figure import draw_pipeline
+from sciqag_lib.figure_style import save_figure
 
 MEANS = {"within": (0.4, 0.3, 0.5), "null": (0.1, np.nan, np.nan)}
 SCORES = np.array([[9.0, 9.0, 9.0], [0.25, 9.0, 9.0], [np.nan, 0.71, 9.0]]) / [[9, 9, 9], [1, 9, 9], [1, 1, 9]]
@@ -402,7 +402,7 @@ def test_a_failed_save_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_module_imports_no_heavy_package() -> None:
-    code = "import sys, sciqag_lib.figures; print({'matplotlib', 'pandas', 'seaborn'} & set(sys.modules))"
+    code = "import sys, sciqag_lib.analysis.figures; print({'matplotlib', 'pandas', 'seaborn'} & set(sys.modules))"
     root = str(Path(__file__).parents[1])
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert result.stdout.strip() == "set()"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sciqag_lib import checks
+from sciqag_lib.checks import rules as checks
 from sciqag_lib.dataset.filters import NUMBERS, PAIR_REASONS, REASONS, Check, make_filter
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.racar.judging import DIMENSIONS
 
 FULL = dict.fromkeys(DIMENSIONS, 3.0)

@@ -4,14 +4,14 @@ import json
 import random
 
 import pytest
-from factory import answer_all, make_record, question_to, write_papers, FACT
+from factory import FACT, answer_all, make_record, question_to, write_papers
 from fakes import FakeEngine
 
 from sciqag_lib.engines import Completion, EngineError
-from sciqag_lib.generation import generate
-from sciqag_lib.ledger import FingerprintMismatch
-from sciqag_lib.papers import InputError
-from sciqag_lib.recipe import make_recipe
+from sciqag_lib.errors import InputError
+from sciqag_lib.generation.recipe import make_recipe
+from sciqag_lib.generation.run import generate
+from sciqag_lib.inference.ledger import FingerprintMismatch
 
 STRATEGIES = ("whole_paper", "passages", "evidence_first")
 
@@ -323,7 +323,7 @@ def test_the_models_keywords_are_taken_where_it_wrote_some(run, tmp_path):
 
 
 def test_an_internal_fault_costs_one_paper_only(run, tmp_path, monkeypatch):
-    from sciqag_lib import strategies
+    from sciqag_lib.generation import strategies
 
     real = strategies.check_pair
 

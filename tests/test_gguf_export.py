@@ -3,7 +3,7 @@
 import json
 import weakref
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import gguf
 import pytest
@@ -12,14 +12,13 @@ import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from sciqag_lib.engines import Prompt, Request, Sampling, complete, open_engine
-from sciqag_lib.engines.loading import count_positions
-from sciqag_lib.papers import InputError
-from sciqag_lib.engines import gguf_tokenizer
-from sciqag_lib.training import gguf_export
-from sciqag_lib.training.gguf_export import compute_rope_factors, export_gguf, main, permute_rows
+from sciqag_lib.engines import Prompt, Request, Sampling, complete, gguf_tokenizer, open_engine
 from sciqag_lib.engines.gguf_restoring import restore_positions, restore_tokenizer
 from sciqag_lib.engines.gguf_tokenizer import read_vocabulary, set_pre_tokenizer
+from sciqag_lib.engines.loading import count_positions
+from sciqag_lib.errors import InputError
+from sciqag_lib.training import gguf_export
+from sciqag_lib.training.gguf_export import compute_rope_factors, export_gguf, main, permute_rows
 
 WORDS = "The band gap of silicon is 1.12 eV at 300 K; that of TiO2 is 3.2 eV, and it doesn't change.\nWater boils."
 # Runs of spaces before digits and words, contractions in both cases, letters and digits of other scripts, an emoji.
@@ -71,7 +70,7 @@ def make_sentencepiece(scheme: str = "first") -> Any:
     return tokenizer
 
 
-def save_model(folder: Path, tokenizer: Optional[Any] = None, dtype: torch.dtype = torch.float32, **config: Any) -> Any:
+def save_model(folder: Path, tokenizer: Any | None = None, dtype: torch.dtype = torch.float32, **config: Any) -> Any:
     """A random model and its tokenizer, saved; returned as it reads from the folder, in float32."""
     tokenizer = tokenizer or make_tokenizer()
     rows = -(-len(tokenizer) // 64) * 64
@@ -86,7 +85,7 @@ def save_model(folder: Path, tokenizer: Optional[Any] = None, dtype: torch.dtype
     return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
-def reload(path: Path, config: Optional[Any] = None) -> Any:
+def reload(path: Path, config: Any | None = None) -> Any:
     settings = {"config": config} if config else {}
     return transformers.AutoModelForCausalLM.from_pretrained(
         path.parent, gguf_file=path.name, dtype=torch.float32, **settings,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciqag_lib.grounding import PaperIndex, check_numbers, find_evidence, find_extract, ground_pair, list_terms
-from sciqag_lib.papers import QAPair
-from sciqag_lib.quantities import find_quantities
+from sciqag_lib.checks.grounding import PaperIndex, check_numbers, find_evidence, find_extract, ground_pair, list_terms
+from sciqag_lib.records.papers import QAPair
+from sciqag_lib.text.quantities import find_quantities
 
 PAPER = (
     "Rats were fed a high-fat diet for twelve weeks. Metformin was given at 250 mg/kg per day.\n"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sciqag_lib.papers import BadRecord, InputError, Paper, Section, paper_record, read_papers_json, read_records
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.records.papers import Paper, Section, paper_record, read_papers_json, read_records
 
 GOOD = {"source": "a.xml", "doi": "10.1000/a", "abstract": "A.", "keywords": ["k"], "txt": "Text é.", "title": "T"}
 
@@ -154,5 +155,5 @@ def test_any_bytes_are_read_or_refused(tmp_path: Path, data: bytes, cut: int) ->
 def test_streamed_records_equal_json_loads(tmp_path: Path, records: list[dict], size: int) -> None:
     path = write(tmp_path / "a.json", json.dumps(records).encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sciqag_lib.papers.CHUNK_BYTES", size)
+        patch.setattr("sciqag_lib.records.papers.CHUNK_BYTES", size)
         assert [record for _, record in read_records(path)] == records

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.ingest import PreparedPaper, Skipped, find_files, prepare_papers, read_papers, read_report
 from sciqag_lib.ingest.keywords import _drop_near_copies, find_candidates, find_phrases
-from sciqag_lib.papers import BadRecord, InputError, Paper, read_papers_json
+from sciqag_lib.records.papers import Paper, read_papers_json
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPERS = ROOT / "data" / "papers"

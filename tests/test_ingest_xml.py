@@ -2,13 +2,13 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Optional
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Block, Document, cut_boilerplate, find_boilerplate_kind, join_blocks, make_paper
 from sciqag_lib.ingest.inline import inline_text
 from sciqag_lib.ingest.jats import read_jats
@@ -16,7 +16,6 @@ from sciqag_lib.ingest.mathml import mathml_text, tex_text
 from sciqag_lib.ingest.nodes import parse_xml
 from sciqag_lib.ingest.tables import format_table
 from sciqag_lib.ingest.tei import read_tei
-from sciqag_lib.papers import InputError
 
 CITE = '<xref ref-type="bibr" rid="b">%s</xref>'
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "papers" / "tidal_pools.xml"
@@ -99,7 +98,7 @@ def test_marked_up_text(xml: str, text: str) -> None:
         (f"a unit [{CITE % 3}, pp. 57-59.].", "a unit."),
     ],
 )
-def test_citation_marks_go_where_the_sentence_does_not_need_them(xml: str, text: Optional[str]) -> None:
+def test_citation_marks_go_where_the_sentence_does_not_need_them(xml: str, text: str | None) -> None:
     unmarked = etree.fromstring(f"<p>{xml}</p>").xpath("string()")
     assert read_inline(xml) == (unmarked if text is None else text)
 

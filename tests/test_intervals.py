@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from sciqag_lib import tables
-from sciqag_lib.intervals import Estimate, estimate_between, estimate_mean, estimate_values
+from sciqag_lib.metrics.intervals import Estimate, estimate_between, estimate_mean, estimate_values
 from sciqag_lib.tables import write_table
 
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from factory import answer_all, write_papers
 from fake_server import FakeServer
+
 from tests.killed_run import KilledRun, serve
 
 NUM_PAPERS = 12

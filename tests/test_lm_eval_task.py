@@ -10,7 +10,7 @@ import pytest
 
 from sciqag_lib.dataset import lm_eval_task
 from sciqag_lib.dataset.lm_eval_task import score_texts
-from sciqag_lib.benchmark.reference_scores import WordScorer
+from sciqag_lib.metrics.text_overlap import WordScorer
 from tests.conftest import skip_without
 from tests.export_table import export_one, list_expected, list_files, make_row, write_example, write_table
 from tests.tiny_llama import write_model

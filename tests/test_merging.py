@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from sciqag_lib.engines import Prompt, Request, Sampling, complete, open_engine
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.training.gguf_export import export_gguf
 from sciqag_lib.training.merging import check_adapter, main, merge_adapter
 

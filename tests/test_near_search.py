@@ -5,10 +5,10 @@ import tempfile
 import numpy as np
 import pytest
 
-from sciqag_lib.dataset import near_search
-from sciqag_lib.duplicates import StoredVectors, find_near_duplicates
-from sciqag_lib.embeddings import normalize_rows
-from sciqag_lib.dataset.near_search import choose_directions, find_near, shorten_vectors
+from sciqag_lib.checks import near_search
+from sciqag_lib.checks.duplicates import StoredVectors, find_near_duplicates
+from sciqag_lib.checks.near_search import choose_directions, find_near, shorten_vectors
+from sciqag_lib.engines.embeddings import normalize_rows
 
 WIDTH = 96
 

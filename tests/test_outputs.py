@@ -9,13 +9,14 @@ import pytest
 from factory import answer_all, write_papers
 from fakes import FakeEngine
 
-from sciqag_lib import outputs
 from sciqag_lib.engines import Completion
-from sciqag_lib.generation import generate
-from sciqag_lib.ledger import Ledger
-from sciqag_lib.outputs import Tally, show_pairs, show_report, write_outputs
-from sciqag_lib.planning import Plan, format_seconds
-from sciqag_lib.recipe import make_recipe
+from sciqag_lib.generation import outputs
+from sciqag_lib.generation.outputs import show_pairs, show_report, write_outputs
+from sciqag_lib.generation.recipe import make_recipe
+from sciqag_lib.generation.run import generate
+from sciqag_lib.inference.forecast import Plan, format_seconds
+from sciqag_lib.inference.ledger import Ledger
+from sciqag_lib.inference.tally import Tally
 
 TXT = "Zinc melts at 420 °C. Iron melts at 1,538 °C."
 

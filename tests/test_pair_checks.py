@@ -9,17 +9,26 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
-
 from fake_encoder import make_embedder
-from sciqag_lib import intervals, pair_checks
-from sciqag_lib.checks import REASONS, check_pair
-from sciqag_lib.grounding import PaperIndex
-from sciqag_lib.pair_checks import (
-    COLUMNS, SHARES, Tally, check_records, find_context_phrase, measure_support, name_form, show_pair_checks,
+
+from sciqag_lib.checks import pair_checks
+from sciqag_lib.checks.grounding import PaperIndex
+from sciqag_lib.checks.pair_checks import (
+    COLUMNS,
+    SHARES,
+    Tally,
+    check_records,
+    find_context_phrase,
+    measure_support,
+    name_form,
+    show_pair_checks,
     write_pair_checks,
 )
-from sciqag_lib.papers import InputError, QAPair
-from sciqag_lib.qa_records import QARecord
+from sciqag_lib.checks.rules import REASONS, check_pair
+from sciqag_lib.errors import InputError
+from sciqag_lib.metrics import intervals
+from sciqag_lib.records.papers import QAPair
+from sciqag_lib.records.qa_records import QARecord
 
 DATA = Path(__file__).parents[1] / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from sciqag_lib.papers import QAPair
-from sciqag_lib.parsing import PROBLEMS, ParsedReply, format_pairs, parse_reply, split_keywords, strip_reasoning
+from sciqag_lib.generation.parsing import PROBLEMS, ParsedReply, format_pairs, parse_reply, split_keywords
+from sciqag_lib.inference.replies import strip_reasoning
+from sciqag_lib.records.papers import QAPair
 
 WANTED = [
     ("How many loci were genotyped?", "Eleven loci were genotyped in 240 individuals."),
@@ -149,7 +150,7 @@ def test_a_list_in_a_question_is_part_of_it() -> None:
 
 def test_marks_inside_json_are_text() -> None:
     answer = "As in\nQ1: this?\nA1: that"
-    assert texts(parse_reply('[{"Q": "%s", "A": "%s"}]' % (Q1, answer))) == [(Q1, answer)]
+    assert texts(parse_reply(f'[{{"Q": "{Q1}", "A": "{answer}"}}]')) == [(Q1, answer)]
 
 
 def test_one_line_cut_short() -> None:

@@ -17,9 +17,10 @@ import pytest
 from fakes import FakeEngine
 
 from sciqag_lib.engines import Completion, EngineError, Request
-from sciqag_lib.long_context_figures import draw_passkey_curve, draw_passkey_map
-from sciqag_lib.papers import InputError
-from sciqag_lib.passkey import (
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.prompts import load_prompt
+from sciqag_lib.long_context.figures import draw_passkey_curve, draw_passkey_map
+from sciqag_lib.long_context.passkey import (
     CHANCE,
     REPLY_TOKENS,
     PromptMaker,
@@ -32,7 +33,6 @@ from sciqag_lib.passkey import (
     run_passkey,
     show_passkey,
 )
-from sciqag_lib.prompts import load_prompt
 
 STATEMENT = re.compile(r"The locker number is (\d{5})\. Make a note of \1, the locker number\. ?")
 PROMPT = load_prompt("passkey")

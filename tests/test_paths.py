@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.paths import REPO_ROOT, resolve_path, write_atomic
 
 

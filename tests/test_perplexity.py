@@ -16,11 +16,11 @@ import pytest
 import torch
 import transformers
 
-from sciqag_lib import likelihood
-from sciqag_lib.likelihood import Scorer, fit_positions, open_scorer
-from sciqag_lib.long_context_figures import draw_perplexity
-from sciqag_lib.papers import InputError
-from sciqag_lib.perplexity import (
+from sciqag_lib.engines import likelihood
+from sciqag_lib.engines.likelihood import Scorer, fit_positions, open_scorer
+from sciqag_lib.errors import InputError
+from sciqag_lib.long_context.figures import draw_perplexity
+from sciqag_lib.long_context.perplexity import (
     TokenPaper,
     analyse_perplexity,
     cut_rows,

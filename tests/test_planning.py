@@ -6,11 +6,12 @@ import pytest
 from factory import answer_all, make_record, write_papers
 from fakes import FakeEngine
 
-from sciqag_lib import planning
 from sciqag_lib.engines import Completion
-from sciqag_lib.ledger import Ledger
-from sciqag_lib.planning import Plan, plan_run
-from sciqag_lib.recipe import make_recipe
+from sciqag_lib.generation import planning
+from sciqag_lib.generation.planning import plan_run
+from sciqag_lib.generation.recipe import make_recipe
+from sciqag_lib.inference.forecast import Plan
+from sciqag_lib.inference.ledger import Ledger
 
 
 def plan(tmp_path, engine, num_papers=2, limit=None, **settings) -> tuple[Plan, list[dict]]:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciqag_lib.engines import Prompt
-from sciqag_lib.papers import InputError
-from sciqag_lib.prompts import PROMPTS_DIR, fill, fit_text, load_form, load_prompt, plain_text, render
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.prompts import PROMPTS_DIR, fill, fit_text, load_form, load_prompt, plain_text, render
 
 VALUES = {"paper": "{{again}} {x} {% raw %} \\1", "num_pairs": "3", "again": ""}
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sciqag_lib.papers import BadRecord, InputError, Section
-from sciqag_lib.qa_records import QARecord, SectionFile, read_qa_records
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.records.papers import Section
+from sciqag_lib.records.qa_records import QARecord, SectionFile, read_qa_records
 
 QAS = Path(__file__).parents[1] / "data" / "qas.json"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from sciqag_lib.analysis.question_judge import SCHEMA, judge_similarity, read_score
+from sciqag_lib.analysis.similarity import embed_similarity, read_scores
 from sciqag_lib.engines import Completion, EngineError
-from sciqag_lib.ledger import FingerprintMismatch
-from sciqag_lib.papers import InputError
-from sciqag_lib.prompts import load_prompt
-from sciqag_lib.question_judge import SCHEMA, judge_similarity, read_score
-from sciqag_lib.similarity import embed_similarity, read_scores
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.ledger import FingerprintMismatch
+from sciqag_lib.inference.prompts import load_prompt
 from tests.fake_encoder import make_embedder, write_qas
 from tests.fakes import FakeEngine
 

@@ -17,9 +17,10 @@ import question_writing
 from question_data import EXAMPLES, KINDS, NUM_HELD_OUT, TEMPERATURES, Item
 
 from sciqag_lib.engines import Completion
-from sciqag_lib.evidence_first import find_sentences
-from sciqag_lib.ledger import Ledger
-from sciqag_lib.papers import InputError, Paper
+from sciqag_lib.errors import InputError
+from sciqag_lib.generation.evidence_first import find_sentences
+from sciqag_lib.inference.ledger import Ledger
+from sciqag_lib.records.papers import Paper
 from sciqag_lib.training.data import Example
 from sciqag_lib.training.encoding import ExampleEncoder
 

@@ -7,13 +7,22 @@ import pytest
 import yaml
 
 from sciqag_lib.engines import Completion
-from sciqag_lib.papers import InputError
-from sciqag_lib.prompts import PROMPTS_DIR
-from sciqag_lib.racar.judging import (
-    DIMENSIONS, KINDS, Reading, begin_prompt, list_levels, make_code, make_judging, make_schema, quote_paper,
-    read_scores, write_task,
-)
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.prompts import PROMPTS_DIR
 from sciqag_lib.racar.calls import SPARE_TOKENS, CallPlanner, Item, Source, bind_question, cut_excerpt, swap_answers
+from sciqag_lib.racar.judging import (
+    DIMENSIONS,
+    KINDS,
+    Reading,
+    begin_prompt,
+    list_levels,
+    make_code,
+    make_judging,
+    make_schema,
+    quote_paper,
+    read_scores,
+    write_task,
+)
 from tests.fakes import FakeEngine
 
 PAIRS = [("Why is A hard?", "It is dense."), ("What is B?", "A metal, 3 K.")]

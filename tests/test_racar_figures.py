@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from sciqag_lib.intervals import Estimate
+from sciqag_lib.metrics.intervals import Estimate
 from sciqag_lib.racar.figures import ARM_COLORS, draw_null_differences, draw_score_distributions
 from sciqag_lib.racar.report import DimensionReport, NullReport, RacarReport
 

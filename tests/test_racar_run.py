@@ -9,9 +9,9 @@ import pyarrow.parquet
 import pytest
 
 from sciqag_lib.engines import Completion, EngineError
-from sciqag_lib.intervals import Estimate
-from sciqag_lib.ledger import FingerprintMismatch
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.ledger import FingerprintMismatch
+from sciqag_lib.metrics.intervals import Estimate
 from sciqag_lib.racar.judging import DIMENSIONS, make_judging
 from sciqag_lib.racar.report import DimensionTally, NullReport, show_racar, show_worst
 from sciqag_lib.racar.run import score_file

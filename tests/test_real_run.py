@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sciqag_lib.checks import REASONS
+from sciqag_lib.checks.rules import REASONS
 from sciqag_lib.engines import open_engine
-from sciqag_lib.evidence_first import CITATION
-from sciqag_lib.generation import generate
-from sciqag_lib.recipe import make_recipe
+from sciqag_lib.generation.evidence_first import CITATION
+from sciqag_lib.generation.recipe import make_recipe
+from sciqag_lib.generation.run import generate
 
 PAPERS = Path(__file__).parents[1] / "data" / "papers.json"
 MISSING = {*REASONS, "weak_question", "no_informative_sentence", "too_few_given", "reply_unreadable", "reply_truncated"}

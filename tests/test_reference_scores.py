@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sciqag_lib.benchmark.reference_scores import WholeWords, WordScorer, score_references
+from sciqag_lib.metrics.text_overlap import WholeWords, WordScorer, score_references
 from tests.fake_encoder import make_embedder
 
 

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sciqag_lib.agreement.reliability import (
-    MEASURES, Agreement, agree, alpha, explain_undefined, measure_agreement, rank, resample_papers,
+from sciqag_lib.metrics.reliability import (
+    MEASURES,
+    Agreement,
+    agree,
+    alpha,
+    explain_undefined,
+    measure_agreement,
+    rank,
+    resample_papers,
 )
 
 NONE = math.nan
@@ -127,7 +134,7 @@ def test_the_same_seed_gives_the_same_interval_and_batches_do_not_matter(monkeyp
     first = measure_agreement("alpha_ordinal", ratings, papers, seed=1, shuffle=True)
     assert first == measure_agreement("alpha_ordinal", ratings, papers, seed=1, shuffle=True)
     assert first.low != measure_agreement("alpha_ordinal", ratings, papers, seed=2).low
-    monkeypatch.setattr("sciqag_lib.agreement.reliability.BATCH_VALUES", 5000)
+    monkeypatch.setattr("sciqag_lib.metrics.reliability.BATCH_VALUES", 5000)
     small = measure_agreement("alpha_ordinal", ratings, papers, seed=1, shuffle=True)
     assert (small.low, small.high, small.null_high) == pytest.approx((first.low, first.high, first.null_high))
 

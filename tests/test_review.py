@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sciqag_lib.papers import InputError
-from sciqag_lib.review.pairs import DIMENSIONS, cut_text, merge_spans, open_review
+from sciqag_lib.errors import InputError
 from sciqag_lib.review.page import make_page
+from sciqag_lib.review.pairs import DIMENSIONS, cut_text, merge_spans, open_review
 from sciqag_lib.review.session import to_utf16
 from tests.review_pairs import keys, paper, source, write_papers  # noqa: F401 (a fixture)
 

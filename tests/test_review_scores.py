@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from sciqag_lib.agreement.analysis import analyse_agreement
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
+from sciqag_lib.review.analysis import analyse_review, compare_with_set, name_judges
 from sciqag_lib.review.pairs import DIMENSIONS, open_review
-from sciqag_lib.review.agreement import analyse_review, compare_with_set, name_judges
 from sciqag_lib.review.scores import ReviewError, clean_rater, export_scores, rater_path, show_raters
 from sciqag_lib.review.session import ReviewSession
 from tests.review_pairs import paper, score_pairs, session, source, steps, write_papers  # noqa: F401 (fixtures)

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sciqag_lib.papers import InputError
 from sciqag_lib.agreement.score_table import read_scores
+from sciqag_lib.errors import InputError
 
 HEADER = "paper,pair,dimension,rater,kind,score"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciqag_lib.sentences import list_content_words, list_words, split_sentences, stem_word
+from sciqag_lib.text.sentences import list_content_words, list_words, split_sentences, stem_word
 
 CASES = [
     ["As shown in Fig. 3, the rate increases.", "It then falls."],

@@ -11,16 +11,24 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from sciqag_lib import duplicates, similarity
-from sciqag_lib.duplicates import QuestionStore, find_near_duplicates, write_near_duplicates
-from sciqag_lib.embeddings import normalize_rows
-from sciqag_lib.intervals import Estimate
-from sciqag_lib.papers import InputError
-from sciqag_lib.qa_records import QARecord
-from sciqag_lib.similarity import (
-    EDGES, NullSample, SimilarityTables, claim_folder, count_scores, embed_similarity, read_scores, show_pairs,
+from sciqag_lib.analysis import similarity
+from sciqag_lib.analysis.similarity import (
+    EDGES,
+    NullSample,
+    SimilarityTables,
+    claim_folder,
+    count_scores,
+    embed_similarity,
+    read_scores,
+    show_pairs,
     show_similarity,
 )
+from sciqag_lib.checks import duplicates
+from sciqag_lib.checks.duplicates import QuestionStore, find_near_duplicates, write_near_duplicates
+from sciqag_lib.engines.embeddings import normalize_rows
+from sciqag_lib.errors import InputError
+from sciqag_lib.metrics.intervals import Estimate
+from sciqag_lib.records.qa_records import QARecord
 from tests.fake_encoder import make_embedder, write_qas
 
 QAS = Path(__file__).parents[1] / "data" / "qas.json"
@@ -193,7 +201,7 @@ def test_a_second_run_writes_the_same_files_from_the_cache(tmp_path):
 
 
 def test_a_run_that_dies_leaves_the_results_of_before_and_its_vectors(tmp_path, monkeypatch):
-    monkeypatch.setattr("sciqag_lib.embeddings.READ_AHEAD", 2)
+    monkeypatch.setattr("sciqag_lib.engines.embeddings.READ_AHEAD", 2)
     path = write_qas(tmp_path / "qas.json", ("10.1/a", ["a?", "b?"]), ("10.1/b", ["c?", "d?"]))
     embed_similarity(path, tmp_path / "out", make_embedder(FOUR))
     before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from sciqag_lib.papers import InputError
 from sciqag_lib.dataset.splitting import draw_number, read_earlier, split_papers
+from sciqag_lib.errors import InputError
 
 PAPERS = [f"10.1/{number}" for number in range(2000)]
 CATEGORIES = [f"category {number % 4}" for number in range(2000)]

@@ -7,8 +7,8 @@ from factory import answer_all, write_papers
 from fakes import FakeEngine
 
 from sciqag_lib.engines import Completion, EngineError
-from sciqag_lib.generation import Budget, generate
-from sciqag_lib.recipe import make_recipe, output_room
+from sciqag_lib.generation.recipe import make_recipe, output_room
+from sciqag_lib.generation.run import Budget, generate
 
 
 @pytest.mark.parametrize("spare, done", [(0, 3), (-1, 2)])

@@ -8,11 +8,11 @@ from fakes import FakeEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciqag_lib import evidence_first
 from sciqag_lib.engines import Completion
-from sciqag_lib.papers import Paper
-from sciqag_lib.recipe import make_recipe
-from sciqag_lib.strategies import MAX_ROUNDS, PASSAGE_WORDS, STRATEGIES, Outcome, split_passages, spread
+from sciqag_lib.generation import evidence_first
+from sciqag_lib.generation.recipe import make_recipe
+from sciqag_lib.generation.strategies import MAX_ROUNDS, PASSAGE_WORDS, STRATEGIES, Outcome, split_passages, spread
+from sciqag_lib.records.papers import Paper
 
 ENGINE = FakeEngine(lambda request: "")
 

@@ -16,7 +16,7 @@ from tiny_llama import write_examples, write_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import train
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.training import checkpoints
 from sciqag_lib.training.arguments import parse_arguments
 from sciqag_lib.training.monitor import format_seconds, read_log

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 import pytest
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.training.arguments import Arguments, RunArguments, convert_value, describe_flags, parse_arguments
 from sciqag_lib.training.deepspeed import MIRRORED, read_deepspeed, resolve_deepspeed
 from sciqag_lib.training.flags import LEFT_OUT, RENAMED, FlagText

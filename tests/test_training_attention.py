@@ -7,13 +7,27 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import (AutoModelForCausalLM, DynamicCache, Gemma2Config, GPT2Config, LlamaConfig, LlamaForCausalLM,
-                          MistralConfig, Qwen2Config)  # fmt: skip
+from transformers import (
+    AutoModelForCausalLM,
+    DynamicCache,
+    Gemma2Config,
+    GPT2Config,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,  # fmt: skip
+    Qwen2Config,
+)
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.training import attention
-from sciqag_lib.training.attention import (attend_rows, check_attention, choose_group, cut_groups, cut_row,
-                                           register_attentions)  # fmt: skip
+from sciqag_lib.training.attention import (
+    attend_rows,
+    check_attention,
+    choose_group,
+    cut_groups,
+    cut_row,
+    register_attentions,  # fmt: skip
+)
 from sciqag_lib.training.packing import collate_packed
 
 GROUP = 8

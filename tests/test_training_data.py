@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from sciqag_lib.papers import BadRecord, InputError
-from sciqag_lib.prompts import load_form, load_prompt, render
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.inference.prompts import load_form, load_prompt, render
 from sciqag_lib.training import tokenized
 from sciqag_lib.training.data import Example, make_generator_data, make_qa_data, read_examples
 from sciqag_lib.training.encoding import TOO_LONG, ExampleEncoder, find_endings, split_input

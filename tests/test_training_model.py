@@ -8,7 +8,7 @@ from tiny_llama import make_tokenizer, write_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 from sciqag_lib.engines.loading import count_positions
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.training import machine, model, summary
 from sciqag_lib.training.arguments import RunArguments
 from sciqag_lib.training.monitor import Monitor, average_losses, draw_loss, read_log

@@ -1,1 +1,1 @@
-"""How far scores agree: experts with each other, judges with experts, one prompt or model with another."""
+"""08: tables of scores -> how far experts, judges and prompts agree."""

@@ -21,14 +21,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 import numpy as np
 
-from sciqag_lib.papers import InputError
-from sciqag_lib.agreement.reliability import MEASURES, Agreement, measure_agreement
 from sciqag_lib.agreement.comparison import Comparison, compare_agreement, compare_judges
 from sciqag_lib.agreement.score_table import DIMENSIONS, Paths, ScoreTable, read_scores
+from sciqag_lib.errors import InputError
+from sciqag_lib.metrics.reliability import MEASURES, Agreement, measure_agreement
 from sciqag_lib.tables import show_notes, write_report, write_table
 
 VERSION = 1
@@ -61,7 +61,7 @@ class AgreementRow:
     dimension: str
     measure: str
     result: Agreement
-    published: Optional[float]  # of SciQAG's judge; read off a figure
+    published: float | None  # of SciQAG's judge; read off a figure
 
 
 @dataclass
@@ -82,13 +82,13 @@ class AgreementReport:
     published: dict[str, dict[str, float]] = field(default_factory=lambda: PUBLISHED)
     version: int = VERSION
 
-    def find(self, rater: str, dimension: str, measure: str) -> Optional[Agreement]:
+    def find(self, rater: str, dimension: str, measure: str) -> Agreement | None:
         keys = (rater, dimension, measure)
         return next((row.result for row in self.rows if (row.rater, row.dimension, row.measure) == keys), None)
 
 
-def analyse_agreement(path: Paths, output_dir: Union[str, Path], scale: int = 3, seed: int = 0,
-                      judges: Optional[Mapping[str, Union[str, Path]]] = None) -> AgreementReport:
+def analyse_agreement(path: Paths, output_dir: str | Path, scale: int = 3, seed: int = 0,
+                      judges: Mapping[str, str | Path] | None = None) -> AgreementReport:
     """Measure agreement in a table of scores, or in several; `judges` adds what 05_evaluation wrote: name, path.
 
     Writes agreement, comparisons and left_out (.parquet and .csv) and agreement.json into `output_dir`. InputError: as

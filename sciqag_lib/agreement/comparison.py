@@ -10,14 +10,14 @@ Each verdict stands for itself: of twenty comparisons of equals one is expected 
 
 import math
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
-from sciqag_lib.intervals import estimate_mean
-from sciqag_lib.papers import InputError, normalize_doi
-from sciqag_lib.agreement.reliability import MEASURES, MIN_PAIRS, agree, explain_undefined, resample_papers
 from sciqag_lib.agreement.score_table import DIMENSIONS, ScoreTable
+from sciqag_lib.errors import InputError
+from sciqag_lib.metrics.intervals import estimate_mean
+from sciqag_lib.metrics.reliability import MEASURES, MIN_PAIRS, agree, explain_undefined, resample_papers
+from sciqag_lib.records.papers import normalize_doi
 
 MEAN = "mean_score"
 
@@ -101,7 +101,7 @@ def _compare_means(names: tuple[str, str], dimension: str, ratings: np.ndarray, 
     return _make(names, dimension, MEAN, values, papers, verdict)
 
 
-def compare_sets(first: ScoreTable, second: ScoreTable, names: tuple[str, str], rater: Optional[str] = None,
+def compare_sets(first: ScoreTable, second: ScoreTable, names: tuple[str, str], rater: str | None = None,
                  seed: int = 0) -> list[Comparison]:
     """Two sets of pairs written about the same papers, by two models or prompts: the difference of their mean scores.
 
@@ -125,7 +125,7 @@ def compare_sets(first: ScoreTable, second: ScoreTable, names: tuple[str, str], 
     return results
 
 
-def _mean_by_paper(table: ScoreTable, dimension: str, rater: Optional[str]) -> dict[str, tuple[float, int]]:
+def _mean_by_paper(table: ScoreTable, dimension: str, rater: str | None) -> dict[str, tuple[float, int]]:
     """Sum and number of the scores of each paper that has any."""
     scores = table.experts_mean(dimension) if rater is None else table.ratings(dimension, [rater])[:, 0]
     found: dict[str, tuple[float, int]] = {}
@@ -153,7 +153,7 @@ def _compare_sums(names: tuple[str, str], dimension: str, sums: np.ndarray, coun
     return _make(names, dimension, MEAN, (first, second, first - second, low, high), papers, verdict, pairs)
 
 
-def _judge(names: tuple[str, str], low: float, high: float, papers: np.ndarray, what: str, pairs: Optional[int] = None
+def _judge(names: tuple[str, str], low: float, high: float, papers: np.ndarray, what: str, pairs: int | None = None
            ) -> str:
     if math.isnan(low):
         return "not told (no interval from one paper)"
@@ -164,6 +164,6 @@ def _judge(names: tuple[str, str], low: float, high: float, papers: np.ndarray, 
 
 
 def _make(names: tuple[str, str], dimension: str, measure: str, values: tuple[float, ...], papers: np.ndarray,
-          verdict: str, pairs: Optional[int] = None) -> Comparison:
+          verdict: str, pairs: int | None = None) -> Comparison:
     return Comparison(*names, dimension, measure, *values, len(papers) if pairs is None else pairs,
                       len(np.unique(papers)), verdict)

@@ -7,14 +7,14 @@ read off its figure. Style, sizes and saving are those of sciqag_lib.figure_styl
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sciqag_lib.agreement.analysis import CORRELATIONS, EXPERTS, LENGTH_JUDGE, PUBLISHED_ERROR, AgreementReport
-from sciqag_lib.figure_style import BLUE, LIGHT, ONE_COLUMN, ORANGE, TWO_COLUMNS, new_figure
-from sciqag_lib.agreement.reliability import MEASURES, Agreement
 from sciqag_lib.agreement.comparison import MEAN, Comparison
+from sciqag_lib.figure_style import BLUE, LIGHT, ONE_COLUMN, ORANGE, TWO_COLUMNS, new_figure
+from sciqag_lib.metrics.reliability import MEASURES, Agreement
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ Bar = tuple[str, str, list[Agreement]]  # label, colour, one value for each dime
 
 
 def draw_agreement(report: AgreementReport, measures: Sequence[str] = CORRELATIONS,
-                   judges: Optional[Sequence[str]] = None) -> "Figure":
+                   judges: Sequence[str] | None = None) -> "Figure":
     """Bars with 95% intervals, a panel for each measure: judges beside the published one, experts, answer length.
 
     measures: one or two of reliability.MEASURES; only correlations were published. The line across a judge's bar is
@@ -144,7 +144,7 @@ def _draw_bar(axes: "Axes", places: np.ndarray, width: float, bar: Bar, shuffled
         axes.plot([], [], "x", color="black", markersize=4, label=UNDEFINED_LABEL)
 
 
-def _draw_differences(axes: "Axes", found: list[Optional[Comparison]]) -> None:
+def _draw_differences(axes: "Axes", found: list[Comparison | None]) -> None:
     axes.axvline(0, color="black", linewidth=0.6, zorder=0)
     for row, one in enumerate(found):
         if one is None or math.isnan(one.difference):

@@ -15,12 +15,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 import numpy as np
 
-from sciqag_lib.papers import BadRecord, InputError, normalize_doi
+from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.racar.judging import DIMENSIONS
+from sciqag_lib.records.papers import normalize_doi
 
 KINDS = ("expert", "judge")
 COLUMNS = ("paper", "pair", "dimension", "rater", "kind", "score")
@@ -29,8 +30,8 @@ JUDGED_COLUMNS = ("record", "doi", "pair", "arm", "dimension", "scale", "score")
 SCALES = (3, 5)
 
 Pair = tuple[str, str]  # paper, number within it
-PlacedRows = Iterator[tuple[str, Union[dict[str, Any], BadRecord]]]  # each with its place, "line 3" or "row 3"
-Paths = Union[str, Path, Sequence[Union[str, Path]]]
+PlacedRows = Iterator[tuple[str, dict[str, Any] | BadRecord]]  # each with its place, "line 3" or "row 3"
+Paths = Union[str, Path, Sequence[str | Path]]
 
 
 @dataclass
@@ -80,7 +81,7 @@ class _Rows:
     empty: int = 0
 
 
-def read_scores(path: Paths, scale: int = 3, judges: Optional[Mapping[str, Union[str, Path]]] = None) -> ScoreTable:
+def read_scores(path: Paths, scale: int = 3, judges: Mapping[str, str | Path] | None = None) -> ScoreTable:
     """The scores of one file, or of several: CSV, or Parquet where the name ends in .parquet.
 
     judges: a name, and the scores.parquet that 05_evaluation wrote with this judge; repeats count by their mean, null
@@ -196,7 +197,7 @@ def _check_header(path: Path, header: list[str], columns: tuple[str, ...]) -> No
         raise InputError(f"{path}: the column {twice!r} stands twice in its header; leave one")
 
 
-def _add_row(rows: _Rows, file: str, where: str, row: dict[str, Any]) -> Optional[BadRecord]:
+def _add_row(rows: _Rows, file: str, where: str, row: dict[str, Any]) -> BadRecord | None:
     """Keep one row; or the reason why it, or its length, was not used."""
     cells = {name: _clean(row[name]) for name in COLUMNS}
     cells["dimension"], cells["kind"] = cells["dimension"].lower(), cells["kind"].lower()
@@ -224,7 +225,7 @@ def _clean(cell: Any) -> str:
     return text[:-2] if text.endswith(".0") and text[:-2].isdecimal() else text
 
 
-def _check_cells(rows: _Rows, cells: dict[str, str]) -> Optional[tuple[str, str]]:
+def _check_cells(rows: _Rows, cells: dict[str, str]) -> tuple[str, str] | None:
     """The column at fault and what is wrong with it."""
     for name in ("paper", "pair", "rater"):
         if not cells[name]:
@@ -252,7 +253,7 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _add_length(rows: _Rows, pair: Pair, text: str, where: str) -> Optional[tuple[str, str]]:
+def _add_length(rows: _Rows, pair: Pair, text: str, where: str) -> tuple[str, str] | None:
     if not text:
         return None
     number = _number(text)
@@ -264,7 +265,7 @@ def _add_length(rows: _Rows, pair: Pair, text: str, where: str) -> Optional[tupl
     return None
 
 
-def _add_score(rows: _Rows, key: tuple[str, str, Pair], score: float, where: str) -> Optional[tuple[str, str]]:
+def _add_score(rows: _Rows, key: tuple[str, str, Pair], score: float, where: str) -> tuple[str, str] | None:
     first, there = rows.scores.setdefault(key, (score, where))
     if there == where:
         return None

@@ -8,37 +8,28 @@ Writes answers.ledger.jsonl, answers_report.json and answers.json, in the order 
     {"Q": "How ...?", "A": "It ...", "answer": "By ...", "category": "Energy & Fuels", "finish_reason": "stop"}
 """
 
-import datetime
-import json
-import os.path
-import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
-from sciqag_lib.asking import Asking, Budget, Round, Run
-from sciqag_lib.benchmark.questions import Question, QuestionFile, draw_shots, scan_questions
 from sciqag_lib.engines import Completion, Engine, EngineError, Prompt, Request, Sampling
-from sciqag_lib.ledger import Ledger, name_full_disk
-from sciqag_lib.outputs import JsonList, Tally
-from sciqag_lib.papers import InputError
-from sciqag_lib.parsing import strip_reasoning
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.forecast import format_seconds, show_forecast
+from sciqag_lib.inference.ledger import Ledger, name_full_disk, read_settings
+from sciqag_lib.inference.loop import Asking, Budget, Round, Run
+from sciqag_lib.inference.prompts import PromptFile, check_length, fill, load_form, load_prompt, plain_text, render
+from sciqag_lib.inference.replies import read_answer
+from sciqag_lib.inference.seeds import derive_seed, digest_of
+from sciqag_lib.inference.tally import Tally, format_date
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.planning import Plan, forecast_seconds, format_seconds
-from sciqag_lib.prompts import PromptFile, digest_of, fill, load_form, load_prompt, plain_text, render
-from sciqag_lib.recipe import derive_seed
-from sciqag_lib.tables import show_notes, write_report
+from sciqag_lib.tables import JsonList, show_notes, write_report
+from sciqag_lib.tasks.questions import Question, QuestionFile, draw_shots, scan_questions
 
 VERSION = 1  # of what moves an answer here and is not in the prompt file
 LEDGER, ANSWERS, REPORT = "answers.ledger.jsonl", "answers.json", "answers_report.json"
 STOP = ("\nQuestion:",)  # where a model without a chat template goes on with a question of its own
-LABEL = re.compile(r"(?:\*\*)?(?:answer|a)\s*:\s*(?:\*\*)?\s*", re.IGNORECASE)
 EXPECTED_TOKENS = 120  # of an answer: the published ones have 40 words, chat models write twice as much
-SAMPLED = 64  # requests whose tokens are counted for the forecast
-SPECIAL_TOKENS = 16  # that an engine may add to a text; a text has at most as many others as it has bytes
 LISTED = 20
 
 
@@ -77,7 +68,7 @@ class Answering:
 
 
 def make_answering(prompt: str = "benchmark_answer", prompt_form: str = "chat", shots: int = 0,
-                   shots_path: Union[str, Path, None] = None, file: Optional[QuestionFile] = None,
+                   shots_path: str | Path | None = None, file: QuestionFile | None = None,
                    max_new_tokens: int = 512, temperature: float = 0.0, seed: int = 0) -> Answering:
     """An Answering from a notebook's parameters. `shots` examples are drawn from `shots_path` by seed, none of them in
     `file`, the test file. InputError names the parameter."""
@@ -130,23 +121,8 @@ def describe_question(item: Question, file: QuestionFile) -> dict[str, Any]:
             "category": file.category_of(item), "asked": 1}
 
 
-def read_answer(text: str) -> str:
-    """The answer in a reply: without reasoning, and without the word "Answer:" before it. It may be empty."""
-    answer = strip_reasoning(text)[0].strip()
-    label = LABEL.match(answer)
-    return (answer[label.end():] if label else answer).strip()
 
 
-def check_length(engine: Engine, prompt: Prompt, max_new_tokens: int) -> None:
-    """InputError where a prompt and its reply do not fit the context. Tokens are only counted where there is doubt: a
-    token has at least one byte."""
-    room = engine.context_size - max_new_tokens
-    if len((prompt.text or prompt.system + prompt.user).encode("utf-8", "replace")) + 4 * SPECIAL_TOKENS <= room:
-        return
-    [tokens] = engine.count_tokens([engine.format(prompt)])
-    if tokens > room:
-        raise InputError(f"its prompt has {tokens:,} tokens, and with {max_new_tokens:,} for the reply that is more "
-                         f"than the context of {engine.context_size:,}; raise context_size, or show fewer examples")
 
 
 # The run -------------------------------------------------------------------------------------------------------------
@@ -168,9 +144,9 @@ class AnswerReport:
     stopped: str = ""
 
 
-def answer_file(file_path: Union[str, Path], output_dir: Union[str, Path], engine: Engine, answering: Answering,
-                limit: Optional[int] = None, max_total_tokens: Optional[int] = None,
-                max_minutes: Optional[float] = None) -> AnswerReport:
+def answer_file(file_path: str | Path, output_dir: str | Path, engine: Engine, answering: Answering,
+                limit: int | None = None, max_total_tokens: int | None = None,
+                max_minutes: float | None = None) -> AnswerReport:
     """Have `engine` answer the questions of a test file, all or `limit` drawn by seed; go on where an earlier run on
     `output_dir` stopped: no question that has its answer is asked again.
 
@@ -197,8 +173,8 @@ def answer_file(file_path: Union[str, Path], output_dir: Union[str, Path], engin
     return report
 
 
-def take_answers(file_path: Union[str, Path], output_dir: Union[str, Path], model: str, seed: int = 0,
-                 limit: Optional[int] = None) -> AnswerReport:
+def take_answers(file_path: str | Path, output_dir: str | Path, model: str, seed: int = 0,
+                 limit: int | None = None) -> AnswerReport:
     """Answers that were given elsewhere, to be judged: the file's records hold them as `answer`. `model` is what to
     call their author. A question without one is counted as failed. InputError where there is none."""
     file, output_dir = scan_questions(file_path, seed, limit), Path(output_dir)
@@ -224,24 +200,6 @@ def _take_answer(place: int, item: Question, file: QuestionFile) -> dict[str, An
             "new_tokens": 0, "started": now, "ended": now, "engine": "none", "model": "", "calls": []}
 
 
-def show_forecast(engine: Engine, unit: str, considered: int, to_ask: int, prompts: Iterator[Prompt],
-                  new_tokens: int, calls: int = 1) -> None:
-    """Print what is about to be asked, in tokens and time, from the first prompts; `new_tokens` are expected of each
-    reply, and `calls` of these prompts are asked about one thing."""
-    print(f"{unit}: {considered:,}, finished before: {considered - to_ask:,}, to ask: {to_ask:,}")
-    if not to_ask:
-        return
-    texts = [engine.format(prompt) for prompt in islice(prompts, SAMPLED)]
-    counts = engine.count_tokens(texts)
-    plan = Plan("", engine.context_size, engine.context_size, engine.tokens_exact)
-    plan.prompt_tokens = int(calls * to_ask * sum(counts) / len(counts))
-    plan.new_tokens = calls * to_ask * new_tokens
-    shared = len(os.path.commonprefix(texts)) * len(texts) / sum(map(len, texts)) if engine.reuses_prefix else 0.0
-    plan.fresh_tokens = plan.prompt_tokens * (1 - shared)
-    seconds = forecast_seconds(plan, engine)
-    time_needed = format_seconds(seconds) if seconds else "an unknown time"
-    print(f"forecast: about {plan.prompt_tokens:,} prompt and {plan.new_tokens:,} new tokens, at most about "
-          f"{time_needed}; from the first {len(counts)} prompts")
 
 
 def _write_answers(file: QuestionFile, ledger: Ledger, output_dir: Path, report: AnswerReport) -> AnswerReport:
@@ -275,24 +233,11 @@ def _write_answers(file: QuestionFile, ledger: Ledger, output_dir: Path, report:
     return report
 
 
-def format_date(tally: Tally) -> str:
-    """The day on which the last of the lines was written, UTC; "" where there is none."""
-    if not tally.ended:
-        return ""
-    return datetime.datetime.fromtimestamp(max(tally.ended), datetime.timezone.utc).date().isoformat()
 
 
 # Reading them again --------------------------------------------------------------------------------------------------
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """The fingerprint that a ledger was made with. InputError: it is not there, or cannot be read."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            return json.loads(file.readline())["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected the ledger of a run, found none that can be read ({error}); "
-                         "answer the questions first, in this output_dir") from error
 
 
 def open_answers(output_dir: Path) -> Ledger:

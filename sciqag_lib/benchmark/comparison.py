@@ -10,15 +10,15 @@ stands for itself: of twenty comparisons of equals one is expected to seem to di
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
 from sciqag_lib.benchmark.judging import DIMENSIONS
 from sciqag_lib.benchmark.report import REPORT, format_estimate, read_json
-from sciqag_lib.intervals import Estimate, estimate_mean
-from sciqag_lib.papers import InputError
-from sciqag_lib.benchmark.reference_scores import MEASURES
+from sciqag_lib.errors import InputError
+from sciqag_lib.metrics.intervals import Estimate, estimate_mean
+from sciqag_lib.metrics.text_overlap import MEASURES
 
 NUM_PERMUTATIONS = 9999
 BATCH_VALUES = 2_000_000  # numbers in an array at once
@@ -46,7 +46,7 @@ class RunComparison:
     notes: list[str] = field(default_factory=list)  # what could not be compared, and why
 
 
-def compare_runs(first_dir: Union[str, Path], second_dir: Union[str, Path], seed: int = 0) -> RunComparison:
+def compare_runs(first_dir: str | Path, second_dir: str | Path, seed: int = 0) -> RunComparison:
     """Compare two runs' answers. InputError: a run is not there, or the two answered different test files. What was
     judged by different judges, or embedded by different encoders, is not compared, and noted."""
     folders = Path(first_dir), Path(second_dir)

@@ -7,7 +7,7 @@ is grey and hatched: another judge scored it.
 """
 
 import math
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from sciqag_lib.benchmark.judging import DIMENSIONS, TOP
 from sciqag_lib.benchmark.report import ARM_NAMES, BenchmarkReport
 from sciqag_lib.benchmark.tally import NULLS
 from sciqag_lib.figure_style import BLUE, LIGHT, ORANGE, TWO_COLUMNS, new_figure
-from sciqag_lib.intervals import Estimate
-from sciqag_lib.benchmark.reference_scores import MEASURES
+from sciqag_lib.metrics.intervals import Estimate
+from sciqag_lib.metrics.text_overlap import MEASURES
 
 if TYPE_CHECKING:  # pyplot takes a second to import
     from matplotlib.axes import Axes
@@ -145,7 +145,7 @@ def _draw_arms(axes: "Axes", report: BenchmarkReport, name: str, place: int, low
                       clip_on=False)
 
 
-def _find_arm(report: BenchmarkReport, name: str, arm: str) -> Optional[Estimate]:
+def _find_arm(report: BenchmarkReport, name: str, arm: str) -> Estimate | None:
     dimension = report.dimensions[name]
     if arm in ("own", "reference"):
         estimate = dimension.score if arm == "own" else dimension.reference

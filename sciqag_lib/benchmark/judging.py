@@ -16,25 +16,29 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
-from sciqag_lib.asking import Asking, Budget, Round, Run
-from sciqag_lib.benchmark.answers import (
-    ANSWERS, check_length, format_date, open_answers, show_forecast,
-)
-from sciqag_lib.benchmark.questions import Question, rank, read_questions
+from sciqag_lib.benchmark.answers import ANSWERS, open_answers
 from sciqag_lib.engines import Completion, Engine, EngineError, Prompt, Request, Sampling
-from sciqag_lib.ledger import FingerprintMismatch, Ledger, name_full_disk
-from sciqag_lib.outputs import Tally
-from sciqag_lib.papers import InputError
-from sciqag_lib.planning import format_seconds
-from sciqag_lib.prompts import PromptFile, digest_of, fill, plain_text
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.forecast import format_seconds, show_forecast
+from sciqag_lib.inference.ledger import FingerprintMismatch, Ledger, name_full_disk
+from sciqag_lib.inference.loop import Asking, Budget, Round, Run
+from sciqag_lib.inference.prompts import PromptFile, check_length, fill, plain_text
+from sciqag_lib.inference.seeds import derive_seed, digest_of
+from sciqag_lib.inference.tally import Tally, format_date
 from sciqag_lib.racar.judging import (
-    LEVELS, Reading, load_judge_prompt, make_code, make_schema, read_scores, reply_room,
+    LEVELS,
+    Reading,
+    load_judge_prompt,
+    make_code,
+    make_schema,
+    read_scores,
+    reply_room,
 )
 from sciqag_lib.racar.run import MAX_ATTEMPTS, RETRY_TEMPERATURE
-from sciqag_lib.recipe import derive_seed
 from sciqag_lib.tables import show_notes, write_report
+from sciqag_lib.tasks.questions import Question, rank, read_questions
 
 VERSION = 1  # of what moves a score here and is not in the prompt file
 LEDGER, REPORT = "judging.ledger.jsonl", "judging_report.json"
@@ -89,7 +93,7 @@ class CarJudging:
                       json_schema=make_schema(self, (dimension,), 1))
 
 
-def make_car_judging(dimensions: Optional[list[str]] = None, prompt: str = "benchmark_judge", seed: int = 0
+def make_car_judging(dimensions: list[str] | None = None, prompt: str = "benchmark_judge", seed: int = 0
                      ) -> CarJudging:
     """A CarJudging from a notebook's parameters; None is all three dimensions. InputError names the parameter."""
     chosen = list(DIMENSIONS) if dimensions is None else dimensions
@@ -124,12 +128,12 @@ class Partners:
     """For each question another one, whose answer is not the same: the one half as far down the drawing order, so
     that it is nearly always of another paper and stays the same when more questions are answered."""
 
-    def __init__(self, ids: list[str], seed: int, read_answer: Callable[[str], Optional[str]]) -> None:
+    def __init__(self, ids: list[str], seed: int, read_answer: Callable[[str], str | None]) -> None:
         self.order = sorted(ids, key=lambda name: rank(seed, "question", name))
         self.places = {name: place for place, name in enumerate(self.order)}
         self._read = read_answer
 
-    def find(self, question_id: str, answer: str) -> Optional[tuple[str, str]]:
+    def find(self, question_id: str, answer: str) -> tuple[str, str] | None:
         """Its id and answer; None where there is none, as for the first in the order."""
         place = self.places[question_id]
         while place:
@@ -145,7 +149,7 @@ def _fold(text: str) -> str:
 
 
 def open_partners(output_dir: Path, answers: Ledger, seed: int) -> Partners:
-    def read_answer(question_id: str) -> Optional[str]:
+    def read_answer(question_id: str) -> str | None:
         return (answers.read(question_id) or {}).get("answer")
 
     return Partners([item.question_id for item in read_answers(output_dir)], seed, read_answer)
@@ -160,7 +164,7 @@ def read_answers(output_dir: Path) -> Iterator[Question]:
     return (entry for entry in read_questions(path) if isinstance(entry, Question) and entry.answer is not None)
 
 
-def list_items(output_dir: Path, partners: Partners, judged_questions: Optional[int], null_questions: Optional[int]
+def list_items(output_dir: Path, partners: Partners, judged_questions: int | None, null_questions: int | None
                ) -> Iterator[tuple[int, str, Item]]:
     """What is judged: the first `judged_questions` in the drawing order, of these the first `null_questions` with
     their reference and null baselines; in the order of the test file."""
@@ -244,9 +248,9 @@ class JudgingReport:
     stopped: str = ""
 
 
-def judge_answers(output_dir: Union[str, Path], engine: Engine, judging: CarJudging,
-                  judged_questions: Optional[int] = None, null_questions: Optional[int] = None,
-                  max_total_tokens: Optional[int] = None, max_minutes: Optional[float] = None) -> JudgingReport:
+def judge_answers(output_dir: str | Path, engine: Engine, judging: CarJudging,
+                  judged_questions: int | None = None, null_questions: int | None = None,
+                  max_total_tokens: int | None = None, max_minutes: float | None = None) -> JudgingReport:
     """Have `engine` judge the answers in `output_dir`, of all questions or of `judged_questions`, and the reference and
     the null baselines of `null_questions` of them; go on where an earlier run stopped: no answer is judged twice.
 

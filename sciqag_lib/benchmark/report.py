@@ -5,7 +5,7 @@ A row of scores.parquet (also .csv), one for each question, arm and dimension, w
     id,question,doi,category,arm,dimension,scale,score,reasons,missing,attempts
     0f3c...,How does ...?,,"Chemistry, Analytical",own,accuracy,1-5,4,One unit is missing.,,1
 
-The judge's dimensions have the arms "own", "reference", "other" and "empty", the measures of reference_scores.py "own",
+The judge's dimensions have the arms "own", "reference", "other" and "empty", the measures of text_overlap.py "own",
 "other" and "question". benchmark.json holds the same report that write_benchmark returns.
 """
 
@@ -18,23 +18,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 from sciqag_lib.benchmark import answers as benchmark_answers
-
 from sciqag_lib.benchmark import judging as benchmark_judging
-
-from sciqag_lib.benchmark import reference_scores
 from sciqag_lib.benchmark.judging import ARMS, DIMENSIONS, TOP, Item, Partners
-from sciqag_lib.benchmark.questions import Question
 from sciqag_lib.benchmark.tally import BenchmarkTally, DimensionResult, Samples, Scores
-from sciqag_lib.embeddings import Embedder
-from sciqag_lib.intervals import Estimate
-from sciqag_lib.ledger import Ledger, name_full_disk
-from sciqag_lib.papers import InputError
+from sciqag_lib.engines.embeddings import Embedder
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.ledger import Ledger, name_full_disk
+from sciqag_lib.metrics import text_overlap
+from sciqag_lib.metrics.intervals import Estimate
+from sciqag_lib.metrics.text_overlap import MEASURES, score_references
 from sciqag_lib.paths import REPO_ROOT
-from sciqag_lib.benchmark.reference_scores import MEASURES, score_references
 from sciqag_lib.tables import write_report, write_table
+from sciqag_lib.tasks.questions import Question
 
 VERSION = 1  # of what moves a number here
 REPORT = "benchmark.json"
@@ -70,7 +68,7 @@ class BenchmarkReport:
     versions: dict[str, str] = field(default_factory=dict)  # of this report's numbers and of the measures
 
 
-def read_published(path: Union[str, Path] = PUBLISHED) -> list[dict[str, Any]]:
+def read_published(path: str | Path = PUBLISHED) -> list[dict[str, Any]]:
     """The published rows; lines that begin with "#" are comments. InputError: a column or a number is missing."""
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
@@ -85,7 +83,7 @@ def read_published(path: Union[str, Path] = PUBLISHED) -> list[dict[str, Any]]:
 # From the files of a run to its report -------------------------------------------------------------------------------
 
 
-def write_benchmark(output_dir: Union[str, Path], embedder: Optional[Embedder] = None, seed: int = 0
+def write_benchmark(output_dir: str | Path, embedder: Embedder | None = None, seed: int = 0
                     ) -> BenchmarkReport:
     """Rebuild scores (.parquet, .csv) and benchmark.json from the answers and judgements in `output_dir`; each whole or
     not at all. Without an embedder there is no embedding similarity, and without judgements there are the measures
@@ -94,7 +92,7 @@ def write_benchmark(output_dir: Union[str, Path], embedder: Optional[Embedder] =
         return _write_benchmark(Path(output_dir), embedder, seed)
 
 
-def _write_benchmark(output_dir: Path, embedder: Optional[Embedder], seed: int) -> BenchmarkReport:
+def _write_benchmark(output_dir: Path, embedder: Embedder | None, seed: int) -> BenchmarkReport:
     tally, by_judge, by_words, notes = BenchmarkTally(), Samples(), Samples(), []
     with ExitStack() as stack:
         answers = stack.enter_context(benchmark_answers.open_answers(output_dir))
@@ -121,7 +119,7 @@ def _write_benchmark(output_dir: Path, embedder: Optional[Embedder], seed: int) 
     return report
 
 
-def _open_judging(output_dir: Path, stack: ExitStack) -> Optional[Ledger]:
+def _open_judging(output_dir: Path, stack: ExitStack) -> Ledger | None:
     path = output_dir / benchmark_judging.LEDGER
     return stack.enter_context(Ledger(path, benchmark_answers.read_settings(path))) if path.exists() else None
 
@@ -177,7 +175,7 @@ def _mean(values: list[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def _make_report(output_dir: Path, tally: BenchmarkTally, embedder: Optional[Embedder], seed: int) -> BenchmarkReport:
+def _make_report(output_dir: Path, tally: BenchmarkTally, embedder: Embedder | None, seed: int) -> BenchmarkReport:
     answered, judged = read_json(output_dir / benchmark_answers.REPORT), {}
     if (output_dir / benchmark_judging.LEDGER).exists():
         settings = benchmark_answers.read_settings(output_dir / benchmark_judging.LEDGER)
@@ -197,7 +195,7 @@ def _make_report(output_dir: Path, tally: BenchmarkTally, embedder: Optional[Emb
         [name for name in DIMENSIONS if name in dimensions
          and all(null.verdict == "undecided" for null in dimensions[name].nulls.values())],
         read_published(), {}, "", answered["notes"] + judged.get("notes", []),
-        {"report": str(VERSION), "measures": f"{reference_scores.VERSION}, rouge-score {version('rouge-score')}"})
+        {"report": str(VERSION), "measures": f"{text_overlap.VERSION}, rouge-score {version('rouge-score')}"})
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -221,7 +219,7 @@ def show_benchmark(report: BenchmarkReport) -> None:
     if measured:
         encoder = f"; embeddings by {report.encoder}" if report.encoder else ""
         print(f"\nagainst the reference answers, 0-1{encoder}")
-        _show_rows(report, measured, reference_scores.NULLS)
+        _show_rows(report, measured, text_overlap.NULLS)
     for name in report.useless:
         print(f"USELESS on {name}: this judge does not tell answers from a null baseline; report nothing by its "
               "scores.")

@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 
 from sciqag_lib.benchmark import judging as benchmark_judging
-
-from sciqag_lib.benchmark import reference_scores
 from sciqag_lib.benchmark.judging import DIMENSIONS, TOP
-from sciqag_lib.benchmark.questions import Question
-from sciqag_lib.intervals import Estimate, estimate_mean
-from sciqag_lib.benchmark.reference_scores import MEASURES
+from sciqag_lib.metrics import text_overlap
+from sciqag_lib.metrics.intervals import Estimate, estimate_mean
+from sciqag_lib.metrics.text_overlap import MEASURES
+from sciqag_lib.tasks.questions import Question
 
-NULLS = {**dict.fromkeys(DIMENSIONS, benchmark_judging.NULLS), **dict.fromkeys(MEASURES, reference_scores.NULLS)}
+NULLS = {**dict.fromkeys(DIMENSIONS, benchmark_judging.NULLS), **dict.fromkeys(MEASURES, text_overlap.NULLS)}
 LISTED = 10  # samples kept of each kind
 
 Scores = dict[str, dict[str, float]]  # by arm and dimension, nan where one is missing

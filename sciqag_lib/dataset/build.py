@@ -18,27 +18,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Optional, Union
+from typing import IO, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from sciqag_lib.dataset.state import KEPT, BuildState
-from sciqag_lib.dataset.categories import CategoryFinder, read_categories, read_journals
+from sciqag_lib.checks.duplicates import check_threshold, digest_question
 from sciqag_lib.dataset.contamination import COLUMNS as MATCH_COLUMNS
 from sciqag_lib.dataset.contamination import Comparison, VectorStore, embed_questions
+from sciqag_lib.dataset.evaluation_results import EvaluationResults, read_results
+from sciqag_lib.dataset.filters import REASONS, PairFilter, make_filter
 from sciqag_lib.dataset.input import EvidenceFile, InputRecord, name_file, read_input
 from sciqag_lib.dataset.pairs import COLUMNS, FILE, ROW_GROUP, PairWriter, write_pairs
 from sciqag_lib.dataset.report import SHOWN, BuildReport
-from sciqag_lib.duplicates import check_threshold
-from sciqag_lib.embeddings import Embedder
-from sciqag_lib.dataset.evaluation_results import EvaluationResults, read_results
-from sciqag_lib.dataset.filters import REASONS, PairFilter, make_filter
-from sciqag_lib.pair_checks import digest_question
-from sciqag_lib.papers import BadRecord, InputError, normalize_doi, read_records
-from sciqag_lib.racar.judging import DIMENSIONS
 from sciqag_lib.dataset.splitting import RULE_VERSION, check_test_size, read_earlier, split_papers
+from sciqag_lib.dataset.state import KEPT, BuildState
+from sciqag_lib.engines.embeddings import Embedder
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.racar.judging import DIMENSIONS
+from sciqag_lib.records.categories import CategoryFinder, read_categories, read_journals
+from sciqag_lib.records.papers import normalize_doi, read_records
 from sciqag_lib.tables import write_report, write_table
+
 
 @dataclass
 class Benchmark:
@@ -54,12 +55,12 @@ REPORT = "build.json"
 FOREIGN = "the scores of {:,} pairs are those of other words under the same number, and not used: judge this file again"
 
 
-def build_dataset(file_path: Union[str, Path], output_dir: Union[str, Path], *,
-                  train_filter: Optional[dict[str, Any]] = None, test_filter: Optional[dict[str, Any]] = None,
-                  test_size: float = 0.05, seed: int = 0, evaluation_dir: Optional[Path] = None,
-                  categories: Optional[Path] = None, journals: Optional[Path] = None,
-                  benchmark: Optional[Path] = None, earlier_papers: Optional[Path] = None,
-                  embedder: Optional[Embedder] = None, near_duplicate: float = 0.95) -> BuildReport:
+def build_dataset(file_path: str | Path, output_dir: str | Path, *,
+                  train_filter: dict[str, Any] | None = None, test_filter: dict[str, Any] | None = None,
+                  test_size: float = 0.05, seed: int = 0, evaluation_dir: Path | None = None,
+                  categories: Path | None = None, journals: Path | None = None,
+                  benchmark: Path | None = None, earlier_papers: Path | None = None,
+                  embedder: Embedder | None = None, near_duplicate: float = 0.95) -> BuildReport:
     """Build a dataset from a processed output, a released file or a list of {"Q", "A"}.
 
     Filters: filters.py, None keeps all; `test_size` and `earlier_papers`, the papers.csv of an earlier build:
@@ -247,7 +248,7 @@ def _read_benchmark(path: Path, state: BuildState) -> Benchmark:
     return bench
 
 
-def _compare(state: BuildState, staged: IO[bytes], bench: Optional[Benchmark], embedder: Optional[Embedder],
+def _compare(state: BuildState, staged: IO[bytes], bench: Benchmark | None, embedder: Embedder | None,
              near_duplicate: float, folder: Path) -> Comparison:
     """Drop what stands twice, and in the benchmark, whose questions have the numbers after the file's pairs."""
     questions = [question for *_, question in bench.questions] if bench else []
@@ -274,7 +275,7 @@ def _compare(state: BuildState, staged: IO[bytes], bench: Optional[Benchmark], e
     return comparison
 
 
-def _warn_of_shared_papers(state: BuildState, comparison: Comparison, bench: Optional[Benchmark]) -> None:
+def _warn_of_shared_papers(state: BuildState, comparison: Comparison, bench: Benchmark | None) -> None:
     """A train paper that the benchmark names, or with a question of it, may be one of the benchmark's: its pairs tell."""
     hit = [row for row, reason in comparison.reasons.items() if reason in ("in_benchmark", "near_benchmark")]
     dois = {normalize_doi(doi) for doi, *_ in bench.questions} if bench else set()
@@ -330,7 +331,7 @@ def _write_pairs(staged: IO[bytes], state: BuildState, path: Path) -> dict[str, 
     return dict(licences.most_common())
 
 
-def _write_matches(comparison: Comparison, staged: IO[bytes], state: BuildState, bench: Optional[Benchmark],
+def _write_matches(comparison: Comparison, staged: IO[bytes], state: BuildState, bench: Benchmark | None,
                    folder: Path) -> list[dict[str, Any]]:
     """Write all that are listed, and return the first."""
     wanted, texts = comparison.list_rows(), {}

@@ -11,15 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Optional
 from urllib.parse import quote
 
-from sciqag_lib.dataset.pairs import SPLITS, DatasetPair, read_pairs
 from sciqag_lib.dataset.filters import REASONS
-from sciqag_lib.papers import normalize_doi
+from sciqag_lib.dataset.pairs import SPLITS, DatasetPair, read_pairs
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.racar.judging import DIMENSIONS
 from sciqag_lib.racar.report import ARM_NAMES
+from sciqag_lib.records.papers import normalize_doi
 
 SHOWN_PAPERS = 50  # in the card; papers.csv has them all
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
@@ -72,11 +71,11 @@ class CardFacts:
     licence: str = ""  # the dataset's own, as the Hub spells it ("cc-by-4.0"): its maker decides
     source: str = ""  # the processed output: a name, no machine's path
     generator: str = ""  # engine, model and prompt that wrote the pairs
-    judge: Optional[JudgeFacts] = None  # None: nobody scored them
+    judge: JudgeFacts | None = None  # None: nobody scored them
     null_means: dict[str, dict[str, float]] = field(default_factory=dict)  # dimension -> null baseline -> mean score
     filters: list[str] = field(default_factory=list)  # each rule in words, in the order in which it was applied
     split: str = ""  # the rule, its version and its seed
-    contamination: Optional[dict[str, int]] = None  # what was found twice -> how often; None: nobody looked
+    contamination: dict[str, int] | None = None  # what was found twice -> how often; None: nobody looked
     notes: list[str] = field(default_factory=list)  # what was left out, what could not be checked
 
 

@@ -21,10 +21,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from sciqag_lib.duplicates import ROUNDING, StoredVectors, check_threshold
-from sciqag_lib.embeddings import Embedder
+from sciqag_lib.checks.duplicates import ROUNDING, StoredVectors, check_threshold
+from sciqag_lib.checks.near_search import find_near
 from sciqag_lib.dataset.filters import SET_REASONS
-from sciqag_lib.dataset.near_search import find_near
+from sciqag_lib.engines.embeddings import Embedder
 
 SIDES = ("benchmark", "test", "train")  # the first goes before the others
 MAX_LISTED = 100_000  # matches of two sides, and of one, with their texts; all are counted

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from sciqag_lib.dataset.filters import Check
-from sciqag_lib.papers import InputError, normalize_doi
+from sciqag_lib.errors import InputError
 from sciqag_lib.racar.judging import DIMENSIONS
+from sciqag_lib.records.papers import normalize_doi
 
 SCORE_COLUMNS = {"record": "text", "doi": "text", "pair": "whole", "arm": "text", "dimension": "text",
                  "scale": "text", "score": "real"}
@@ -40,13 +41,13 @@ class EvaluationResults:
     _counts: array = field(default_factory=lambda: array("L"), repr=False)
     _rows: dict[bytes, int] = field(default_factory=dict, repr=False)  # key of a pair: its place in these
     _checks: dict[bytes, Check] = field(default_factory=dict, repr=False)
-    _words: dict[bytes, Optional[bytes]] = field(default_factory=dict, repr=False)  # None: several pairs
+    _words: dict[bytes, bytes | None] = field(default_factory=dict, repr=False)  # None: several pairs
 
     @property
-    def top(self) -> Optional[int]:
+    def top(self) -> int | None:
         return int(self.scale.rpartition("-")[2]) if self.scale else None
 
-    def find_check(self, name: str, question: str, answer: str) -> Optional[Check]:
+    def find_check(self, name: str, question: str, answer: str) -> Check | None:
         return self._checks.get(_digest(normalize_doi(name), question, answer))
 
     def find_scores(self, where: str, doi: str, pair: int, question: str, answer: str) -> dict[str, float]:
@@ -92,7 +93,7 @@ def _digest(*parts: str) -> bytes:
     return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).digest()
 
 
-def read_results(folder: Optional[Path]) -> EvaluationResults:
+def read_results(folder: Path | None) -> EvaluationResults:
     """What lies in the folder of a 05_evaluation run; None is nothing.
 
     InputError: there is no such folder or neither table in it, or one cannot be read or has scores of two scales.
@@ -113,13 +114,13 @@ def read_results(folder: Optional[Path]) -> EvaluationResults:
     return results
 
 
-def find_evaluation(folder: Optional[Path], output_dir: Path) -> Optional[Path]:
+def find_evaluation(folder: Path | None, output_dir: Path) -> Path | None:
     """The folder; where none is named the 05_evaluation beside `output_dir`, as a chain of notebooks leaves it."""
     beside = output_dir.parent / "05_evaluation"
     return folder or (beside if beside.is_dir() else None)
 
 
-def _find_table(folder: Path, name: str) -> Optional[Path]:
+def _find_table(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / f"{name}.parquet", folder / f"{name}.csv") if path.exists()), None)
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sciqag_lib.dataset.card import is_kept, read_groups
-from sciqag_lib.outputs import JsonList
-from sciqag_lib.papers import BadRecord, InputError, QAPair, read_records
-from sciqag_lib.parsing import format_pairs, split_keywords
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.generation.parsing import format_pairs, split_keywords
+from sciqag_lib.inference.prompts import PromptFile, fill, load_prompt
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.prompts import PromptFile, fill, load_prompt
+from sciqag_lib.records.papers import QAPair, read_records
+from sciqag_lib.tables import JsonList
 
 
 def write_generator_data(pairs_path: Path, papers_path: Path, output_path: Path, note: Callable[[BadRecord], None],

@@ -21,18 +21,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 import yaml
 
 from sciqag_lib.dataset import lm_eval_task
 from sciqag_lib.dataset.card import CardFacts, DatasetCounts, count_pairs, is_kept, read_groups, write_card
-from sciqag_lib.dataset.pairs import COLUMNS, SPLITS, DatasetPair, PairWriter
 from sciqag_lib.dataset.export_generator import fill_record, write_generator_data
-from sciqag_lib.outputs import JsonList
-from sciqag_lib.papers import BadRecord, InputError
+from sciqag_lib.dataset.pairs import COLUMNS, SPLITS, DatasetPair, PairWriter
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.prompts import load_prompt
+from sciqag_lib.tables import JsonList
 
 FORMATS = ("published", "alpaca", "sharegpt", "messages", "huggingface", "lm_eval", "generator")
 CHAT = {  # format -> what LLaMA-Factory must know of it beyond its defaults
@@ -85,8 +85,8 @@ class ExportReport:
             self.bad_records.append(bad)
 
 
-def export_dataset(pairs_path: Union[str, Path], output_dir: Union[str, Path], formats: Optional[Sequence[str]] = None,
-                   facts: Optional[CardFacts] = None, papers_path: Union[str, Path, None] = None) -> ExportReport:
+def export_dataset(pairs_path: str | Path, output_dir: str | Path, formats: Sequence[str] | None = None,
+                   facts: CardFacts | None = None, papers_path: str | Path | None = None) -> ExportReport:
     """Write the kept pairs of a build in `formats` (FORMATS; None: all that can be made) below `output_dir`.
 
     `facts` is what the card says beyond the table. `papers_path` is the processed output that the build read, whose
@@ -123,7 +123,7 @@ def export_dataset(pairs_path: Union[str, Path], output_dir: Union[str, Path], f
     return report
 
 
-def _check_formats(formats: Optional[Sequence[str]], papers_path: Union[str, Path, None]) -> list[str]:
+def _check_formats(formats: Sequence[str] | None, papers_path: str | Path | None) -> list[str]:
     chosen = [name for name in FORMATS if name != "generator" or papers_path] if formats is None else list(formats)
     unknown = [name for name in chosen if name not in FORMATS]
     if unknown or isinstance(formats, str):

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sciqag_lib.dataset.categories import Category
 from sciqag_lib.dataset.report import BuildReport
 from sciqag_lib.figure_style import BLUE, LIGHT, ORANGE, TWO_COLUMNS, new_figure
+from sciqag_lib.records.categories import Category
 
 if TYPE_CHECKING:  # pyplot takes a second to import
     from matplotlib.axes import Axes

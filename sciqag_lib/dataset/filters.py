@@ -18,9 +18,9 @@ import difflib
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from sciqag_lib import checks
-from sciqag_lib.pair_checks import find_context_phrase
-from sciqag_lib.papers import InputError
+from sciqag_lib.checks import rules as checks
+from sciqag_lib.checks.pair_checks import find_context_phrase
+from sciqag_lib.errors import InputError
 from sciqag_lib.racar.judging import DIMENSIONS
 
 PAIR_REASONS = {  # in the order in which they are asked: reason -> how it is printed
@@ -48,9 +48,9 @@ KEYS = ("min_score", "context_bound", "checks", "min_support", "missing")
 @dataclass(frozen=True)
 class PairFilter:
     min_score: tuple[tuple[str, float], ...]  # dimension and threshold, those that are asked for
-    context_bound: Optional[str]  # "strict", "loose"
+    context_bound: str | None  # "strict", "loose"
     checks: tuple[str, ...]  # of checks.REASONS
-    min_support: Optional[float]
+    min_support: float | None
     missing: str  # "drop" or "keep"
 
     @property
@@ -93,10 +93,10 @@ class Check:
     """What is used of a row of checks.parquet."""
 
     rejected_by: tuple[str, ...]
-    support: Optional[float]  # None: there was no paper to look in, or nothing claimed
+    support: float | None  # None: there was no paper to look in, or nothing claimed
 
 
-def make_filter(settings: dict[str, Any], name: str = "filter", top: Optional[int] = None) -> PairFilter:
+def make_filter(settings: dict[str, Any], name: str = "filter", top: int | None = None) -> PairFilter:
     """A filter from the parameters' dictionary; {} keeps all. `name` and `top`, the scale's highest score, serve the
     messages. InputError: an unknown key, or a value that cannot be meant."""
     unknown = [key for key in settings if key not in KEYS]
@@ -120,7 +120,7 @@ def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
         raise InputError(f"{name}: expected {' or '.join(map(repr, choices))}, found {value!r}")
 
 
-def _read_thresholds(value: Any, name: str, top: Optional[int]) -> tuple[tuple[str, float], ...]:
+def _read_thresholds(value: Any, name: str, top: int | None) -> tuple[tuple[str, float], ...]:
     if value is None:
         return ()
     given = value if isinstance(value, dict) else dict.fromkeys(DIMENSIONS, value)

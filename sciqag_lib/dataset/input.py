@@ -10,12 +10,13 @@ processed output:
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
-from sciqag_lib.dataset.categories import CategoryFinder
-from sciqag_lib.pair_checks import digest_question
-from sciqag_lib.papers import BadRecord, normalize_doi, read_records
-from sciqag_lib.qa_records import QARecord, read_qa_records
+from sciqag_lib.checks.duplicates import digest_question
+from sciqag_lib.errors import BadRecord
+from sciqag_lib.records.categories import CategoryFinder
+from sciqag_lib.records.papers import normalize_doi, read_records
+from sciqag_lib.records.qa_records import QARecord, read_qa_records
 
 
 @dataclass
@@ -26,8 +27,8 @@ class InputRecord:
     paper: str  # key of its paper: the normalised doi; of a pair that names none, a hash of its question
     title: str
     journal: str
-    category: Optional[str]
-    licence: Optional[str]
+    category: str | None
+    licence: str | None
     pairs: list[tuple[str, str]]
     evidence: dict[tuple[str, str], str]  # of a question and its answer: the sentences, a space between them
     problem: str = ""  # why the record is not used: its paper stands in the file before
@@ -38,7 +39,7 @@ class InputRecord:
 
 
 def read_input(path: Path, finder: CategoryFinder, evidence: "EvidenceFile"
-               ) -> Iterator[Union[InputRecord, BadRecord]]:
+               ) -> Iterator[InputRecord | BadRecord]:
     """The records in order, streamed; the second of two records with one DOI has a `problem`, and its pairs.
     InputError: the file cannot be read."""
     seen: set[str] = set()

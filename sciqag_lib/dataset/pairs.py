@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.racar.judging import DIMENSIONS
 
@@ -42,18 +42,18 @@ class DatasetPair:
     pair: int
     title: str
     journal: str
-    category: Optional[str]
-    licence: Optional[str]
+    category: str | None
+    licence: str | None
     question: str
     answer: str
-    evidence: Optional[str]
-    score_relevance: Optional[float]
-    score_agnosticism: Optional[float]
-    score_completeness: Optional[float]
-    score_accuracy: Optional[float]
-    score_reasonableness: Optional[float]
-    split: Optional[str] = None  # "train" or "test", of the paper; None where its record was not used
-    dropped_by: Optional[str] = None  # None: the pair is kept
+    evidence: str | None
+    score_relevance: float | None
+    score_agnosticism: float | None
+    score_completeness: float | None
+    score_accuracy: float | None
+    score_reasonableness: float | None
+    split: str | None = None  # "train" or "test", of the paper; None where its record was not used
+    dropped_by: str | None = None  # None: the pair is kept
 
     @property
     def scores(self) -> dict[str, float]:
@@ -96,7 +96,7 @@ class PairWriter:
 
 
 @contextmanager
-def write_pairs(path: Union[str, Path]) -> Iterator[PairWriter]:
+def write_pairs(path: str | Path) -> Iterator[PairWriter]:
     """The table under `path`, whole or, where the block raises, not at all; its rows are dictionaries of COLUMNS."""
     with ExitStack() as stack:
         writer = PairWriter(stack.enter_context(write_atomic(path, binary=True)))
@@ -105,7 +105,7 @@ def write_pairs(path: Union[str, Path]) -> Iterator[PairWriter]:
         writer.close()
 
 
-def read_pairs(path: Union[str, Path], split: Optional[str] = None) -> Iterator[DatasetPair]:
+def read_pairs(path: str | Path, split: str | None = None) -> Iterator[DatasetPair]:
     """The kept pairs of a split, "train" or "test"; None: all rows, the dropped ones too. Streamed.
 
     InputError: the file cannot be read, is not such a table, or `split` is another word.
@@ -119,7 +119,7 @@ def read_pairs(path: Union[str, Path], split: Optional[str] = None) -> Iterator[
                 yield pair
 
 
-def read_batches(path: Path, columns: Optional[list[str]] = None) -> Iterator[Any]:
+def read_batches(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
     """The table in pyarrow.RecordBatches of ROW_GROUP rows or fewer."""
     import pyarrow
     import pyarrow.parquet

@@ -6,12 +6,12 @@ build.json, shortened: {"asked": 38, "kept": 27, "dropped": {"score_accuracy": 3
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
-from sciqag_lib.dataset.categories import Category
 from sciqag_lib.dataset.card import CardFacts, JudgeFacts
-from sciqag_lib.dataset.pairs import SPLITS
 from sciqag_lib.dataset.filters import REASONS
+from sciqag_lib.dataset.pairs import SPLITS
+from sciqag_lib.records.categories import Category
 from sciqag_lib.tables import show_notes
 
 VERSION = 1
@@ -61,7 +61,7 @@ class BuildReport:
     seed: int
     split_version: int
     encoder: str  # "" where near questions were not looked for
-    near_duplicate: Optional[float]
+    near_duplicate: float | None
     scored: int  # pairs with a score of every dimension that was judged
     checked: int  # pairs with a row of checks
     judge: dict[str, Any]  # model, prompt, scale, null_means; {} where nobody scored

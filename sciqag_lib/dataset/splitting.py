@@ -17,10 +17,9 @@ import csv
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Optional, Union
 
 from sciqag_lib.dataset.pairs import SPLITS
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 RULE_VERSION = 1  # written into build.json: another rule is another split
 
@@ -42,13 +41,13 @@ def draw_number(paper: str, seed: int) -> float:
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
 
 
-def split_papers(papers: Sequence[str], categories: Sequence[Optional[str]], test_size: float, seed: int,
-                 earlier: Optional[Mapping[str, str]] = None) -> list[str]:
+def split_papers(papers: Sequence[str], categories: Sequence[str | None], test_size: float, seed: int,
+                 earlier: Mapping[str, str] | None = None) -> list[str]:
     """ "train" or "test" of each paper. `papers` are keys, each once (normalised DOIs); papers without a category
     are one category together. InputError: `test_size`."""
     check_test_size(test_size)
     earlier = earlier or {}
-    members: dict[Optional[str], list[int]] = {}
+    members: dict[str | None, list[int]] = {}
     for place, category in enumerate(categories):
         members.setdefault(category, []).append(place)
     found = ["train"] * len(papers)
@@ -74,7 +73,7 @@ def _count_test(numbers: Sequence[float], size: int, num_test: int, test_size: f
     return max(0, min(max(below, 1 - num_test), size - 1 - num_test))  # both sides have at least one
 
 
-def read_earlier(path: Union[str, Path]) -> dict[str, str]:
+def read_earlier(path: str | Path) -> dict[str, str]:
     """Paper and split, from the papers.csv of an earlier build. InputError: it is not such a file."""
     try:
         with Path(path).open(encoding="utf-8", newline="") as file:

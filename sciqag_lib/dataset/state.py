@@ -4,15 +4,15 @@ import logging
 from array import array
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
-from sciqag_lib.dataset.categories import Category
+from sciqag_lib.dataset.filters import NUMBERS, PAIR_REASONS, REASONS
 from sciqag_lib.dataset.input import InputRecord
 from sciqag_lib.dataset.pairs import SPLITS
 from sciqag_lib.dataset.report import NO_CATEGORY, CategoryCounts, SplitCounts
-from sciqag_lib.dataset.filters import NUMBERS, PAIR_REASONS, REASONS
+from sciqag_lib.records.categories import Category
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class BuildPaper:
     doi: str  # as written
     title: str
     journal: str
-    category: Optional[str]
+    category: str | None
     split: str = ""
 
 
@@ -128,7 +128,7 @@ class BuildState:
             "categories": self.count_categories(categories), "scored": self.num_scored, "checked": self.num_checked,
             "warnings": self.warnings, "notes": self.notes}
 
-    def count_dropped(self, rows: Optional[np.ndarray] = None) -> dict[str, int]:
+    def count_dropped(self, rows: np.ndarray | None = None) -> dict[str, int]:
         reasons = self.reasons if rows is None else self.reasons[rows]
         counts = np.bincount(reasons, minlength=KEPT + 1)
         return {reason: int(counts[number]) for reason, number in NUMBERS.items() if counts[number]}

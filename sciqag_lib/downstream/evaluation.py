@@ -26,19 +26,21 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 import numpy as np
 import yaml
 
-from sciqag_lib.downstream import tasks as downstream_tasks
-from sciqag_lib.benchmark.answers import STOP, read_answer
-from sciqag_lib.benchmark.questions import rank
-from sciqag_lib.downstream.tasks import CHOICE_KEYS, Row, Task
+from sciqag_lib.benchmark.answers import STOP
 from sciqag_lib.engines import Engine, EngineError, Prompt, Request, Sampling, complete
-from sciqag_lib.ledger import Ledger, name_full_disk
-from sciqag_lib.papers import InputError
-from sciqag_lib.prompts import digest_of, fill, load_form, load_prompt, plain_text
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.ledger import Ledger, name_full_disk
+from sciqag_lib.inference.prompts import fill, load_form, load_prompt, plain_text
+from sciqag_lib.inference.replies import read_answer
+from sciqag_lib.inference.seeds import digest_of
+from sciqag_lib.tasks import kinds
+from sciqag_lib.tasks.kinds import CHOICE_KEYS, Row, Task
+from sciqag_lib.tasks.questions import rank
 from sciqag_lib.training.data import Example
 
 VERSION = 1  # of what moves a number here
@@ -56,10 +58,10 @@ class Settings:
     max_length: int = 512  # tokens of question and reference answer, as in training
     context_size: int = 2048  # tokens of a prompt with its examples and reply
     shots: int = 4  # examples of classification and regression; 0 none
-    answers: Optional[int] = 0  # held-out questions, drawn by seed, that are answered; None all
+    answers: int | None = 0  # held-out questions, drawn by seed, that are answered; None all
     max_new_tokens: int = 128  # of these answers
     batch_size: int = 8  # prompts decoded together
-    dtype: Optional[str] = None  # of likelihoods; None: what the engine writes in, bfloat16 where it is faster here
+    dtype: str | None = None  # of likelihoods; None: what the engine writes in, bfloat16 where it is faster here
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -73,7 +75,7 @@ class Settings:
         prompt, form = load_prompt(self.prompt), load_form(self.prompt_form)
         used = {"questions": ("max_length", "context_size", "answers", "max_new_tokens", "dtype", "seed"),
                 "choice": ("dtype",)}.get(kind, ("context_size", "shots", "dtype", "seed"))
-        return {"job": "downstream", "version": VERSION, "tasks_version": downstream_tasks.VERSION,
+        return {"job": "downstream", "version": VERSION, "tasks_version": kinds.VERSION,
                 "prompt": prompt.digest, "prompt_form": digest_of(form) if form else "chat",
                 **{name: value for name, value in asdict(self).items() if name in used}}
 
@@ -81,7 +83,7 @@ class Settings:
 class Model:
     """A model's folder, opened when it is needed first, in one form at a time: it may fill the memory."""
 
-    def __init__(self, source: Union[str, Path], settings: Settings, cache_dir: Optional[str] = None) -> None:
+    def __init__(self, source: str | Path, settings: Settings, cache_dir: str | None = None) -> None:
         from sciqag_lib.engines.common import hash_files
 
         self.source, self.settings, self.cache_dir = str(source), settings, cache_dir
@@ -89,8 +91,8 @@ class Model:
         files = [file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin", ".json", ".model")
                  ] if folder.is_dir() else []
         self.model_id = f"{folder.name} {hash_files(files)}" if files else self.source
-        self._loaded: Optional[tuple[Any, Any]] = None
-        self._engine: Optional[Engine] = None
+        self._loaded: tuple[Any, Any] | None = None
+        self._engine: Engine | None = None
 
     def load(self) -> tuple[Any, Any]:
         """(tokenizer, model), for likelihoods."""
@@ -120,8 +122,8 @@ class Model:
         gc.collect()
 
 
-def evaluate_model(source: Union[str, Path], side: str, tasks: Sequence[Task], settings: Settings,
-                   output_dir: Union[str, Path], cache_dir: Optional[str] = None
+def evaluate_model(source: str | Path, side: str, tasks: Sequence[Task], settings: Settings,
+                   output_dir: str | Path, cache_dir: str | None = None
                    ) -> dict[str, dict[str, dict[str, Any]]]:
     """By task and row id what was measured of the model in `source` on the test rows of `tasks`.
 
@@ -172,7 +174,7 @@ def _measure_task(measure: "Measure", task: Task, side: str, model: Model, outpu
 
 def _measure_likelihood(rows: Sequence[Row], task: Task, model: Model) -> Iterator[tuple[str, dict[str, Any]]]:
     """-ln p of each reference answer, in nats over its tokens, behind its question and behind the next one's."""
-    from sciqag_lib.likelihood import Scorer
+    from sciqag_lib.engines.likelihood import Scorer
     from sciqag_lib.training.encoding import ExampleEncoder
 
     tokenizer, network = model.load()

@@ -21,17 +21,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 import numpy as np
 
 from sciqag_lib.downstream.evaluation import Settings
-from sciqag_lib.downstream.scoring import SIDES, Found, Scores, find_unreadable, measure_f1, read_classes, score_task
-from sciqag_lib.downstream.tasks import Task, count_classes
-from sciqag_lib.intervals import LEVEL, NUM_RESAMPLES, Estimate, estimate_mean
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
+from sciqag_lib.metrics.intervals import LEVEL, NUM_RESAMPLES, Estimate, estimate_mean
 from sciqag_lib.paths import REPO_ROOT
 from sciqag_lib.tables import write_report, write_table
+from sciqag_lib.tasks.kinds import Task, count_classes
+from sciqag_lib.tasks.scoring import SIDES, Found, Scores, find_unreadable, measure_f1, read_classes, score_task
 
 VERSION = 1
 PUBLISHED = REPO_ROOT / "data" / "downstream_published.csv"
@@ -73,7 +73,7 @@ class DownstreamReport:
     version: int = VERSION
 
 
-def read_published(path: Union[str, Path] = PUBLISHED) -> list[dict[str, Any]]:
+def read_published(path: str | Path = PUBLISHED) -> list[dict[str, Any]]:
     """The published rows; lines that begin with "#" are comments. InputError: a column or a number is missing."""
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
@@ -86,7 +86,7 @@ def read_published(path: Union[str, Path] = PUBLISHED) -> list[dict[str, Any]]:
 
 
 def compare_models(tasks: Sequence[Task], found: Mapping[str, Mapping[str, Found]], models: Mapping[str, str],
-                   settings: Settings, output_dir: Union[str, Path], notes: Sequence[str] = ()) -> DownstreamReport:
+                   settings: Settings, output_dir: str | Path, notes: Sequence[str] = ()) -> DownstreamReport:
     """From what was measured of both models, {"before": evaluate_model(...), "after": ...}, to results; writes rows
     (.parquet, .csv) and downstream.json in `output_dir`, each whole or not at all. `notes` come first in the report's.
     """
@@ -254,7 +254,7 @@ def show_samples(tasks: Sequence[Task], found: Mapping[str, Mapping[str, Found]]
             print(f"    reference: {row.shown or row.answer}")
             for side in SIDES:
                 line = found[side][task.name].get(row.row_id, {})
-                text: Optional[str] = line.get("reply", line.get("answer"))
+                text: str | None = line.get("reply", line.get("answer"))
                 print(f"    {side}: {line.get('reason', 'nothing') if text is None else ' '.join(text.split())}")
 
 

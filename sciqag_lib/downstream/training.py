@@ -17,12 +17,12 @@ import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
-from sciqag_lib.downstream.tasks import Task
 from sciqag_lib.engines.common import FEW_SPINS, SPIN_COUNT, patient_threads
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.paths import REPO_ROOT, resolve_path, write_atomic
+from sciqag_lib.tasks.kinds import Task
 
 SHOWN_AFTER_FAILURE = 15  # lines
 NOISE = "[real_accelerator.py"  # DeepSpeed's greeting, whether it is used or not
@@ -30,7 +30,7 @@ QUIET = {"PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_
          "PYTHONWARNINGS": "ignore::FutureWarning", SPIN_COUNT: FEW_SPINS}  # warnings of transformers about itself
 
 
-def train_model(params_path: Union[str, Path], flags: Mapping[str, Any], processes: int = 1) -> Path:
+def train_model(params_path: str | Path, flags: Mapping[str, Any], processes: int = 1) -> Path:
     """Train, and return the folder of a model that loads as it is; a LoRA adapter is merged into `output_dir`/merged.
 
     `flags` win over the params file, and must name an absolute `output_dir`. InputError: train.py refused or failed;
@@ -49,7 +49,7 @@ def train_model(params_path: Union[str, Path], flags: Mapping[str, Any], process
     return find_model(folder)
 
 
-def write_arguments(params_path: Union[str, Path], flags: Mapping[str, Any]) -> list[str]:
+def write_arguments(params_path: str | Path, flags: Mapping[str, Any]) -> list[str]:
     """train.py's arguments: the params file, then `--name value` for each flag; a list is one value with commas."""
     arguments = [str(params_path)]
     for name, value in flags.items():
@@ -91,8 +91,8 @@ def find_model(folder: Path) -> Path:
     return merged
 
 
-def train_on_tasks(params_path: Union[str, Path], flags: Mapping[str, Any], tasks: Sequence[Task],
-                   sources: Mapping[str, Union[str, Path]], output_dir: Path, processes: int = 1) -> dict[str, Path]:
+def train_on_tasks(params_path: str | Path, flags: Mapping[str, Any], tasks: Sequence[Task],
+                   sources: Mapping[str, str | Path], output_dir: Path, processes: int = 1) -> dict[str, Path]:
     """Both models, `sources` by side, trained further on the train rows of all classification and regression tasks at
     once, by one recipe: what they then say of the test rows shows what the first training is worth beneath a second."""
     path = output_dir / "task_rows.json"
@@ -107,7 +107,7 @@ def train_on_tasks(params_path: Union[str, Path], flags: Mapping[str, Any], task
             for side, source in sources.items()}
 
 
-def prepare_base(base_model: str, cache_dir: Optional[str] = None) -> str:
+def prepare_base(base_model: str, cache_dir: str | None = None) -> str:
     """The folder, or hub id, that train.py itself begins with: a GGUF file is unpacked, once."""
     with patient_threads():
         from sciqag_lib.training.arguments import RunArguments

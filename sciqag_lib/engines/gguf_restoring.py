@@ -9,8 +9,8 @@ Example of keys: "llama.rope.scaling.type" linear, "llama.rope.scaling.factor" 4
 from pathlib import Path
 from typing import Any
 
-from sciqag_lib.papers import InputError
 from sciqag_lib.engines.gguf_tokenizer import set_pre_tokenizer
+from sciqag_lib.errors import InputError
 
 ROPE = "llama.rope.scaling."
 YARN_KEYS = {"yarn_beta_fast": "beta_fast", "yarn_beta_slow": "beta_slow"}

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6  # gguf.TokenType
 UNMERGED_SCORE = -10000.0  # of tokens that no merge makes, below all that one makes
@@ -45,13 +45,13 @@ class Vocabulary:
     pre: str
     tokens: list[str]
     types: list[int]
-    scores: Optional[list[float]] = None
-    merges: Optional[list[str]] = None
+    scores: list[float] | None = None
+    merges: list[str] | None = None
     special_ids: dict[str, int] = field(default_factory=dict)  # by gguf's names: bos, eos, eot, eom, unk, pad
     adds_bos: bool = False
     adds_eos: bool = False
     adds_space: bool = False
-    chat_template: Optional[str] = None
+    chat_template: str | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -155,7 +155,7 @@ def _read_spec(model_dir: Path, tokenizer: Any) -> dict[str, Any]:
         raise InputError(f"{path}: expected JSON, found a broken file: {error}") from error
 
 
-def _flatten(pre_tokenizer: Optional[dict[str, Any]]) -> list[dict[str, Any]]:
+def _flatten(pre_tokenizer: dict[str, Any] | None) -> list[dict[str, Any]]:
     """Its parts in order, without what only concerns the positions in the text."""
     if pre_tokenizer is None:
         return []
@@ -250,7 +250,7 @@ def _set_special(vocabulary: Vocabulary, tokenizer: Any, eos_ids: list[int], sou
         raise _refuse(source, "post_processor", "bos before and eos after a text, or neither", whole)
 
 
-def _choose_template(template: Any) -> Optional[str]:
+def _choose_template(template: Any) -> str | None:
     return template.get("default") if isinstance(template, dict) else template
 
 

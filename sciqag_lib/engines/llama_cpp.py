@@ -10,7 +10,7 @@ import secrets
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from sciqag_lib.engines import Completion, EngineError, Prompt, Request
 from sciqag_lib.engines.common import (
@@ -37,7 +37,7 @@ class LlamaCppEngine:
     reuses_prefix = True
     concurrency = 1
 
-    def __init__(self, model: Optional[str] = None, context_size: int = 8192, *, flash_attn: bool = True) -> None:
+    def __init__(self, model: str | None = None, context_size: int = 8192, *, flash_attn: bool = True) -> None:
         path = Path(model).expanduser() if model else find_packaged_model()
         self.context_size = min(context_size, read_gguf_context(path))
         self.model_id = f"{path.name} {hash_files([path])}"

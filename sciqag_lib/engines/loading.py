@@ -4,14 +4,16 @@ that suit the machine."""
 import contextlib
 import importlib.util
 import io
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 from sciqag_lib.engines import EngineError
 from sciqag_lib.engines.common import describe_error, hash_files, patient_threads, read_gguf_context
 from sciqag_lib.engines.gguf_restoring import restore_positions, restore_tokenizer
+from sciqag_lib.errors import InputError
 
 with patient_threads():
     import torch
@@ -20,7 +22,7 @@ with patient_threads():
 
 
 def load_model(
-    source: str, cache_dir: Optional[str], dtype: Union[torch.dtype, str], attention: str
+    source: str, cache_dir: str | None, dtype: torch.dtype | str, attention: str
 ) -> tuple[Any, Any]:
     """(tokenizer, model on the CPU); `dtype` "auto" is the weights' own.
 
@@ -62,7 +64,7 @@ def identify_model(source: str, model: Any) -> str:
     return f"{source} {getattr(model.config, '_commit_hash', None) or ''}".strip()
 
 
-def count_positions(config: Any) -> Optional[int]:
+def count_positions(config: Any) -> int | None:
     """The longest context a model's configuration is made for, None where it names none: with linear or dynamic
     scaling `factor` times max_position_embeddings, with the others what max_position_embeddings says already."""
     config = config.get_text_config()
@@ -130,3 +132,45 @@ def _hide_progress() -> Iterator[None]:
         transformers_logging.set_verbosity(level)
         if shown:
             transformers_logging.enable_progress_bar()
+
+
+def scale_positions(config: Any, length: int, scaling: str = "linear", factor: float | None = None,
+                    parameters: dict[str, Any] | None = None) -> str:
+    """Change `config` so that the model has positions for `length` tokens; returns what was done, "" for nothing.
+
+    `factor` is None for the smallest whole number that is enough; `parameters` are what else transformers asks of the
+    scaling (rope_parameters). InputError: the model's positions can't be stretched that way.
+    """
+    config = config.get_text_config()
+    positions = count_positions(config)
+    if positions is None or length <= positions:
+        return ""
+    rope = getattr(config, "rope_parameters", None)
+    if not rope or "rope_type" not in rope:
+        raise InputError(f"model_max_length {length:,}: expected at most {positions:,}, the model's positions, which are "
+                         "not of the kind that can be stretched; give a smaller one")
+    if rope["rope_type"] not in ("default", scaling) or rope["rope_type"] not in ("default", "linear", "dynamic"):
+        raise InputError(f"model_max_length {length:,}: expected at most {positions:,}: this model's positions are "
+                         f"stretched already ({rope['rope_type']}); give a smaller one")
+    original = config.max_position_embeddings
+    factor = float(math.ceil(length / original)) if factor is None else float(factor)
+    if original * factor < length:
+        raise InputError(f"rope_factor {factor:g}: {original:,} positions become {int(original * factor):,}, too few for "
+                         f"model_max_length {length:,}; expected at least {math.ceil(length / original)}")
+    config.rope_parameters = {**rope, "rope_type": scaling, "factor": factor, **(parameters or {})}
+    if scaling not in ("linear", "dynamic"):  # the others keep the old number beside the new one
+        config.rope_parameters.setdefault("original_max_position_embeddings", original)
+        config.max_position_embeddings = int(original * factor)
+    _check_rope(config, scaling)
+    return f"positions: {original:,} stretched to {int(original * factor):,} ({scaling}, factor {factor:g})"
+
+
+def _check_rope(config: Any, scaling: str) -> None:
+    """transformers finds what is missing only when it uses it."""
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    try:
+        ROPE_INIT_FUNCTIONS[scaling](config, torch.device("cpu"), seq_len=config.max_position_embeddings)
+    except KeyError as error:
+        raise InputError(f"rope_scaling {scaling}: expected {error} in rope_parameters, found "
+                         f"{', '.join(sorted(config.rope_parameters))}") from error

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import httpx
 
@@ -40,7 +40,7 @@ class OpenAIEngine:
 
     def __init__(
         self,
-        model: Optional[str] = None,
+        model: str | None = None,
         context_size: int = 8192,
         *,
         base_url: str = "http://127.0.0.1:8000/v1",
@@ -62,7 +62,7 @@ class OpenAIEngine:
         self.description = f"{self.model_id} at {self._server.url}, {concurrency} at a time, tokens counted {counted}"
         self._limit_key = "max_tokens"
         self._num_outstanding = 0
-        self._queue: queue.Queue[Optional[Request]] = queue.Queue()
+        self._queue: queue.Queue[Request | None] = queue.Queue()
         self._done: queue.Queue[Completion] = queue.Queue()
         for _ in range(concurrency):  # daemons: unlike an executor's, they let an interrupted run end at once
             threading.Thread(target=self._work, daemon=True, name="openai-engine").start()
@@ -113,7 +113,7 @@ class OpenAIEngine:
             return TEMPLATE_TOKENS + self._server.post(url, {"model": self._model, "prompt": text})["count"]
         return TEMPLATE_TOKENS + estimate_tokens(text)
 
-    def _open(self, model: Optional[str]) -> tuple[str, str, Optional[int]]:
+    def _open(self, model: str | None) -> tuple[str, str, int | None]:
         """(model, who can count its tokens: "llama.cpp", "vLLM" or "", its context in tokens where the server says)"""
         try:
             listed = self._server.ask("GET", self._server.url + "/models")["data"]
@@ -135,7 +135,7 @@ class OpenAIEngine:
         context = next((facts[field] for field in CONTEXT_FIELDS if facts.get(field)), None)
         return model, *self._find_tokenizer(model, context)
 
-    def _find_tokenizer(self, model: str, context: Optional[int]) -> tuple[str, Optional[int]]:
+    def _find_tokenizer(self, model: str, context: int | None) -> tuple[str, int | None]:
         """(who counts tokens, context) by trying what llama.cpp and vLLM offer beside the OpenAI API."""
         root = self._server.root
         try:

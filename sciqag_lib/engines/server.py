@@ -12,7 +12,7 @@ import os
 import random
 import threading
 import time
-from typing import Any, Optional
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -134,7 +134,7 @@ def check_url(base_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"
 
 
-def read_retry_after(value: str) -> Optional[float]:
+def read_retry_after(value: str) -> float | None:
     """Seconds a Retry-After header asks for, or None; it is a number of seconds or a date."""
     try:
         return max(0.0, float(value))
@@ -146,7 +146,7 @@ def read_retry_after(value: str) -> Optional[float]:
         return None
 
 
-def choose_pause(attempt: int, asked: Optional[float] = None) -> float:
+def choose_pause(attempt: int, asked: float | None = None) -> float:
     """Seconds before try `attempt` + 2: what the server asked for, else doubling; at random, so that the threads of
     one run do not come back all at once."""
     if asked is not None and math.isfinite(asked):

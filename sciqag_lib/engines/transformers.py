@@ -8,7 +8,7 @@ its neighbours but for rounding: in bfloat16 two tokens of nearly equal score ma
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -50,10 +50,10 @@ class TransformersEngine:
 
     def __init__(
         self,
-        model: Optional[str] = None,
+        model: str | None = None,
         context_size: int = 8192,
         *,
-        cache_dir: Optional[str] = None,
+        cache_dir: str | None = None,
         flash_attn: bool = True,
         batch_size: int = 8,
     ) -> None:

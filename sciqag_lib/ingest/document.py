@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sciqag_lib.papers import Paper, Section
+from sciqag_lib.records.papers import Paper, Section
 
 
 @dataclass

@@ -14,12 +14,12 @@ from typing import Any
 from lxml import etree
 from lxml import html as lxml_html
 
+from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Block, Document, join_abstract
 from sciqag_lib.ingest.inline import clean_text, inline_parts, inline_text, list_number
 from sciqag_lib.ingest.nodes import child_elements, local_name
 from sciqag_lib.ingest.tables import format_table
 from sciqag_lib.ingest.text import KEYWORDS_LINE, SECTION_NAMES, bare_heading, find_doi, split_keywords
-from sciqag_lib.papers import InputError
 
 FURNITURE = frozenset(
     "nav aside footer form script style noscript template button iframe dialog select menu head svg canvas audio"

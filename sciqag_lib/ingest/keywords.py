@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from sciqag_lib.embeddings import find_packaged_encoder, load_encoder
-from sciqag_lib.papers import Paper
+from sciqag_lib.engines.embeddings import find_packaged_encoder, load_encoder
+from sciqag_lib.records.papers import Paper
 
 NUM_KEYWORDS = 15
 MAX_CANDIDATES = 120

@@ -10,7 +10,7 @@ from typing import Any
 
 from lxml import etree
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 
 def parse_xml(data: bytes) -> Any:

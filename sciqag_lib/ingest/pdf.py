@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Document, find_boilerplate_kind
 from sciqag_lib.ingest.inline import clean_text
 from sciqag_lib.ingest.text import SECTION_NAMES, bare_heading, heading_level, is_caption, join_lines, take_front_matter
-from sciqag_lib.papers import InputError
 
 MIN_CHARACTERS = 200  # fewer in the whole file: pages that are pictures of text
 MARGIN = 0.15  # of the page: where running heads and feet stand

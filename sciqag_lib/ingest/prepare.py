@@ -1,6 +1,6 @@
 """The main job of notebook 01: paper files in, `papers.json` and `prepare_report.json` out, in flat memory.
 
-`papers.json` is the inference input of sciqag_lib.papers. The report holds a row a paper:
+`papers.json` is the inference input of sciqag_lib.records.papers. The report holds a row a paper:
 
     {"source": "a.xml", "doi": "10.1371/...", "doi_origin": "paper", "title": "...", "license": "CC BY",
      "characters": 40112, "sections": 17, "tables": 2, "captions": 5, "equations": 0, "keywords": "extracted",
@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO, Union
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.ingest.readers import InputPath, PreparedPaper, Skipped, find_files, read_files
-from sciqag_lib.papers import BadRecord, InputError, paper_record
 from sciqag_lib.paths import write_atomic
+from sciqag_lib.records.papers import paper_record
 
 PAPERS_FILE, REPORT_FILE = "papers.json", "prepare_report.json"
 
@@ -49,7 +50,7 @@ class PrepareReport:
         return "\n".join(lines)
 
 
-def prepare_papers(input_path: InputPath, output_dir: Union[str, Path], extract: bool = True) -> PrepareReport:
+def prepare_papers(input_path: InputPath, output_dir: str | Path, extract: bool = True) -> PrepareReport:
     """Read every paper below `input_path` and write papers.json and prepare_report.json into `output_dir`.
 
     Both appear whole or not at all. `extract=False` leaves papers without keywords as they are. InputError: a
@@ -145,6 +146,6 @@ def report_row(prepared: PreparedPaper) -> dict[str, Any]:
     }
 
 
-def read_report(path: Union[str, Path]) -> dict[str, Any]:
+def read_report(path: str | Path) -> dict[str, Any]:
     """The whole prepare_report.json: "papers" holds the rows, the other keys are PrepareReport's."""
     return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union
 
+from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.ingest.document import Document, cut_boilerplate, make_paper
 from sciqag_lib.ingest.nodes import local_name, parse_xml
-from sciqag_lib.papers import BadRecord, InputError, Paper, normalize_doi, read_papers_json
+from sciqag_lib.records.papers import Paper, normalize_doi, read_papers_json
 
 SUFFIXES = {
     ".xml",
@@ -76,7 +77,7 @@ class Skipped:
 
 
 Item = Union[PreparedPaper, Skipped, BadRecord]
-InputPath = Union[str, Path, list[Union[str, Path]]]
+InputPath = Union[str, Path, list[str | Path]]
 
 
 def find_files(input_path: InputPath) -> list[tuple[str, Path]]:
@@ -183,7 +184,7 @@ def _read_xml(data: bytes) -> list[Document]:
     return [read_jats(article) for article in articles]
 
 
-def prepare_document(document: Document, source: str) -> Union[PreparedPaper, Skipped]:
+def prepare_document(document: Document, source: str) -> PreparedPaper | Skipped:
     """What a reader found, its boilerplate cut; Skipped where it is no paper."""
     reason = NOT_PAPERS.get(document.article_type.lower()) or _find_notice(document.title)
     if reason:

@@ -14,9 +14,9 @@ broken by a hyphen too. A heading is a short line without a full stop that is nu
 
 import re
 
+from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Document, find_boilerplate_kind
 from sciqag_lib.ingest.inline import clean_text
-from sciqag_lib.papers import InputError
 
 _DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`\[\]]+")
 KEYWORDS_LINE = re.compile(

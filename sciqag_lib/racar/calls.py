@@ -12,16 +12,25 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional, Union
 
+from sciqag_lib.checks.grounding import find_evidence, index_paper
 from sciqag_lib.engines import Engine, Prompt
-from sciqag_lib.grounding import find_evidence, index_paper
-from sciqag_lib.papers import BadRecord, normalize_doi
-from sciqag_lib.prompts import digest_of
-from sciqag_lib.qa_records import QARecord, read_qa_records
+from sciqag_lib.errors import BadRecord
+from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.racar.judging import (
-    KINDS, WITHOUT_PAPER, Judging, Pair, begin_prompt, make_code, make_schema, quote_paper, reply_room, write_task,
+    KINDS,
+    WITHOUT_PAPER,
+    Judging,
+    Pair,
+    begin_prompt,
+    make_code,
+    make_schema,
+    quote_paper,
+    reply_room,
+    write_task,
 )
+from sciqag_lib.records.papers import normalize_doi
+from sciqag_lib.records.qa_records import QARecord, read_qa_records
 
 NULLS = {"other_paper": ("relevance", "completeness", "accuracy", "reasonableness"),
          "swapped": ("completeness", "accuracy"), "bound": ("agnosticism",)}
@@ -98,7 +107,7 @@ def bind_question(question: str) -> str:
     return question.rstrip().rstrip("?.!") + " in this study, as seen in Figure 2?"
 
 
-def list_items(file_path: Union[str, Path], judging: Judging, notes: list[str], limit: Optional[int] = None
+def list_items(file_path: str | Path, judging: Judging, notes: list[str], limit: int | None = None
                ) -> Iterator[tuple[int, str, Item]]:
     """Position, id and item of each paper, and of each ten pairs that have none; `limit` counts items.
 
@@ -128,7 +137,7 @@ def list_items(file_path: Union[str, Path], judging: Judging, notes: list[str], 
             return
 
 
-def _group_records(file_path: Union[str, Path], judging: Judging, notes: list[str]) -> Iterator[list[QARecord]]:
+def _group_records(file_path: str | Path, judging: Judging, notes: list[str]) -> Iterator[list[QARecord]]:
     """Each record alone, but single pairs without a paper that follow each other, as benchmark files hold them, ten
     together; in the order of the file."""
     loose: list[QARecord] = []

@@ -14,12 +14,12 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from sciqag_lib.engines import Completion, Engine, Prompt
-from sciqag_lib.papers import InputError
-from sciqag_lib.parsing import strip_reasoning
-from sciqag_lib.prompts import PromptFile, fill, load_prompt, plain_text
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.prompts import PromptFile, fill, load_prompt, plain_text
+from sciqag_lib.inference.replies import strip_reasoning
 
 VERSION = 1  # of what moves a score here and is not in the prompt file
 # In the order in which they are asked: completeness and accuracy see the same texts, and what needs no paper is last.
@@ -46,7 +46,7 @@ class Judging:
     together: bool  # all dimensions in one call; as published each is judged alone
     repeats: int
     temperature: float
-    null_papers: Optional[int]  # how many papers of the file get null baselines; None is all
+    null_papers: int | None  # how many papers of the file get null baselines; None is all
     thinking_tokens: int  # of each reply, for what a reasoning model thinks before its scores
     prompt: PromptFile
     seed: int
@@ -65,8 +65,8 @@ class Judging:
         }
 
 
-def make_judging(dimensions: Optional[list[str]] = None, scale: str = "1-3", together: bool = False, repeats: int = 1,
-                 temperature: Optional[float] = None, null_papers: Optional[int] = None, prompt: str = "racar",
+def make_judging(dimensions: list[str] | None = None, scale: str = "1-3", together: bool = False, repeats: int = 1,
+                 temperature: float | None = None, null_papers: int | None = None, prompt: str = "racar",
                  seed: int = 0, thinking_tokens: int = 0) -> Judging:
     """A Judging from a notebook's parameters. None means: all five dimensions; temperature 0 for one repeat and 0.6
     for more; null baselines for all papers. InputError names the parameter."""
@@ -201,7 +201,7 @@ def reply_room(dimensions: tuple[str, ...], count: int, thinking_tokens: int = 0
 class Reading:
     """What a reply says of one pair and dimension."""
 
-    score: Optional[int]  # None where it is missing
+    score: int | None  # None where it is missing
     reasons: str
     missing: str  # why there is no score: "unreadable", "cut_off", "wrong_count", "out_of_scale"; "" where there is one
 
@@ -260,7 +260,7 @@ def _read_entry(entry: dict[str, Any], key: str, top: int) -> Reading:
     return Reading(score, reasons, "") if 1 <= score <= top else Reading(None, reasons, "out_of_scale")
 
 
-def _read_score(value: Any) -> Optional[int]:
+def _read_score(value: Any) -> int | None:
     if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,9}\s*", value):
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):

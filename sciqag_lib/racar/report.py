@@ -18,23 +18,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import combinations, groupby
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 import numpy as np
 
+from sciqag_lib.checks.grounding import find_evidence, index_paper
 from sciqag_lib.engines import Engine
-from sciqag_lib.grounding import find_evidence, index_paper
-from sciqag_lib.intervals import Estimate, estimate_mean, estimate_values
-from sciqag_lib.ledger import Ledger
-from sciqag_lib.outputs import JsonList, Tally
-from sciqag_lib.papers import read_records
+from sciqag_lib.inference.forecast import Plan, format_seconds
+from sciqag_lib.inference.ledger import Ledger
+from sciqag_lib.inference.seeds import digest_of
+from sciqag_lib.inference.tally import Tally
+from sciqag_lib.metrics.intervals import Estimate, estimate_mean, estimate_values
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.planning import Plan, format_seconds
-from sciqag_lib.prompts import digest_of
-from sciqag_lib.qa_records import read_pair
-from sciqag_lib.racar.judging import VERSION, Judging
 from sciqag_lib.racar.calls import NULLS, Item
-from sciqag_lib.tables import show_notes, write_report, write_table
+from sciqag_lib.racar.judging import VERSION, Judging
+from sciqag_lib.records.papers import read_records
+from sciqag_lib.records.qa_records import read_pair
+from sciqag_lib.tables import JsonList, show_notes, write_report, write_table
 
 REPORT = "racar.json"
 COLUMNS = {"record": "text", "doi": "text", "pair": "whole", "arm": "text", "dimension": "text", "repeat": "whole",
@@ -169,7 +169,7 @@ class WorstPairs:
         return [pair for _, _, pair in sorted(self._kept, key=lambda entry: entry[:2], reverse=True)]
 
 
-def write_results(file_path: Union[str, Path], items: Iterator[tuple[int, str, Item]], ledger: Ledger, output_dir: Path,
+def write_results(file_path: str | Path, items: Iterator[tuple[int, str, Item]], ledger: Ledger, output_dir: Path,
                   engine: Engine, judging: Judging, plan: Plan, stopped: str) -> RacarReport:
     """Rebuild scores (.parquet, .csv), scored_output.json and racar.json from the ledger; each whole or not at all."""
     tallies = {name: DimensionTally(judging.top) for name in judging.dimensions}
@@ -242,7 +242,7 @@ def merge_scores(scores: list[dict[str, Any]], num_pairs: int, dimensions: tuple
             values[score["pair"], score["dimension"]].append(score["score"])
             reasons.setdefault((score["pair"], score["dimension"]), score["reasons"])
 
-    def mean(found: list[int]) -> Optional[float]:
+    def mean(found: list[int]) -> float | None:
         value = sum(found) / len(found) if found else None
         return int(value) if value is not None and value == int(value) else value and round(value, 4)
 

@@ -13,20 +13,21 @@ One of the scores on a ledger line, pairs and repeats from 0:
 import csv
 import logging
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 from tqdm import tqdm
 
-from sciqag_lib.asking import Asking, Budget, Round, Run
 from sciqag_lib.engines import Completion, Engine, EngineError, Request, Sampling
-from sciqag_lib.ledger import FingerprintMismatch, Ledger, name_full_disk
-from sciqag_lib.papers import InputError, read_records
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.forecast import COLUMNS, EXPECTED_FILL, SHOWN_ROWS, Plan, forecast_seconds
+from sciqag_lib.inference.ledger import FingerprintMismatch, Ledger, name_full_disk
+from sciqag_lib.inference.loop import Asking, Budget, Round, Run
+from sciqag_lib.inference.seeds import derive_seed
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.planning import COLUMNS, EXPECTED_FILL, SHOWN_ROWS, Plan, forecast_seconds
-from sciqag_lib.racar.judging import Judging, Reading, read_scores, reply_room
 from sciqag_lib.racar.calls import NULLS, Call, CallPlanner, Item, list_items
+from sciqag_lib.racar.judging import Judging, Reading, read_scores, reply_room
 from sciqag_lib.racar.report import RacarReport, write_results
-from sciqag_lib.recipe import derive_seed
+from sciqag_lib.records.papers import read_records
 
 log = logging.getLogger(__name__)
 
@@ -131,9 +132,9 @@ def count_scores(item: Item, judging: Judging) -> int:
     return total
 
 
-def score_file(file_path: Union[str, Path], output_dir: Union[str, Path], engine: Engine, judging: Judging,
-               limit: Optional[int] = None, max_total_tokens: Optional[int] = None,
-               max_minutes: Optional[float] = None) -> RacarReport:
+def score_file(file_path: str | Path, output_dir: str | Path, engine: Engine, judging: Judging,
+               limit: int | None = None, max_total_tokens: int | None = None,
+               max_minutes: float | None = None) -> RacarReport:
     """Have `engine` score every pair of `file_path`, a processed output or a list of {"Q", "A"}; go on where an
     earlier run on `output_dir` stopped.
 
@@ -149,7 +150,7 @@ def score_file(file_path: Union[str, Path], output_dir: Union[str, Path], engine
         return _score_file(file_path, output_dir, engine, judging, limit, Budget(max_total_tokens, max_minutes))
 
 
-def _score_file(file_path: Union[str, Path], output_dir: Path, engine: Engine, judging: Judging, limit: Optional[int],
+def _score_file(file_path: str | Path, output_dir: Path, engine: Engine, judging: Judging, limit: int | None,
                 budget: Budget) -> RacarReport:
     with Ledger(output_dir / "ledger.jsonl", judging.fingerprint(engine)) as ledger:
         plan = plan_judging(file_path, output_dir, engine, judging, ledger, limit)
@@ -178,8 +179,8 @@ def _score_file(file_path: Union[str, Path], output_dir: Path, engine: Engine, j
 # Before anything is asked --------------------------------------------------------------------------------------------
 
 
-def plan_judging(file_path: Union[str, Path], output_dir: Path, engine: Engine, judging: Judging, ledger: Ledger,
-                 limit: Optional[int] = None) -> Plan:
+def plan_judging(file_path: str | Path, output_dir: Path, engine: Engine, judging: Judging, ledger: Ledger,
+                 limit: int | None = None) -> Plan:
     """Count every item's calls and tokens, write plan.csv, and forecast tokens and time. InputError where nothing can
     be judged, FingerprintMismatch where a judged paper's text or pairs changed."""
     plan = Plan(str(file_path), engine.context_size, engine.context_size, engine.tokens_exact)

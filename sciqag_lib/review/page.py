@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from sciqag_lib.review.pairs import DIMENSIONS, Review, cut_text
-from sciqag_lib.sentences import Span
+from sciqag_lib.text.sentences import Span
 
 LEFT_OUT = "[...]"
 BORDER = "border-bottom: 1px solid #ccc; padding: 4px 10px; text-align: left; vertical-align: top"

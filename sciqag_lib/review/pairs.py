@@ -14,14 +14,15 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
-from sciqag_lib.grounding import find_evidence, index_paper
-from sciqag_lib.papers import BadRecord, InputError, normalize_doi, read_records
-from sciqag_lib.prompts import digest_of
-from sciqag_lib.qa_records import QARecord, read_qa_records
+from sciqag_lib.checks.grounding import find_evidence, index_paper
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.racar.judging import Judging, label_levels, make_judging
-from sciqag_lib.sentences import Span
+from sciqag_lib.records.papers import normalize_doi, read_records
+from sciqag_lib.records.qa_records import QARecord, read_qa_records
+from sciqag_lib.text.sentences import Span
 
 DIMENSIONS = ("agnosticism", "relevance", "completeness", "accuracy", "reasonableness")  # in the order of scoring
 SHOWN = {"agnosticism": "question", "relevance": "question, paper"}  # of the others: question, paper, answer
@@ -84,8 +85,8 @@ class Review:
         return {"name": name, "asks": asks, "shown": SHOWN.get(name, "question, paper, answer"), "levels": levels}
 
 
-def open_review(file_path: Union[str, Path], scale: str = "1-3", seed: int = 0, num_pairs: Optional[int] = None,
-                pairs_per_paper: Optional[int] = None, prompt: str = "racar") -> Review:
+def open_review(file_path: str | Path, scale: str = "1-3", seed: int = 0, num_pairs: int | None = None,
+                pairs_per_paper: int | None = None, prompt: str = "racar") -> Review:
     """The first `num_pairs` pairs of a file in an order drawn from `seed`, at most `pairs_per_paper` of each paper.
 
     The pairs of a paper follow each other, so that it is read once. A paper's and a pair's place depend on the seed
@@ -127,7 +128,7 @@ def _count_pairs(path: Path) -> tuple[dict[str, int], list[BadRecord], int]:
     return counts, bad, loose
 
 
-def _choose_pairs(counts: dict[str, int], seed: int, num_pairs: Optional[int], pairs_per_paper: Optional[int]
+def _choose_pairs(counts: dict[str, int], seed: int, num_pairs: int | None, pairs_per_paper: int | None
                   ) -> list[tuple[str, int]]:
     chosen: list[tuple[str, int]] = []
     for doi in sorted(counts, key=lambda doi: digest_of([seed, normalize_doi(doi)])):

@@ -15,18 +15,19 @@ import os
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 from urllib.parse import quote
 
 from sciqag_lib.agreement.analysis import NO_JUDGES
-from sciqag_lib.papers import BadRecord, InputError, normalize_doi, read_records
-from sciqag_lib.paths import write_atomic
-from sciqag_lib.prompts import digest_of
-from sciqag_lib.racar.judging import SCALES
-from sciqag_lib.review.pairs import DIMENSIONS, Review, ReviewPair
 from sciqag_lib.agreement.score_table import COLUMNS, LENGTH
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.inference.seeds import digest_of
+from sciqag_lib.paths import write_atomic
+from sciqag_lib.racar.judging import SCALES
+from sciqag_lib.records.papers import normalize_doi, read_records
+from sciqag_lib.review.pairs import DIMENSIONS, Review, ReviewPair
 
 RATERS_DIR = "raters"
 SCORES, COMMENTS = "scores.csv", "comments.csv"
@@ -89,7 +90,7 @@ def clean_rater(rater: str) -> str:
     return name
 
 
-def rater_path(output_dir: Union[str, Path], rater: str) -> Path:
+def rater_path(output_dir: str | Path, rater: str) -> Path:
     """Where a rater's file lies: inside `output_dir`, whatever the name holds."""
     name = quote(clean_rater(rater), safe="").replace(".", "%2E")
     if len(name) > MAX_FILE_NAME:
@@ -104,7 +105,7 @@ class RaterFile:
     another scale, or no folder can be made for it.
     """
 
-    def __init__(self, output_dir: Union[str, Path], rater: str, review: Review) -> None:
+    def __init__(self, output_dir: str | Path, rater: str, review: Review) -> None:
         self.rater, self.path, self._scale = clean_rater(rater), rater_path(output_dir, rater), review.judging.scale
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +126,7 @@ class RaterFile:
         rater is open, and what is shown here is no longer how things stand. Nothing that was written is lost.
         """
         record = {"rater": self.rater, "paper": pair.paper, "pair": pair.number, "digest": pair.digest,
-                  "scale": self._scale, **what, "at": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+                  "scale": self._scale, **what, "at": datetime.now(UTC).isoformat(timespec="seconds")}
         self._write((json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
 
     def _write(self, data: bytes) -> None:
@@ -169,7 +170,7 @@ def read_marks(path: Path, review: Review) -> Marks:
     return marks
 
 
-def _find_problem(record: dict[str, Any]) -> Optional[tuple[str, str]]:
+def _find_problem(record: dict[str, Any]) -> tuple[str, str] | None:
     """Field and message, or None."""
     for name, kind in (("rater", str), ("paper", str), ("pair", int), ("digest", str), ("scale", str)):
         if type(record.get(name)) is not kind:
@@ -207,12 +208,12 @@ def _check_owner(path: Path, marks: Marks, rater: str, scale: str) -> None:
 class Export:
     """What export_scores found and wrote."""
 
-    path: Optional[Path]  # scores.csv; None where nobody has scored a pair of this review
+    path: Path | None  # scores.csv; None where nobody has scored a pair of this review
     raters: dict[str, Marks]
     notes: list[str]  # what is missing, and what could not be used
 
 
-def export_scores(review: Review, output_dir: Union[str, Path]) -> Export:
+def export_scores(review: Review, output_dir: str | Path) -> Export:
     """Write scores.csv, as agreement/score_table.py reads it, and comments.csv from the files of all raters in `output_dir`.
 
     What can't be used is named in the notes: lines at fault, pairs that are not under review or whose text has

@@ -9,11 +9,11 @@ the rater's file (scores.py) before the session shows it as taken. `view` is wha
 """
 
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 from sciqag_lib.review.pairs import DIMENSIONS, Review, ReviewPair
 from sciqag_lib.review.scores import PairMarks, RaterFile, ReviewError
-from sciqag_lib.sentences import Span
+from sciqag_lib.text.sentences import Span
 
 NEEDS_PAPER, NEEDS_ANSWER = DIMENSIONS[1], DIMENSIONS[2]  # the first dimensions that are scored with these
 MAX_COMMENT = 10_000  # characters
@@ -25,7 +25,7 @@ class ReviewSession:
     InputError: the rater's name, file or scale do not fit; see RaterFile.
     """
 
-    def __init__(self, review: Review, rater: str, output_dir: Union[str, Path]) -> None:
+    def __init__(self, review: Review, rater: str, output_dir: str | Path) -> None:
         self.review = review
         self._file = RaterFile(output_dir, rater, review)
         self.marks, self.rater = self._file.marks, self._file.rater
@@ -138,7 +138,7 @@ class ReviewSession:
 
     # What is shown ---------------------------------------------------------------------------------------------------
 
-    def view(self, spans: Optional[list[Span]] = None) -> dict[str, Any]:
+    def view(self, spans: list[Span] | None = None) -> dict[str, Any]:
         """What the widget draws, as JSON; `spans` are the evidence, offsets into the paper's text, where known."""
         marks, shown = self.marks.pairs.values(), self._open_dimensions()
         has_paper, has_answer = NEEDS_PAPER in shown, NEEDS_ANSWER in shown

@@ -8,7 +8,7 @@ go by messages: what is synchronized instead would be stored in the notebook fil
 
 from itertools import islice
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import anywidget
 
@@ -26,7 +26,7 @@ class ReviewWidget(anywidget.AnyWidget):
     def __init__(self, session: ReviewSession) -> None:
         super().__init__()
         self.session = session
-        self._sent_paper: Optional[str] = None
+        self._sent_paper: str | None = None
         self.on_msg(self._answer)
         self._begin_evidence()
 
@@ -68,7 +68,7 @@ class ReviewWidget(anywidget.AnyWidget):
         for later in islice(following, 1):
             review.begin_evidence(later)
 
-    def _show(self, notice: str, number: Optional[int]) -> None:
+    def _show(self, notice: str, number: int | None) -> None:
         session = self.session
         found = session.review.begin_evidence(session.place).done()
         view = session.view(session.review.find_evidence(session.place) if found else None)

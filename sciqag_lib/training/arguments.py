@@ -17,9 +17,9 @@ import types
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Optional, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.params import SECRET_KEY, TEXT_NUMBER, load_params
 from sciqag_lib.paths import resolve_path
 from sciqag_lib.training.deepspeed import read_deepspeed, resolve_deepspeed
@@ -31,16 +31,16 @@ class RunArguments:
     """What transformers.TrainingArguments does not have."""
 
     model_name_or_path: str  # a model's folder, or its id on the hub
-    data_path: Optional[str] = None  # JSON or JSONL of training examples
-    dataset_name: Optional[str] = None  # instead of data_path: a dataset's id on the hub
-    eval_data_path: Optional[str] = None  # examples for the validation loss
-    cache_dir: Optional[str] = None  # for what comes from the hub
+    data_path: str | None = None  # JSON or JSONL of training examples
+    dataset_name: str | None = None  # instead of data_path: a dataset's id on the hub
+    eval_data_path: str | None = None  # examples for the validation loss
+    cache_dir: str | None = None  # for what comes from the hub
     prompt_form: str = "llama2"  # or alpaca, chat (the tokenizer's own template), or the path of a form's file
-    prompt_column: Optional[str] = None  # where a record has other names for question and answer: `content`
-    response_column: Optional[str] = None  # and `summary`, as in SciInstruct
-    preprocessing_num_workers: Optional[int] = None  # threads that tokenise; None: one for each core
-    model_max_length: Optional[int] = None  # tokens of an example; None: the model's own positions
-    packing: Optional[bool] = False  # several examples in a row of the batch; None: where that is faster
+    prompt_column: str | None = None  # where a record has other names for question and answer: `content`
+    response_column: str | None = None  # and `summary`, as in SciInstruct
+    preprocessing_num_workers: int | None = None  # threads that tokenise; None: one for each core
+    model_max_length: int | None = None  # tokens of an example; None: the model's own positions
+    packing: bool | None = False  # several examples in a row of the batch; None: where that is faster
     method: Literal["full", "lora", "qlora"] = "full"
     lora_r: int = 8
     lora_alpha: int = 16
@@ -50,7 +50,7 @@ class RunArguments:
     attention: Literal["full", "s2"] = "full"  # s2: LongLoRA's shifted sparse attention
     use_flash_attn: bool = True  # flash_attention_2 where it is installed
     rope_scaling: Literal["linear", "dynamic", "yarn", "longrope", "llama3", "proportional"] = "linear"
-    rope_factor: Optional[float] = None  # None: model_max_length / the model's positions, rounded up
+    rope_factor: float | None = None  # None: model_max_length / the model's positions, rounded up
     rope_parameters: dict = field(default_factory=dict)  # what else the chosen scaling of transformers asks for
 
 
@@ -86,7 +86,7 @@ def _translate_file(path: Path) -> tuple[dict[str, Any], list[str]]:
         raise InputError(f"{path}: {error}") from None
 
 
-def split_command_line(argv: Sequence[str]) -> tuple[Optional[Path], dict[str, Any]]:
+def split_command_line(argv: Sequence[str]) -> tuple[Path | None, dict[str, Any]]:
     """The params file, where one is named, and the flags: `--name value`, `--name=value`, or `--name` for True."""
     path, flags, words, problems = None, {}, list(argv), []
     while words:
@@ -215,7 +215,7 @@ def convert_value(name: str, value: Any, annotation: Any) -> Any:
                      + (" (what a flag without a value means)" if value is True else ""))
 
 
-def _convert_bool(name: str, value: Any, choices: list[Any]) -> Optional[bool]:
+def _convert_bool(name: str, value: Any, choices: list[Any]) -> bool | None:
     if bool not in choices:
         return None
     try:
@@ -224,7 +224,7 @@ def _convert_bool(name: str, value: Any, choices: list[Any]) -> Optional[bool]:
         return None
 
 
-def _convert_number(name: str, value: Any, choices: list[Any]) -> Union[int, float, None]:
+def _convert_number(name: str, value: Any, choices: list[Any]) -> int | float | None:
     """int stays int where a float is expected, so that 500 steps are not 500.0."""
     if isinstance(value, bool) or int not in choices and float not in choices:
         return None
@@ -241,7 +241,7 @@ def _convert_number(name: str, value: Any, choices: list[Any]) -> Union[int, flo
     return None
 
 
-def _convert_name(name: str, value: Any, choices: list[Any]) -> Optional[str]:
+def _convert_name(name: str, value: Any, choices: list[Any]) -> str | None:
     """One of a fixed list of names; YAML reads the name `no` as False."""
     names = _list_names(choices)
     value = "no" if value is False and "no" in names else value
@@ -252,7 +252,7 @@ def _convert_name(name: str, value: Any, choices: list[Any]) -> Optional[str]:
                      + (f"; did you mean {nearest[0]!r}?" if nearest else ""))
 
 
-def _convert_text(name: str, value: Any, choices: list[Any]) -> Union[str, list[str], dict[str, Any], None]:
+def _convert_text(name: str, value: Any, choices: list[Any]) -> str | list[str] | dict[str, Any] | None:
     """Text, a list of text (`a,b` as a flag) or a mapping (JSON as a flag)."""
     kinds = [get_origin(choice) or choice for choice in choices]
     if list in kinds and isinstance(value, FlagText) and ("," in value or str not in kinds):

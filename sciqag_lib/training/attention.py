@@ -18,14 +18,14 @@ What a padding position gives is undefined. With a key-value cache it is transfo
 import weakref
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 ATTENTIONS = ("segments", "s2")
 PUBLISHED_GROUP = 8192  # of LongLoRA's fine-tuning, where a quarter of the length is not taken
@@ -37,7 +37,7 @@ Rows = tuple[tuple[int, ...], ...]  # for each row of a batch the lengths of its
 _rows_seen: Any = WeakTensorKeyDictionary()  # position_ids -> what they were cut into, as every layer asks the same
 
 
-def register_attentions(group: Optional[int] = None) -> None:
+def register_attentions(group: int | None = None) -> None:
     """Make both names known to transformers, each with its mask function: without one causal masking would be lost.
 
     `group`: tokens in a group of s2, even; None is the published rule (choose_group). The last call counts.
@@ -86,8 +86,8 @@ def check_attention(config: Any, name: str, num_sequence_ranks: int = 1, num_ten
 
 
 def hand_padding_on(batch_size: int, q_length: int, kv_length: int, q_offset: Any = 0, kv_offset: int = 0,
-                    mask_function: Any = None, attention_mask: Optional[torch.Tensor] = None, **kwargs: Any
-                    ) -> Optional[torch.Tensor]:
+                    mask_function: Any = None, attention_mask: torch.Tensor | None = None, **kwargs: Any
+                    ) -> torch.Tensor | None:
     """The mask function of both names: the 2D mask (rows, tokens; True: no padding), or None without padding.
 
     Behind a key-value cache, sdpa's own mask. InputError: the model asks for more than causal attention.
@@ -116,7 +116,7 @@ def _sees_next(mask_function: Any, batch_size: int, length: int, kwargs: dict[st
 
 
 def attend_segments(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-                    attention_mask: Optional[torch.Tensor], dropout: float = 0.0, scaling: Optional[float] = None,
+                    attention_mask: torch.Tensor | None, dropout: float = 0.0, scaling: float | None = None,
                     **kwargs: Any) -> tuple[torch.Tensor, None]:
     """Full causal attention inside each example. query (rows, heads, tokens, head size), key and value with as many
     heads or fewer; returns (rows, tokens, heads, head size) and None, as transformers' attention functions do."""
@@ -128,8 +128,8 @@ def attend_segments(module: torch.nn.Module, query: torch.Tensor, key: torch.Ten
 
 
 def attend_s2(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-              attention_mask: Optional[torch.Tensor], dropout: float = 0.0, scaling: Optional[float] = None,
-              group: Optional[int] = None, **kwargs: Any) -> tuple[torch.Tensor, None]:
+              attention_mask: torch.Tensor | None, dropout: float = 0.0, scaling: float | None = None,
+              group: int | None = None, **kwargs: Any) -> tuple[torch.Tensor, None]:
     """Shifted sparse attention in training mode; the same shapes as attend_segments."""
     has_cache = query.shape[2] != key.shape[2] or attention_mask is not None and attention_mask.ndim == 4
     if not module.training or has_cache:
@@ -158,7 +158,7 @@ def _refuse_unsound(module: torch.nn.Module, kwargs: dict[str, Any]) -> None:
 
 
 def _attend_with_cache(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-                       attention_mask: Optional[torch.Tensor], dropout: float, scaling: Optional[float],
+                       attention_mask: torch.Tensor | None, dropout: float, scaling: float | None,
                        kwargs: dict[str, Any]) -> tuple[torch.Tensor, None]:
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -171,7 +171,7 @@ def _attend_with_cache(module: torch.nn.Module, query: torch.Tensor, key: torch.
 # Rows into segments --------------------------------------------------------------------------------------------------
 
 
-def find_examples(position_ids: Optional[torch.Tensor], padding: Optional[torch.Tensor], query: torch.Tensor) -> Rows:
+def find_examples(position_ids: torch.Tensor | None, padding: torch.Tensor | None, query: torch.Tensor) -> Rows:
     """The examples of each row of `query`, (rows, heads, tokens, head size); a run of padding is one of them.
 
     position_ids (rows or 1, tokens); padding (rows, tokens), True: no padding. InputError: they do not fit.
@@ -192,7 +192,7 @@ def find_examples(position_ids: Optional[torch.Tensor], padding: Optional[torch.
     return rows
 
 
-def _cut_rows(position_ids: torch.Tensor, padding: Optional[torch.Tensor], num_rows: int) -> Rows:
+def _cut_rows(position_ids: torch.Tensor, padding: torch.Tensor | None, num_rows: int) -> Rows:
     positions = position_ids.detach().cpu().numpy()
     if padding is None and len(positions) == 1:
         return (cut_row(positions[0], np.ones(positions.shape[1], bool)),) * num_rows
@@ -220,14 +220,14 @@ def cut_row(positions: np.ndarray, is_real: np.ndarray) -> tuple[int, ...]:
     return tuple(np.diff(cuts).tolist())
 
 
-def choose_group(length: int, group: Optional[int] = None) -> int:
+def choose_group(length: int, group: int | None = None) -> int:
     """Tokens in a group of an example of `length` tokens, by LongLoRA's published fine-tuning unless one is given."""
     if group is not None:
         return group
     return length // 4 if length % 4096 == 0 else PUBLISHED_GROUP
 
 
-def cut_groups(examples: Rows, group: Optional[int], shifted: bool) -> Rows:
+def cut_groups(examples: Rows, group: int | None, shifted: bool) -> Rows:
     """Each example cut into groups, moved by half a group if `shifted`; the last one, and then the first, is short."""
     return tuple(tuple(part for length in row for part in _cut_example(length, choose_group(length, group), shifted))
                  for row in examples)
@@ -242,7 +242,7 @@ def _cut_example(length: int, group: int, shifted: bool) -> list[int]:
 
 
 def attend_rows(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rows: Rows, dropout: float = 0.0,
-                scaling: Optional[float] = None) -> torch.Tensor:
+                scaling: float | None = None) -> torch.Tensor:
     """Causal attention inside segments; (rows, heads, tokens, head size) in, (rows, tokens, heads, head size) out."""
     if _can_use_varlen(query, value, dropout):
         return _attend_varlen(query, key, value, rows, scaling)
@@ -272,7 +272,7 @@ def _can_use_varlen(query: torch.Tensor, value: torch.Tensor, dropout: float) ->
             and size <= 256 and size == value.shape[3] and torch.cuda.get_device_capability(query.device) >= (8, 0))
 
 
-def _attend_varlen(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rows: Rows, scaling: Optional[float]
+def _attend_varlen(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rows: Rows, scaling: float | None
                    ) -> torch.Tensor:
     """All segments of all rows in one call: (tokens of all rows, heads, head size), and where each segment starts."""
     from torch.nn.attention.varlen import varlen_attn

@@ -13,9 +13,9 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.training.machine import gather_objects, is_main, is_node_main, wait_for_all
 
@@ -32,7 +32,7 @@ FREE = frozenset("""
 # The run's folder ------------------------------------------------------------------------------------------------------
 
 
-def open_run(folder: Path, settings: dict[str, Any]) -> tuple[Optional[Path], bool]:
+def open_run(folder: Path, settings: dict[str, Any]) -> tuple[Path | None, bool]:
     """Claim `folder` for a run, or go on with it: the checkpoint to resume from, and whether the run is finished.
 
     `settings` is all that moves the weights. All processes must call it. InputError: the folder is another run's, or
@@ -84,7 +84,7 @@ def _compare(run_file: Path, settings: dict[str, Any]) -> None:
                          + "\nname another output_dir, or give the settings of that run" + advice)
 
 
-def find_last_checkpoint(folder: Path) -> Optional[Path]:
+def find_last_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the latest step; all that bear the name are whole."""
     return max(list_checkpoints(folder), key=read_step, default=None)
 
@@ -93,7 +93,7 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return [path for path in folder.glob("checkpoint-*") if path.name.partition("-")[2].isdecimal()]
 
 
-def read_step(checkpoint: Optional[Path]) -> int:
+def read_step(checkpoint: Path | None) -> int:
     """The step of checkpoint-500: 500; 0 where there is none."""
     return int(checkpoint.name.partition("-")[2]) if checkpoint else 0
 

@@ -16,14 +16,15 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
-from sciqag_lib.outputs import JsonList
-from sciqag_lib.papers import BadRecord, InputError, QAPair, read_records
-from sciqag_lib.parsing import format_pairs, split_keywords
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.generation.parsing import format_pairs, split_keywords
+from sciqag_lib.inference.prompts import PromptFile, fill, load_prompt
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.prompts import PromptFile, fill, load_prompt
-from sciqag_lib.qa_records import QARecord, read_qa_records
+from sciqag_lib.records.papers import QAPair, read_records
+from sciqag_lib.records.qa_records import QARecord, read_qa_records
+from sciqag_lib.tables import JsonList
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 LISTED = 1000  # bad records kept one by one; all are counted
@@ -57,8 +58,8 @@ class MadeData:
             self.bad_records.append(bad)
 
 
-def read_examples(path: Union[str, Path], prompt_column: str = "content", response_column: str = "summary"
-                  ) -> Iterator[Union[Example, BadRecord]]:
+def read_examples(path: str | Path, prompt_column: str = "content", response_column: str = "summary"
+                  ) -> Iterator[Example | BadRecord]:
     """The examples of a file, streamed; a record that cannot be used is a BadRecord and the next goes on.
 
     A record with `prompt_column` is read by the two columns, any other by the keys it has. InputError: the file
@@ -81,7 +82,7 @@ def read_examples(path: Union[str, Path], prompt_column: str = "content", respon
 
 
 def _read_fields(record: dict[str, Any], file: str, where: str, instruction: str, text: str, answer: str
-                 ) -> Union[Example, BadRecord]:
+                 ) -> Example | BadRecord:
     """`instruction` is "" for the form of two columns; beside an instruction, `text` may be empty."""
     required = {instruction or text, answer}
     for key in filter(None, (instruction, text, answer)):
@@ -104,7 +105,7 @@ def _find_fault(value: Any, required: bool) -> str:
     return ""
 
 
-def _read_conversation(record: dict[str, Any], file: str, where: str) -> Iterator[Union[Example, BadRecord]]:
+def _read_conversation(record: dict[str, Any], file: str, where: str) -> Iterator[Example | BadRecord]:
     """One example for each reply. A conversation that is out of order gives none; one that ends with a message
     nobody replied to gives its replies and a BadRecord for that message."""
     key = next(key for key in SHAPES if key in record)
@@ -121,7 +122,7 @@ def _read_conversation(record: dict[str, Any], file: str, where: str) -> Iterato
         yield BadRecord(file, where, key, "its last message is the user's and has no reply; that message is left out")
 
 
-def _read_turns(messages: Any, role_key: str, text_key: str) -> Union[list[tuple[str, str]], str]:
+def _read_turns(messages: Any, role_key: str, text_key: str) -> list[tuple[str, str]] | str:
     """(role, text) of each message, or what is wrong with them."""
     if not isinstance(messages, list) or not messages:
         return f'expected a list of {{"{role_key}", "{text_key}"}}, found {messages!r:.60}'
@@ -155,7 +156,7 @@ def _join_parts(content: Any) -> Any:
 # The other way: a processed inference output (of 02_inference, or published) becomes a training file.
 
 
-def make_generator_data(processed_output: Union[str, Path], output_path: Union[str, Path],
+def make_generator_data(processed_output: str | Path, output_path: str | Path,
                         prompt: str = "whole_paper") -> MadeData:
     """Write {"instruction", "input", "output"} for each paper: `prompt` with the paper in it, and the published text
     of its keywords and pairs. A model trained on it sees at inference, with the same prompt and form, what it saw
@@ -171,7 +172,7 @@ def make_generator_data(processed_output: Union[str, Path], output_path: Union[s
     return _make_data(processed_output, output_path, make_records, needs_text=True)
 
 
-def make_qa_data(processed_output: Union[str, Path], output_path: Union[str, Path],
+def make_qa_data(processed_output: str | Path, output_path: str | Path,
                  prompt: str = "qa_only") -> MadeData:
     """Write {"instruction", "input": the question, "output": the answer} for each pair: the QA-only set, on which a
     model learns to answer without the paper. Faults as make_generator_data."""
@@ -189,7 +190,7 @@ def _fill_record(template: PromptFile, values: dict[str, str], output: str) -> d
     return {**parts, "output": output}
 
 
-def _make_data(source: Union[str, Path], output_path: Union[str, Path],
+def _make_data(source: str | Path, output_path: str | Path,
                make_records: Callable[[QARecord, dict[str, Any]], list[dict[str, str]]], needs_text: bool) -> MadeData:
     made = MadeData()
     raw_records = read_records(source)  # read beside: a QARecord has no keywords

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 # What DeepSpeed 0.19 reads from the top of its file; the names stand in many of its modules, in no list of its own.
 KNOWN_KEYS = frozenset("""

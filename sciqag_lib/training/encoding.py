@@ -18,8 +18,8 @@ from functools import cached_property
 from typing import Any
 
 from sciqag_lib.engines.common import render_chat
-from sciqag_lib.papers import InputError
-from sciqag_lib.prompts import fill, load_form, plain_text
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.prompts import fill, load_form, plain_text
 from sciqag_lib.training.data import Example
 
 VERSION = 2  # of everything in this module and data.py that moves a token

@@ -6,7 +6,7 @@ renamed is renamed, what it has removed is left out, and a line says so in each 
 
 from typing import Any
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 RENAMED = {
     "evaluation_strategy": "eval_strategy",

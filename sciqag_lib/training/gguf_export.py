@@ -16,10 +16,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Optional, Union, get_args
+from typing import Any, Literal, get_args
 
-from sciqag_lib.papers import InputError
 from sciqag_lib.engines.gguf_tokenizer import read_vocabulary, write_vocabulary
+from sciqag_lib.errors import InputError
 
 Kind = Literal["f16", "q8_0", "f32"]
 SUPPORTED = ("LlamaForCausalLM",)
@@ -54,7 +54,7 @@ class Export:
     notes: list[str]  # where llama.cpp will do something slightly else than transformers
 
 
-def export_gguf(model_dir: Union[str, Path], output_path: Union[str, Path], kind: Kind = "f16") -> Export:
+def export_gguf(model_dir: str | Path, output_path: str | Path, kind: Kind = "f16") -> Export:
     """Write the model in `model_dir` as `output_path`, which appears whole or not at all and replaces an older one.
 
     kind: of the matrices; f16 and f32 as they are, q8_0 with 8 bits a number (f16 where a row is no multiple of 32).
@@ -76,7 +76,7 @@ def export_gguf(model_dir: Union[str, Path], output_path: Union[str, Path], kind
     return Export(output_path, kind, len(tensors), output_path.stat().st_size, vocabulary.notes)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """The command; 2 with a message where the model cannot be exported."""
     parser = argparse.ArgumentParser(prog="python -m sciqag_lib.training.gguf_export", description=__doc__)
     parser.add_argument("model_dir", type=Path, help="a folder that save_pretrained wrote, with its tokenizer")
@@ -139,7 +139,7 @@ def _check_rope(model_dir: Path, config: Any) -> None:
         raise InputError(f"{model_dir}/config.json: rope_parameters: {problem}")
 
 
-def compute_rope_factors(config: Any) -> Optional[Any]:
+def compute_rope_factors(config: Any) -> Any | None:
     """float32 [head_dim / 2]: what llama.cpp divides each rotary frequency by, for llama3's scaling; None for others.
 
     Taken from the frequencies transformers itself computes, so that both agree whatever the parameters.
@@ -277,7 +277,7 @@ def _list_expected(config: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "lm_head.weight", (config.vocab_size, hidden)
 
 
-def _write_tensors(writer: Any, tensors: list[Tensor], files: dict[str, Path], rope_factors: Optional[Any]) -> None:
+def _write_tensors(writer: Any, tensors: list[Tensor], files: dict[str, Path], rope_factors: Any | None) -> None:
     """Header and names first, then each tensor, read from its file only now."""
     import gguf
     import numpy as np

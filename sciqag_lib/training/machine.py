@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import filelock
 import torch
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 Item = TypeVar("Item")
 

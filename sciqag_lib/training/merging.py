@@ -14,15 +14,15 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 SHOWN_PROBLEMS = 5
 
 
-def check_adapter(adapter_dir: Union[str, Path]) -> list[str]:
+def check_adapter(adapter_dir: str | Path) -> list[str]:
     """One line for each thing wrong with a saved adapter, naming the file or tensor; [] for a sound one.
 
     Looked for: a missing or torn file, tensors of size 0, with NaN or infinity, or all zero (LoRA's B begins as zeros,
@@ -49,10 +49,10 @@ def check_adapter(adapter_dir: Union[str, Path]) -> list[str]:
 
 
 def merge_adapter(
-    adapter_dir: Union[str, Path],
-    output_dir: Union[str, Path],
-    base: Optional[str] = None,
-    cache_dir: Optional[str] = None,
+    adapter_dir: str | Path,
+    output_dir: str | Path,
+    base: str | None = None,
+    cache_dir: str | None = None,
 ) -> Path:
     """Merge and save as `output_dir`, which appears whole or not at all; returns it.
 
@@ -80,7 +80,7 @@ def merge_adapter(
     return output_dir
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """The command; 2 with a message where the adapter cannot be merged."""
     parser = argparse.ArgumentParser(prog="python -m sciqag_lib.training.merging", description=__doc__)
     parser.add_argument("adapter_dir", type=Path, help="a folder with adapter_config.json")
@@ -143,7 +143,7 @@ def _check_names(config: dict[str, Any], names: list[str], path: Path) -> list[s
 # Merging -------------------------------------------------------------------------------------------------------------
 
 
-def _open_base(base: str, adapter_dir: Path, cache_dir: Optional[str]) -> tuple[Any, Any]:
+def _open_base(base: str, adapter_dir: Path, cache_dir: str | None) -> tuple[Any, Any]:
     """(model in its own dtype on the CPU, the adapter's tokenizer or, where none was saved with it, the base's)"""
     import transformers
 
@@ -182,7 +182,7 @@ def _merge(model: Any, adapter_dir: Path, base: str) -> Any:
                          f"it: {error}") from error
 
 
-def _count_embedding_rows(adapter_dir: Path) -> Optional[int]:
+def _count_embedding_rows(adapter_dir: Path) -> int | None:
     """Rows of the embeddings where they were saved whole with the adapter."""
     from safetensors import safe_open
 

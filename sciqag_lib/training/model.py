@@ -7,21 +7,19 @@ through peft, with embeddings and norms trained whole beside them, as LongLoRA f
 
 import hashlib
 import importlib.util
-import math
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import filelock
 import torch
 import transformers
 
 from sciqag_lib.engines import EngineError
-from sciqag_lib.engines.common import describe_error, hash_files
+from sciqag_lib.engines.common import describe_error, find_source, hash_files
 from sciqag_lib.engines.loading import count_positions, load_model
-from sciqag_lib.papers import InputError
-from sciqag_lib.paths import resolve_path
+from sciqag_lib.errors import InputError
 from sciqag_lib.training.arguments import RunArguments
 
 ROUNDED_TO = 64  # rows of an embedding that is made larger: a size that matrix kernels are fast with
@@ -48,21 +46,13 @@ def prepare_source(run: RunArguments, cache_dir: Path) -> str:
     return _rewrite_once(source, cache_dir, f"enlarged-{len(tokenizer)}-{name}", _enlarge)
 
 
-def find_source(model: str) -> str:
-    """An absolute path where `model` is a file or folder, below the repository or as written; else a hub id."""
-    for path in (resolve_path(model), Path(model).expanduser()):
-        if path.exists():
-            return str(path.resolve())
-    if model.endswith(".gguf") or model.startswith((".", "/", "~", "package:")):
-        raise InputError(f"model_name_or_path: expected a model's folder, a .gguf file or a hub id; there is no {model}")
-    return model
 
 
-def open_config(source: str, cache_dir: Optional[str] = None) -> Any:
+def open_config(source: str, cache_dir: str | None = None) -> Any:
     return _open(transformers.AutoConfig, source, cache_dir)
 
 
-def open_tokenizer(source: str, cache_dir: Optional[str] = None) -> Any:
+def open_tokenizer(source: str, cache_dir: str | None = None) -> Any:
     """The tokenizer, with a token to pad with: one it has already, so that no embedding has to grow."""
     tokenizer = _open(transformers.AutoTokenizer, source, cache_dir)
     if tokenizer.pad_token is None:
@@ -70,7 +60,7 @@ def open_tokenizer(source: str, cache_dir: Optional[str] = None) -> Any:
     return tokenizer
 
 
-def _open(kind: Any, source: str, cache_dir: Optional[str]) -> Any:
+def _open(kind: Any, source: str, cache_dir: str | None) -> Any:
     try:
         return kind.from_pretrained(source, cache_dir=cache_dir, trust_remote_code=False)
     except Exception as error:
@@ -120,7 +110,7 @@ def grow_embeddings(model: Any, num_tokens: int) -> None:
                 layer.weight[old:] = layer.weight[:old].float().mean(dim=0).to(layer.weight.dtype)
 
 
-def link_with_config(source: str, config: Any, folder: Path, cache_dir: Optional[str]) -> str:
+def link_with_config(source: str, config: Any, folder: Path, cache_dir: str | None) -> str:
     """A folder with the weights of `source`, linked, and another configuration: what a LoRA adapter is loaded onto
     must say how far its positions were stretched."""
     if not Path(source).is_dir():
@@ -148,46 +138,8 @@ def choose_length(run: RunArguments, config: Any) -> int:
     return length
 
 
-def scale_positions(config: Any, length: int, scaling: str = "linear", factor: Optional[float] = None,
-                    parameters: Optional[dict[str, Any]] = None) -> str:
-    """Change `config` so that the model has positions for `length` tokens; returns what was done, "" for nothing.
-
-    `factor` is None for the smallest whole number that is enough; `parameters` are what else transformers asks of the
-    scaling (rope_parameters). InputError: the model's positions can't be stretched that way.
-    """
-    config = config.get_text_config()
-    positions = count_positions(config)
-    if positions is None or length <= positions:
-        return ""
-    rope = getattr(config, "rope_parameters", None)
-    if not rope or "rope_type" not in rope:
-        raise InputError(f"model_max_length {length:,}: expected at most {positions:,}, the model's positions, which are "
-                         "not of the kind that can be stretched; give a smaller one")
-    if rope["rope_type"] not in ("default", scaling) or rope["rope_type"] not in ("default", "linear", "dynamic"):
-        raise InputError(f"model_max_length {length:,}: expected at most {positions:,}: this model's positions are "
-                         f"stretched already ({rope['rope_type']}); give a smaller one")
-    original = config.max_position_embeddings
-    factor = float(math.ceil(length / original)) if factor is None else float(factor)
-    if original * factor < length:
-        raise InputError(f"rope_factor {factor:g}: {original:,} positions become {int(original * factor):,}, too few for "
-                         f"model_max_length {length:,}; expected at least {math.ceil(length / original)}")
-    config.rope_parameters = {**rope, "rope_type": scaling, "factor": factor, **(parameters or {})}
-    if scaling not in ("linear", "dynamic"):  # the others keep the old number beside the new one
-        config.rope_parameters.setdefault("original_max_position_embeddings", original)
-        config.max_position_embeddings = int(original * factor)
-    _check_rope(config, scaling)
-    return f"positions: {original:,} stretched to {int(original * factor):,} ({scaling}, factor {factor:g})"
 
 
-def _check_rope(config: Any, scaling: str) -> None:
-    """transformers finds what is missing only when it uses it."""
-    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
-
-    try:
-        ROPE_INIT_FUNCTIONS[scaling](config, torch.device("cpu"), seq_len=config.max_position_embeddings)
-    except KeyError as error:
-        raise InputError(f"rope_scaling {scaling}: expected {error} in rope_parameters, found "
-                         f"{', '.join(sorted(config.rope_parameters))}") from error
 
 
 # Attention and precision -------------------------------------------------------------------------------------------------

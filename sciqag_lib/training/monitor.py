@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import transformers
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.paths import write_atomic
 
 LOG_FILE = "log.jsonl"

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 
 WINDOW = 8192  # examples packed together: a good fit is found among fewer, and time stays linear in their number
 Item = dict[str, np.ndarray]

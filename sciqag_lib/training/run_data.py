@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import filelock
 import numpy as np
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.paths import resolve_path
-from sciqag_lib.prompts import load_prompt
 from sciqag_lib.training.arguments import RunArguments
 from sciqag_lib.training.encoding import ExampleEncoder
 from sciqag_lib.training.packing import PackedDataset, collate_packed, pack_examples, padded_collator
@@ -27,8 +27,8 @@ class RunData:
     packed: bool
     row_tokens: int  # of the longest row of a batch
     fingerprint: str  # of the tokens
-    validation: Optional[Any] = None
-    validation_report: Optional[TokenReport] = None
+    validation: Any | None = None
+    validation_report: TokenReport | None = None
 
     def describe(self) -> list[str]:
         lines = self.report.describe()

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import transformers
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.training.arguments import RunArguments
 from sciqag_lib.training.machine import count_node_processes, count_processes
 from sciqag_lib.training.model import add_lora, choose_dtype

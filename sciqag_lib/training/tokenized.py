@@ -22,15 +22,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Optional, Union
+from typing import Any, BinaryIO, Union
 
 import filelock
 import numpy as np
 from tqdm import tqdm
 
 from sciqag_lib.engines.common import count_threads
-from sciqag_lib.papers import BadRecord, InputError
-from sciqag_lib.prompts import plain_text
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.inference.prompts import plain_text
 from sciqag_lib.training.data import LISTED, Example, read_examples
 from sciqag_lib.training.encoding import TOO_LONG, Encoded, ExampleEncoder, find_endings
 
@@ -66,9 +66,9 @@ class TokenReport:
         ]
 
 
-def tokenize_file(data_path: Union[str, Path], cache_dir: Union[str, Path], encoder: ExampleEncoder,
+def tokenize_file(data_path: str | Path, cache_dir: str | Path, encoder: ExampleEncoder,
                   prompt_column: str = "content", response_column: str = "summary",
-                  num_workers: Optional[int] = None) -> "TokenizedDataset":
+                  num_workers: int | None = None) -> "TokenizedDataset":
     """The tokens of a training file, from the cache where it holds them.
 
     Any number of processes may call this at once: one tokenises, the others wait for it. It does so on `num_workers`
@@ -96,8 +96,8 @@ def _name_cache(path: Path, encoder: ExampleEncoder, columns: tuple[str, str]) -
     return hashlib.sha256(content + settings.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def _write_cache(folder: Path, data_path: Union[str, Path], encoder: ExampleEncoder, columns: tuple[str, str],
-                 num_workers: Optional[int]) -> None:
+def _write_cache(folder: Path, data_path: str | Path, encoder: ExampleEncoder, columns: tuple[str, str],
+                 num_workers: int | None) -> None:
     sample = islice(read_examples(data_path, *columns), SAMPLED)
     encoder.endings = find_endings(plain_text(item.input) for item in sample if isinstance(item, Example))
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -235,7 +235,7 @@ class GrowingArray:
     def __enter__(self) -> "GrowingArray":
         return self
 
-    def __exit__(self, error_type: Optional[type], *_: Any) -> None:
+    def __exit__(self, error_type: type | None, *_: Any) -> None:
         with self._file:
             if error_type is None:
                 self._file.seek(0)
@@ -250,7 +250,7 @@ class TokenizedDataset:
     """A cache folder as a dataset: item i is {"input_ids", "labels"}, int64 arrays of the example's length, labels -100
     on the prompt. Nothing but the open maps is in memory, also in the workers of a DataLoader."""
 
-    def __init__(self, folder: Union[str, Path]) -> None:
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         try:
             self._tokens, self._offsets, self._prompt_lengths = (

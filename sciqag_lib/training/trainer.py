@@ -9,13 +9,13 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import torch
 import transformers
 from transformers.trainer_utils import rotate_checkpoints
 
-from sciqag_lib.papers import InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.training.checkpoints import SAVING, check_saved, find_last_checkpoint, settle_files, settle_folder
 from sciqag_lib.training.machine import is_main, is_node_main, wait_for_all
 
@@ -57,7 +57,7 @@ class GeneratorTrainer(transformers.Trainer):
         if is_node_main():
             rotate_checkpoints(str(folder), self.args.save_total_limit, self.state.best_model_checkpoint)
 
-    def save_model(self, output_dir: Optional[str] = None, _internal_call: bool = False) -> None:
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write weights or adapter, configuration and tokenizer to `output_dir`. All processes must call it."""
         target = output_dir or self.args.output_dir
         if self.is_deepspeed_enabled and self.accelerator.deepspeed_config["zero_optimization"]["stage"] == 3:
@@ -68,7 +68,7 @@ class GeneratorTrainer(transformers.Trainer):
         else:
             super().save_model(target, _internal_call)
 
-    def _save(self, output_dir: Optional[str] = None, state_dict: Optional[dict[str, Any]] = None) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         if self.args.save_on_each_node:  # transformers asks for it and then writes no weights on the other machines
             self.model.should_save_on_this_rank = bool
         self.model.config.use_cache = True  # off while training; whoever loads the model wants it
@@ -139,7 +139,7 @@ class ClearedFolder:
     def __enter__(self) -> None:
         (self.folder / SAVING).mkdir(parents=True, exist_ok=True)
 
-    def __exit__(self, kind: Optional[type], error: Optional[BaseException], _: Any) -> None:
+    def __exit__(self, kind: type | None, error: BaseException | None, _: Any) -> None:
         if error is None or not isinstance(error, Exception):
             return
         shutil.rmtree(self.folder / SAVING, ignore_errors=True)

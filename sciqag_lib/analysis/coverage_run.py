@@ -1,0 +1,238 @@
+"""Sentence coverage of a whole file: every paper's sentences and pairs embedded, measured, and put into tables.
+
+Rows of coverage.parquet (also .csv; `d_random` is the definition's value for random scores on the same paper):
+
+    doi,questions,sentences,top,pooled,pooled_random,pooled_difference,individual,...,union,...
+    10.1371/journal.pone.0000217,10,164,24,0.8,0.9280,-0.1280,...
+
+sections: how many sentences of each section, its heading not among them, some pair touches (is among the pair's k
+best); stretches: runs of sentences that none touches, the longest of each paper; top_sentences: the ten best
+sentences of each pair.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from sciqag_lib.analysis.coverage import (
+    DEFINITIONS,
+    NUM_CHUNKS,
+    TOP_SHARE,
+    count_top,
+    find_untouched,
+    measure_coverage,
+    measure_random,
+    rank_sentences,
+    share_touched,
+    touch_sentences,
+)
+from sciqag_lib.checks.answer_numbers import NumberCounts, count_numbers
+from sciqag_lib.engines.embeddings import Embedder
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.metrics.intervals import Estimate, estimate_values
+from sciqag_lib.records.papers import Section
+from sciqag_lib.records.qa_records import QARecord, SectionFile, read_qa_records
+from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
+from sciqag_lib.text.sentences import split_sentences
+
+VERSION = 1
+PUBLISHED = {"pooled": 0.68, "individual": 0.6423, "union": 0.786}
+TOP_LISTED = 10  # sentences of each pair, as in the published scatter
+MIN_STRETCH, STRETCHES = 5, 3  # sentences; stretches listed of each paper
+MAX_NOTES = 20
+COLUMNS = {
+    "coverage": {"doi": "text", "questions": "whole", "sentences": "whole", "top": "whole",
+                 **{name + end: "real" for name in DEFINITIONS for end in ("", "_random", "_difference")}},
+    "top_sentences": {"doi": "text", "question": "whole", "rank": "whole", "sentence": "whole", "start": "whole",
+                      "end": "whole", "score": "real"},
+    "sections": {"doi": "text", "section": "text", "start": "whole", "end": "whole", "sentences": "whole",
+                 "touched": "whole"},
+    "stretches": {"doi": "text", "first": "whole", "last": "whole", "start": "whole", "end": "whole",
+                  "sentences": "whole", "begins": "text"},
+}
+
+
+@dataclass
+class ScoredPaper:
+    """One paper's cosine scores: what the figures are drawn from."""
+
+    record: QARecord
+    spans: list[tuple[int, int]]  # of its sentences, in txt
+    scores: np.ndarray  # float32 (pairs, sentences)
+
+
+@dataclass
+class CoverageReport:
+    """What stands in coverage.json."""
+
+    model: str
+    num_chunks: int
+    top_share: float
+    num_papers: int
+    num_pairs: int
+    values: dict[str, Estimate]  # each definition's mean over papers, 95% interval
+    random: dict[str, Estimate]  # the same of random scores
+    difference: dict[str, Estimate]  # value less random, paper by paper
+    sections_untouched: int  # sections with sentences that no pair touches
+    sections: int
+    notes: list[str] = field(default_factory=list)  # what was left out, and why
+    version: int = VERSION
+
+
+def score_papers(records: Iterator[QARecord], embedder: Embedder, notes: list[str]) -> Iterator[ScoredPaper]:
+    """The cosine of every pair (its question and answer, after the model's retrieval instruction where it has one) to
+    every sentence of its paper. A record without text, pairs or finite scores becomes a note."""
+    groups = (((record, spans), [record.txt[start:end] for start, end in spans])
+              for record in records if (spans := _find_sentences(record, notes)))
+    for (record, spans), sentences in embedder.embed_groups(groups, "document"):
+        pairs = embedder.embed([f"{question} {answer}" for question, answer in record.pairs], "query")
+        scores = pairs @ sentences.T
+        if np.isfinite(scores).all():
+            yield ScoredPaper(record, spans, scores)
+        else:
+            notes.append(f"{record.name}: the model gives no numbers (nan) for its text; left out")
+
+
+def _find_sentences(record: QARecord, notes: list[str]) -> list[tuple[int, int]]:
+    spans = split_sentences(record.txt) if record.pairs else []
+    if not record.pairs:
+        notes.append(f"{record.name}: no question-answer pair, so there is nothing to measure")
+    elif not spans:
+        notes.append(f"{record.name}: its text is empty, so there is nothing to cover")
+    return spans
+
+
+def read_papers_with_qas(file_path: str | Path, notes: list[str], limit: int | None = None,
+                         evidence_path: Path | None = None) -> Iterator[QARecord]:
+    """The usable records, with the sections of an evidence.json where they have none of their own."""
+    sections = SectionFile(evidence_path or Path(file_path).parent / "evidence.json")
+    number = 0
+    for record in read_qa_records(file_path):
+        if isinstance(record, BadRecord):
+            notes.append(str(record))
+            continue
+        if limit is not None and number >= limit:
+            return
+        number += 1
+        record.sections = record.sections or sections.find(record.doi, len(record.txt))
+        yield record
+
+
+def analyse_coverage(file_path: str | Path, output_dir: str | Path, embedder: Embedder,
+                     num_chunks: int = NUM_CHUNKS, top_share: float = TOP_SHARE, limit: int | None = None,
+                     seed: int = 0, evidence_path: Path | None = None) -> CoverageReport:
+    """Measure every paper of `file_path` and write the tables of COLUMNS (.parquet and .csv) and coverage.json.
+
+    Raises InputError where a parameter is off, or no paper can be measured.
+    """
+    if num_chunks < 1 or not 0 < top_share <= 1:
+        raise InputError(f"expected num_chunks of at least 1 and top_share over 0, at most 1; found {num_chunks!r} and "
+                         f"{top_share!r}")
+    output_dir, notes = Path(output_dir), []
+    rows: list[list[float]] = []
+    counts = {"pairs": 0, "sections": 0, "untouched": 0}
+    records = read_papers_with_qas(file_path, notes, limit, evidence_path)
+    with ExitStack() as stack:
+        tables = {name: stack.enter_context(write_table(output_dir, name, columns)) for name, columns in COLUMNS.items()}
+        for paper in tqdm(score_papers(records, embedder, notes), unit="paper", desc="covering"):
+            row = measure_paper(paper, num_chunks, top_share, seed)
+            if not row["top"]:
+                notes.append(f"{paper.record.name}: {len(paper.spans)} sentences, of which {top_share:.0%} is less than "
+                             "one, so it has no value")
+            tables["coverage"].add([row])
+            rows.append([row[name + end] for name in DEFINITIONS for end in ("", "_random", "_difference")])
+            counts["pairs"] += len(paper.record.pairs)
+            _add_places(tables, paper, top_share, counts)
+        if not rows:
+            raise InputError(f"{file_path}: holds no paper with text and pairs"
+                             + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""))
+    report = _make_report(embedder.model_id, np.array(rows), num_chunks, top_share, counts, notes, seed)
+    write_report(output_dir / "coverage.json", report)
+    return report
+
+
+def measure_paper(paper: ScoredPaper, num_chunks: int, top_share: float, seed: int) -> dict[str, Any]:
+    """A row of coverage.parquet."""
+    num_pairs, num_sentences = paper.scores.shape
+    values = asdict(measure_coverage(paper.scores, num_chunks, top_share))
+    random = asdict(measure_random(num_pairs, num_sentences, paper.record.doi, seed, num_chunks, top_share))
+    row: dict[str, Any] = {"doi": paper.record.doi, "questions": num_pairs, "sentences": num_sentences,
+                           "top": count_top(num_sentences, top_share)}
+    for name in DEFINITIONS:
+        row |= {name: round(values[name], 4), f"{name}_random": round(random[name], 4),
+                f"{name}_difference": round(values[name] - random[name], 4)}
+    return row
+
+
+def _add_places(tables: dict[str, TableWriter], paper: ScoredPaper, top_share: float, counts: dict[str, int]) -> None:
+    doi, spans = paper.record.doi, paper.spans
+    for question, places in enumerate(rank_sentences(paper.scores, TOP_LISTED)):
+        tables["top_sentences"].add(
+            {"doi": doi, "question": question, "rank": rank, "sentence": int(place), "start": spans[place][0],
+             "end": spans[place][1], "score": round(float(paper.scores[question, place]), 4)}
+            for rank, place in enumerate(places, start=1))
+    if not count_top(len(spans), top_share):  # no sentence is a best one: nothing is touched, and nothing untouched
+        return
+    touched = touch_sentences(paper.scores, top_share)
+    for section in paper.record.sections:
+        after = _skip_heading(section, paper.record.txt)
+        hit, sentences = share_touched(spans, touched, after, section.end)
+        counts["sections"] += bool(sentences)
+        counts["untouched"] += bool(sentences) and not hit
+        tables["sections"].add([{"doi": doi, "section": section.title, "start": section.start, "end": section.end,
+                                 "sentences": sentences, "touched": hit}])
+    for first, end in find_untouched(touched, MIN_STRETCH)[:STRETCHES]:
+        start, stop = spans[first][0], spans[end - 1][1]
+        tables["stretches"].add([{"doi": doi, "first": first, "last": end - 1, "start": start, "end": stop,
+                                  "sentences": end - first, "begins": paper.record.txt[start: start + 80]}])
+
+
+def _skip_heading(section: Section, txt: str) -> int:
+    """Where the section's text begins: a heading alone is nothing that a question could be about."""
+    line_end = txt.find("\n", section.start, section.end)
+    first_line = txt[section.start: section.end if line_end < 0 else line_end].strip()
+    return section.start + len(first_line) if section.title.endswith(first_line) else section.start
+
+
+def _make_report(model: str, rows: np.ndarray, num_chunks: int, top_share: float, counts: dict[str, int],
+                 notes: list[str], seed: int) -> CoverageReport:
+    estimates = [estimate_values(column, seed) for column in rows.T]
+    by_kind = [dict(zip(DEFINITIONS, estimates[place::3])) for place in range(3)]
+    return CoverageReport(model, num_chunks, top_share, len(rows), counts["pairs"], *by_kind, counts["untouched"],
+                          counts["sections"], notes)
+
+
+def show_coverage(report: CoverageReport) -> None:
+    """Print each definition beside random scores on the same papers."""
+    print(f"{report.num_papers:,} papers, {report.num_pairs:,} pairs, {report.num_chunks} chunks, "
+          f"top {report.top_share:.0%} of the sentences | {report.model}")
+    for name in DEFINITIONS:
+        print(f"{name:10}  mean {report.values[name]}\n{'':10}  random scores on the same papers "
+              f"{report.random[name]}; difference {report.difference[name]}; published {PUBLISHED[name]}")
+    print("The definitions are not comparable with each other. A higher value is not better in itself: random scores touch\n"
+          "sentences all over a paper. Read the difference to them, and the sections that no pair touches.")
+    print(f"sections that no pair touches: {report.sections_untouched:,} of {report.sections:,}")
+    show_notes(report.notes, MAX_NOTES, "coverage.json")
+
+
+def count_answer_numbers(file_path: str | Path, limit: int | None = None) -> NumberCounts:
+    """The numbers of the answers of every paper with text, looked up in it and in another paper."""
+    records = read_papers_with_qas(file_path, [], limit)
+    return count_numbers((record.doi, record.txt, record.pairs) for record in records if record.txt.strip())
+
+
+def score_one_paper(file_path: str | Path, embedder: Embedder, doi: str | None = None,
+                    evidence_path: Path | None = None) -> ScoredPaper:
+    """The scores of one paper, of the first that can be measured where `doi` is None. InputError: there is none."""
+    notes: list[str] = []
+    for record in read_papers_with_qas(file_path, notes, None, evidence_path):
+        if doi in (None, record.doi):  # one at a time: read ahead, the papers after it would be encoded too
+            paper = next(score_papers(iter([record]), embedder, notes), None)
+            if paper is not None:
+                return paper
+    raise InputError(f"{file_path}: holds no paper {doi or 'with text and pairs'}" + (f": {notes[0]}" if notes else ""))

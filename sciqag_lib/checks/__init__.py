@@ -1,0 +1,1 @@
+"""05: a pair and its paper -> reasons to reject it; a processed output -> checks.parquet."""

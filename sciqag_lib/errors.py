@@ -1,0 +1,21 @@
+"""Input that cannot be used: an error that stops, and a bad record that is reported while the rest goes on."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class BadRecord:
+    """A record that could not be used, and what its owner can do about it."""
+
+    file: str
+    record: str  # "record 17", "line 3", or "" for the whole file
+    field: str  # the key at fault, or ""
+    message: str
+
+    def __str__(self) -> str:
+        where = ", ".join(part for part in (self.file, self.record, self.field and f"field {self.field!r}") if part)
+        return f"{where}: {self.message}"
+
+
+class InputError(ValueError):
+    """Input that nothing can be done with; the message names the file, what was expected and what to do."""

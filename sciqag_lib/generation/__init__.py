@@ -1,0 +1,1 @@
+"""02: papers.json -> processed_output.json and evidence.json."""

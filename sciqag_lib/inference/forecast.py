@@ -1,0 +1,110 @@
+"""What a run is about to do, and how long it will take: the plan and its forecast."""
+
+import os.path
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete
+
+COLUMNS = ("position", "doi", "characters", "paper_tokens", "calls", "prompt_tokens", "new_tokens",
+           "cut_characters", "status")
+# Replies fill about half of the room kept for them (120 tokens a pair, where the published pairs need 60 to 75).
+EXPECTED_FILL = 0.5
+SHOWN_ROWS = 20
+PROBE_WORDS = 80  # of each of the two requests that a forecast is made from: about a second together on a laptop
+
+
+@dataclass
+class Plan:
+    """What a run is about to do. Rows of all papers stand in plan.csv; here are the totals and what is shown."""
+
+    file_path: str
+    context_size: int
+    context_asked: int
+    tokens_exact: bool
+    room: int = 0  # tokens kept free for a reply, at most
+    item_ids: list[str] = field(default_factory=list)  # in the order of the file
+    num_to_ask: int = 0
+    num_cut: int = 0
+    prompt_tokens: int = 0
+    fresh_tokens: float = 0.0  # prompt tokens that a prefix cache does not spare
+    new_tokens: int = 0
+    seconds: float | None = None
+    duplicates: list[str] = field(default_factory=list)
+    bad_records: list[str] = field(default_factory=list)
+    settings: dict = field(default_factory=dict)  # the run's fingerprint, and what is recorded beside it
+    shown: list[dict] = field(default_factory=list)  # the first rows, and every row where something is cut
+
+    def show(self) -> None:
+        """Print the table, what is cut, and the forecast."""
+        kind = "tokens" if self.tokens_exact else "tokens, estimated: this server does not count them"
+        print(f"context: {self.context_size:,} tokens ({self.context_asked:,} asked for); "
+              f"kept for a reply: {f'{self.room:,}' if self.room else 'nothing to ask'}; counts are in {kind}")
+        if self.shown:
+            print(f"{'paper':44} {'characters':>10} {'tokens':>8} {'calls':>5} {'prompt':>8} {'cut':>8}")
+        for row in self.shown:
+            print(f"{row['doi'][:44]:44} {row['characters']:>10,} {row['paper_tokens']:>8,} {row['calls']:>5} "
+                  f"{row['prompt_tokens']:>8,} {row['cut_characters']:>8,}")
+        if self.num_to_ask > len(self.shown):
+            print(f"... {self.num_to_ask - len(self.shown):,} more in plan.csv")
+        for line in self.bad_records[:SHOWN_ROWS]:
+            print(f"not usable: {line}")
+        for line in self.duplicates[:SHOWN_ROWS]:
+            print(f"duplicate: {line}")
+        finished = len(self.item_ids) - self.num_to_ask
+        print(f"papers: {len(self.item_ids):,}, finished before: {finished:,}, to ask: {self.num_to_ask:,}, "
+              f"cut to fit: {self.num_cut:,}, duplicates: {len(self.duplicates):,}, "
+              f"not usable: {len(self.bad_records):,}")
+        if self.num_to_ask:
+            time_needed = format_seconds(self.seconds) if self.seconds else "an unknown time"
+            print(f"forecast: {self.prompt_tokens:,} prompt and about {self.new_tokens:,} new tokens, "
+                  f"about {time_needed}; pairs that are asked again come on top")
+
+
+def format_seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def forecast_seconds(plan: Plan, engine: Engine) -> float | None:
+    """From the speed of two short requests about nothing: one prompt with 1 new token, one with 17. None where
+    one of them fails: the run then meets the same error and reports it."""
+    size = min(PROBE_WORDS, engine.context_size // 4)
+    seconds = []
+    for number, new_tokens in enumerate((1, 17)):
+        prompt = Prompt(text=" ".join(f"{number} {word}" for word in range(size // 2)))
+        started = time.perf_counter()
+        [completion] = complete(engine, [Request(f"speed#{number}", prompt, Sampling(min(new_tokens, size)))])
+        seconds.append(time.perf_counter() - started)
+        if completion.finish_reason == "error":
+            return None
+        if number == 0:
+            prompt_rate = max(1, completion.prompt_tokens) / max(1e-6, seconds[0])
+        elif completion.new_tokens > 1:
+            new_rate = (completion.new_tokens - 1) / max(1e-6, seconds[1] - seconds[0])
+            return (plan.fresh_tokens / prompt_rate + plan.new_tokens / new_rate) / engine.concurrency
+    return plan.fresh_tokens / prompt_rate / engine.concurrency
+
+
+SAMPLED = 64  # requests whose tokens are counted for the forecast
+
+
+def show_forecast(engine: Engine, unit: str, considered: int, to_ask: int, prompts: Iterator[Prompt],
+                  new_tokens: int, calls: int = 1) -> None:
+    """Print what is about to be asked, in tokens and time, from the first prompts; `new_tokens` are expected of each
+    reply, and `calls` of these prompts are asked about one thing."""
+    print(f"{unit}: {considered:,}, finished before: {considered - to_ask:,}, to ask: {to_ask:,}")
+    if not to_ask:
+        return
+    texts = [engine.format(prompt) for prompt in islice(prompts, SAMPLED)]
+    counts = engine.count_tokens(texts)
+    plan = Plan("", engine.context_size, engine.context_size, engine.tokens_exact)
+    plan.prompt_tokens = int(calls * to_ask * sum(counts) / len(counts))
+    plan.new_tokens = calls * to_ask * new_tokens
+    shared = len(os.path.commonprefix(texts)) * len(texts) / sum(map(len, texts)) if engine.reuses_prefix else 0.0
+    plan.fresh_tokens = plan.prompt_tokens * (1 - shared)
+    seconds = forecast_seconds(plan, engine)
+    time_needed = format_seconds(seconds) if seconds else "an unknown time"
+    print(f"forecast: about {plan.prompt_tokens:,} prompt and {plan.new_tokens:,} new tokens, at most about "
+          f"{time_needed}; from the first {len(counts)} prompts")

@@ -1,0 +1,282 @@
+"""Perplexity of a causal model against context length, on papers: does it use what stands further back?
+
+After the sliding window of Press et al. (arXiv 2012.15832) and Chen et al. (arXiv 2306.15595), with which LongLoRA
+(arXiv 2309.12307) judges its models, stride 256. There each context length is measured on other tokens: the longer
+windows begin further into a document. Here all lengths predict the same ones. Version 1:
+
+1. A paper's text is tokenised once, without special tokens. A window ends where the longest length first fits and
+   every `stride` tokens from there; `max_windows` of them, spread evenly, are kept.
+2. Its last `stride` tokens are predicted, from the window's last L tokens, for each context length L. Where the
+   tokenizer opens every text with a token of its own, every window opens with it, and L counts it.
+3. nll is the sum of -ln p over all predicted tokens of all papers, divided by their number; perplexity is exp(nll).
+   The 95% interval is bootstrapped over papers.
+
+Two null baselines on the same tokens: all of the window before them replaced by as many tokens from the same place of
+another paper; and a model that knows no context, the token frequencies of all other papers, smoothed.
+
+Rows of perplexity.parquet (also .csv), nll_other is that behind the other paper's text:
+
+    doi,length,windows,targets,nll,nll_other,perplexity,perplexity_other
+    10.5555/sciqag.sample.1,1024,2,256,2.626161,3.603311,13.8206,36.7196
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from sciqag_lib.engines.likelihood import Scorer
+from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.inference.prompts import plain_text
+from sciqag_lib.metrics.intervals import Estimate, estimate_mean
+from sciqag_lib.records.papers import normalize_doi, read_papers_json
+from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
+
+VERSION = 1
+MAX_NOTES = 20
+COLUMNS = {
+    "perplexity": {"doi": "text", "length": "whole", "windows": "whole", "targets": "whole", "nll": "real",
+                   "nll_other": "real", "perplexity": "real", "perplexity_other": "real"},
+    "papers": {"doi": "text", "tokens": "whole", "windows": "whole", "targets": "whole", "nll_unigram": "real",
+               "other": "text"},
+}
+
+
+@dataclass
+class TokenPaper:
+    doi: str
+    tokens: np.ndarray  # int64, without special tokens
+
+
+@dataclass
+class LengthResult:
+    """One context length, over all papers."""
+
+    length: int  # tokens of a window, those that are predicted included
+    perplexity: Estimate
+    perplexity_other: Estimate  # behind another paper's text
+    gain_other: Estimate  # nats a token: nll behind another paper's text less nll, on the same tokens
+    gain_shortest: Estimate  # nats a token: nll of the shortest length less nll, on the same tokens
+
+
+@dataclass
+class PerplexityReport:
+    """What stands in perplexity.json."""
+
+    model: str
+    stride: int
+    num_papers: int
+    num_short: int  # papers with fewer tokens than the longest context
+    num_windows: int
+    num_targets: int  # predicted tokens
+    unigram: Estimate  # perplexity of the other papers' token frequencies on the same tokens; no interval: one paper
+    results: list[LengthResult]
+    notes: list[str] = field(default_factory=list)  # what was left out, and why
+    version: int = VERSION
+
+
+# Windows -------------------------------------------------------------------------------------------------------------
+
+
+def place_windows(num_tokens: int, longest: int, stride: int, max_windows: int | None = None) -> list[int]:
+    """Where a paper's windows end (one past their last token): [] where it is shorter than `longest` tokens."""
+    ends = range(longest, num_tokens + 1, stride)
+    if max_windows is None or len(ends) <= max_windows:
+        return list(ends)
+    return [ends[round(place)] for place in np.linspace(0, len(ends) - 1, max_windows)]
+
+
+def cut_rows(tokens: np.ndarray, ends: list[int], length: int, stride: int, prefix: list[int],
+             other: np.ndarray | None = None) -> np.ndarray:
+    """The windows of `length` tokens that end at `ends`: int64 (windows, length). With `other`, all before the last
+    `stride` tokens is that text, up to the same place, or to its end where that comes first."""
+    room = length - stride - len(prefix)  # tokens of context
+    rows = []
+    for end in ends:
+        source, stop = (tokens, end - stride) if other is None else (other, min(end - stride, len(other)))
+        rows.append(np.concatenate([np.array(prefix, np.int64), source[stop - room: stop], tokens[end - stride: end]]))
+    return np.stack(rows)
+
+
+def score_unigram(counts: np.ndarray, targets: np.ndarray) -> float:
+    """The sum of -ln p of `targets` by token frequencies; nan where nothing was counted.
+
+    counts: (words,) of all other papers. Words seen there give up as much as is due to new ones after Witten and Bell
+    (1991): p = (count + kinds / words) / (all tokens + kinds), kinds being how many different ones there are.
+    """
+    kinds, words = np.count_nonzero(counts), len(counts)
+    if not kinds:
+        return math.nan
+    return float(-np.log((counts[targets] + kinds / words) / (counts.sum() + kinds)).sum())
+
+
+# A whole file --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class PaperScores:
+    doi: str
+    other: str  # the paper whose text stood before the targets; "" where there is no other one
+    num_windows: int
+    num_targets: int
+    sums: np.ndarray  # float64 (lengths, 2): of -ln p behind its own text and behind the other's, nan without other
+    unigram: float
+
+
+def analyse_perplexity(file_path: str | Path, output_dir: str | Path, scorer: Scorer, lengths: list[int],
+                       stride: int = 256, max_windows: int | None = None, limit: int | None = None,
+                       seed: int = 0) -> PerplexityReport:
+    """Measure the first `limit` usable papers of `file_path`; writes the tables of COLUMNS (.parquet and .csv) and
+    perplexity.json. Papers shorter than the longest context are counted and named. InputError where a parameter is
+    off, or no paper is long enough."""
+    lengths = _check_lengths(lengths, stride, max_windows, len(scorer.prefix))
+    notes: list[str] = []
+    counts, short, num_long = _count_words(file_path, scorer, limit, lengths[-1], notes)
+    notes += [f"{doi}: {tokens:,} tokens, fewer than the longest context of {lengths[-1]:,}; left out"
+              for doi, tokens in short]
+    if not num_long:
+        raise InputError(f"{file_path}: expected a paper of {lengths[-1]:,} tokens, the longest context, found none; "
+                         "shorten lengths" + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""))
+    measured: list[PaperScores] = []
+    with ExitStack() as stack:
+        tables = {name: stack.enter_context(write_table(Path(output_dir), name, columns))
+                  for name, columns in COLUMNS.items()}
+        tables["papers"].add(_paper_row(doi, tokens) for doi, tokens in short)
+        papers = (paper for paper in read_tokens(file_path, scorer, limit, []) if fits(paper, lengths[-1], scorer))
+        for paper, other in tqdm(pair_papers(papers), total=num_long, unit="paper", desc="predicting"):
+            ends = place_windows(len(paper.tokens), lengths[-1] - len(scorer.prefix), stride, max_windows)
+            scores = measure_paper(paper, other, scorer, ends, lengths, stride, counts)
+            if np.isfinite(scores.sums[:, 0]).all():
+                measured.append(scores)
+                _add_rows(tables, scores, lengths, len(paper.tokens))
+            else:
+                tables["papers"].add([_paper_row(paper.doi, len(paper.tokens))])
+                notes.append(f"{paper.doi}: the model gives no numbers (nan) for its text; left out")
+        if not measured:
+            raise InputError(f"{file_path}: the model gives no numbers (nan) for any paper; load it in float32")
+    report = PerplexityReport(scorer.description, stride, len(measured), len(short),
+                              *_estimate_all(measured, lengths, seed), notes)
+    write_report(Path(output_dir) / "perplexity.json", report)
+    return report
+
+
+def _check_lengths(lengths: list[int], stride: int, max_windows: int | None, opening: int) -> list[int]:
+    if stride < 1 or not lengths or min(lengths) <= stride + opening or (max_windows is not None and max_windows < 1):
+        raise InputError(f"expected stride of at least 1, lengths over {stride + opening} (stride, and what opens a "
+                         f"text) and max_windows of at least 1 or None; found {stride}, {lengths} and {max_windows}")
+    return sorted(set(lengths))
+
+
+def read_tokens(file_path: str | Path, scorer: Scorer, limit: int | None, notes: list[str]
+                ) -> Iterator[TokenPaper]:
+    """The first `limit` papers of a file that can be used; what cannot, and a second record of one doi, is noted."""
+    seen: set[str] = set()
+    for paper in read_papers_json(file_path, required=("doi", "txt")):
+        if isinstance(paper, BadRecord):
+            notes.append(str(paper))
+        elif normalize_doi(paper.doi) in seen:
+            notes.append(f"{paper.doi}: stands in the file twice; its second record is left out")
+        elif limit is None or len(seen) < limit:
+            seen.add(normalize_doi(paper.doi))
+            yield TokenPaper(paper.doi, scorer.tokenize(plain_text(paper.txt)))
+        else:
+            return
+
+
+def fits(paper: TokenPaper, longest: int, scorer: Scorer) -> bool:
+    """Whether a window of the longest context finds room in the paper."""
+    return len(paper.tokens) >= longest - len(scorer.prefix)
+
+
+def _count_words(file_path: str | Path, scorer: Scorer, limit: int | None, longest: int, notes: list[str]
+                 ) -> tuple[np.ndarray, list[tuple[str, int]], int]:
+    """How often each word stands in all papers, short ones included; (doi, tokens) of these; the number of others."""
+    counts, short, num_long = np.zeros(scorer.num_words, np.int64), [], 0
+    for paper in tqdm(read_tokens(file_path, scorer, limit, notes), unit="paper", desc="counting"):
+        counts += np.bincount(paper.tokens, minlength=len(counts))
+        if fits(paper, longest, scorer):
+            num_long += 1
+        else:
+            short.append((paper.doi, len(paper.tokens)))
+    return counts, short, num_long
+
+
+def pair_papers(papers: Iterator[TokenPaper]) -> Iterator[tuple[TokenPaper, TokenPaper | None]]:
+    """Each paper with the one before it, the first with the second; a single one with None."""
+    first = next(papers, None)
+    before = next(papers, None)
+    if first is not None:
+        yield first, before
+    if before is not None:
+        yield before, first
+    for paper in papers:
+        yield paper, before
+        before = paper
+
+
+def measure_paper(paper: TokenPaper, other: TokenPaper | None, scorer: Scorer, ends: list[int], lengths: list[int],
+                  stride: int, counts: np.ndarray) -> PaperScores:
+    """The same targets of one paper at each context length; `counts` are those of all papers, its own among them."""
+    sums = np.full((len(lengths), 2), np.nan)
+    for place, length in enumerate(lengths):
+        for side, source in enumerate([None] if other is None else [None, other.tokens]):
+            rows = cut_rows(paper.tokens, ends, length, stride, scorer.prefix, source)
+            sums[place, side] = scorer.score(rows, stride).sum()
+    targets = np.concatenate([paper.tokens[end - stride: end] for end in ends])
+    unigram = score_unigram(counts - np.bincount(paper.tokens, minlength=len(counts)), targets)
+    return PaperScores(paper.doi, other.doi if other else "", len(ends), len(targets), sums, unigram)
+
+
+def _paper_row(doi: str, tokens: int, windows: int = 0, targets: int = 0, nll: float = math.nan, other: str = ""
+               ) -> dict[str, Any]:
+    return {"doi": doi, "tokens": tokens, "windows": windows, "targets": targets, "nll_unigram": round(nll, 6),
+            "other": other}
+
+
+def _add_rows(tables: dict[str, TableWriter], scores: PaperScores, lengths: list[int], tokens: int) -> None:
+    targets = scores.num_targets
+    tables["papers"].add([_paper_row(scores.doi, tokens, scores.num_windows, targets, scores.unigram / targets,
+                                     scores.other)])
+    for length, (own, other) in zip(lengths, scores.sums / targets):
+        tables["perplexity"].add([{
+            "doi": scores.doi, "length": length, "windows": scores.num_windows, "targets": targets,
+            "nll": round(own, 6), "nll_other": round(other, 6), "perplexity": round(math.exp(own), 4),
+            "perplexity_other": round(math.exp(other), 4)}])
+
+
+def _estimate_all(measured: list[PaperScores], lengths: list[int], seed: int
+                  ) -> tuple[int, int, Estimate, list[LengthResult]]:
+    """Windows, targets, the unigram's perplexity, and a result for each length."""
+    targets = [scores.num_targets for scores in measured]
+    sums = np.stack([scores.sums for scores in measured])  # (papers, lengths, 2)
+    results = [LengthResult(length, _exponential(estimate_mean(sums[:, place, 0], targets, seed)),
+                            _exponential(estimate_mean(sums[:, place, 1], targets, seed)),
+                            estimate_mean(sums[:, place, 1] - sums[:, place, 0], targets, seed),
+                            estimate_mean(sums[:, 0, 0] - sums[:, place, 0], targets, seed))
+               for place, length in enumerate(lengths)]
+    unigram = _exponential(estimate_mean([scores.unigram for scores in measured], targets, seed))
+    return sum(scores.num_windows for scores in measured), sum(targets), unigram, results
+
+
+def _exponential(estimate: Estimate) -> Estimate:
+    """Of a mean nll, its perplexity: the quantiles of a bootstrap go along, as exp keeps their order."""
+    return Estimate(math.exp(estimate.mean), math.exp(estimate.low), math.exp(estimate.high), estimate.papers)
+
+
+def show_perplexity(report: PerplexityReport) -> None:
+    """Print each length beside its null baselines."""
+    print(f"{report.num_papers:,} papers, {report.num_windows:,} windows, {report.num_targets:,} predicted tokens, the "
+          f"same at each length | {report.model}")
+    for result in report.results:
+        print(f"{result.length:>7,} tokens  perplexity {result.perplexity}\n{'':16}behind another paper's text "
+              f"{result.perplexity_other}: its own saves {result.gain_other} nats a token")
+        if result is not report.results[0]:
+            print(f"{'':16}saved against {report.results[0].length:,} tokens: {result.gain_shortest} nats a token")
+    print(f"token frequencies of the other papers alone: perplexity {report.unigram}")
+    print("Perplexities of models with different tokenizers can't be compared: a token is not the same amount of text.")
+    show_notes(report.notes, MAX_NOTES, "perplexity.json")

@@ -1,0 +1,1 @@
+"""Numbers -> estimates with intervals. Knows no files."""

@@ -1,0 +1,1 @@
+"""Published JSON files <-> Paper, QARecord, QAPair, streamed."""

@@ -1,0 +1,1 @@
+"""A task as data: rows, prompt, reader of replies, measure and baselines."""

@@ -1,0 +1,1 @@
+"""A string -> spans, words, numbers, expansions."""
