@@ -25,6 +25,8 @@ demo: $(INSTALLED)
 	$(BIN)/python -m sciqag_lib.run params/demo.yaml
 
 test: $(INSTALLED)
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
 	$(QUIET) $(BIN)/python -m pytest -m "not slow and not gpu" $(NBVAL) tests notebooks
 
 test-slow: $(INSTALLED)

@@ -57,8 +57,12 @@ def train(arguments: Arguments) -> None:
     estimate = summary.estimate_memory(size, run, settings, settings["per_device_train_batch_size"] * data.row_tokens)
     notes += summary.refuse_too_large(estimate)
 
-    identity = {**dataclasses.asdict(run), **settings, "data_path": data.fingerprint,
-                "processes": machine.count_processes()}  # fmt: skip
+    identity = {
+        **dataclasses.asdict(run),
+        **settings,
+        "data_path": data.fingerprint,
+        "processes": machine.count_processes(),
+    }
     training_arguments = machine.make_training_arguments(settings)  # the processes meet here
     resume, is_finished = checkpoints.open_run(output_dir, identity)
     if is_finished:
@@ -68,14 +72,26 @@ def train(arguments: Arguments) -> None:
         source = model.link_with_config(source, config, output_dir / "base_model", run.cache_dir)
     generator = model.load_for_training(source, config, run, settings, attention_name)
     trainer = GeneratorTrainer(
-        model=generator, args=training_arguments, processing_class=tokenizer, data_collator=data.collator,
-        train_dataset=data.train, eval_dataset=data.validation)
+        model=generator,
+        args=training_arguments,
+        processing_class=tokenizer,
+        data_collator=data.collator,
+        train_dataset=data.train,
+        eval_dataset=data.validation,
+    )
     trainer.remove_callback(transformers.PrinterCallback)
     if machine.is_main():
         trainer.add_callback(monitor.Monitor(output_dir, checkpoints.read_step(resume)))
-    say([*notes, *summary.describe_model(source, size, generator, f"{attention_name} ({reason})", scaled),
-         *data.describe(), *summary.describe_schedule(trainer), f"memory of a process, estimated: {estimate.describe()}",
-         f"goes on from {resume.name}" if resume else f"starts, and writes to {output_dir}"])  # fmt: skip
+    say(
+        [
+            *notes,
+            *summary.describe_model(source, size, generator, f"{attention_name} ({reason})", scaled),
+            *data.describe(),
+            *summary.describe_schedule(trainer),
+            f"memory of a process, estimated: {estimate.describe()}",
+            f"goes on from {resume.name}" if resume else f"starts, and writes to {output_dir}",
+        ]
+    )
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     trainer.save_result()
     if machine.is_main():
@@ -85,12 +101,22 @@ def train(arguments: Arguments) -> None:
 def complete_settings(arguments: Arguments) -> dict[str, Any]:
     """TrainingArguments' settings with what this program decides, and its own defaults where nothing was said."""
     rows = arguments.trainer.get("per_device_train_batch_size", 8)
-    defaults = {"seed": 42, "per_device_train_batch_size": rows, "per_device_eval_batch_size": rows, "logging_steps": 10,
-                "logging_nan_inf_filter": False, "report_to": "none"}  # fmt: skip
+    defaults = {
+        "seed": 42,
+        "per_device_train_batch_size": rows,
+        "per_device_eval_batch_size": rows,
+        "logging_steps": 10,
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+    }
     if arguments.run.eval_data_path and arguments.trainer.get("eval_strategy", "epoch") != "no":
         defaults |= {"eval_strategy": "epoch", "eval_on_start": True}
-    decided = {"output_dir": str(resolve_path(arguments.trainer["output_dir"])), "disable_tqdm": True,
-               "remove_unused_columns": False, "include_num_input_tokens_seen": "non_padding"}  # fmt: skip
+    decided = {
+        "output_dir": str(resolve_path(arguments.trainer["output_dir"])),
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "include_num_input_tokens_seen": "non_padding",
+    }
     return {**defaults, **arguments.trainer, **decided}
 
 

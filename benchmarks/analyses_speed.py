@@ -61,13 +61,17 @@ def compare_embedding(texts: list[str]) -> None:
     seconds = time.perf_counter() - started
     cosine = min(float((a * normalize_rows(b)).sum(1).min()) for a, b in zip(ours, published))
     tokens = sum(len(ids) for group in groups for ids in embedder.model.tokenizer(group)["input_ids"])
-    print(f"embedding {sum(map(len, groups)):,} sentences of {len(groups)} papers, {tokens:,} tokens:\n"
-          f"  published way {seconds:.1f} s, ours {own_seconds:.1f} s in {embedder.precision or 'float32'}, the choice of "
-          f"precision included: {seconds / own_seconds:.1f} times; least cosine to it {cosine:.5f}")
+    print(
+        f"embedding {sum(map(len, groups)):,} sentences of {len(groups)} papers, {tokens:,} tokens:\n"
+        f"  published way {seconds:.1f} s, ours {own_seconds:.1f} s in {embedder.precision or 'float32'}, the choice "
+        f"of precision included: {seconds / own_seconds:.1f} times; least cosine to it {cosine:.5f}"
+    )
     weights = sum(p.numel() for name, p in embedder.model.named_parameters() if "embeddings" not in name)
     rate, peak = 2 * weights * tokens / own_seconds, measure_matmul(getattr(torch, embedder.precision or "float32"))
-    print(f"  {rate / 1e9:.0f} GFLOP/s in the layers' weights, {rate / peak:.0%} of this machine's own matrix "
-          f"multiplication in that precision, {peak / 1e9:.0f} GFLOP/s")
+    print(
+        f"  {rate / 1e9:.0f} GFLOP/s in the layers' weights, {rate / peak:.0%} of this machine's own matrix "
+        f"multiplication in that precision, {peak / 1e9:.0f} GFLOP/s"
+    )
 
 
 def measure_matmul(dtype: torch.dtype, size: int = 2048) -> float:
@@ -105,15 +109,20 @@ def judge_pairs(item: JudgeItem, cached: bool) -> tuple[float, list[int]]:
 
 def compare_judging(arguments: list[str]) -> None:
     """45 pairs: ten questions, of two sample papers where no file is given."""
-    records = [record for record in read_qa_records(arguments[0] if arguments else resolve_path("data/qas.json"))
-               if isinstance(record, QARecord)]
+    records = [
+        record
+        for record in read_qa_records(arguments[0] if arguments else resolve_path("data/qas.json"))
+        if isinstance(record, QARecord)
+    ]
     pairs = [pair for record in records for pair in record.pairs][:10]
     item = JudgeItem(QARecord("benchmark", "", "", pairs), [])
     uncached, expected = judge_pairs(item, cached=False)
     cached, scores = judge_pairs(item, cached=True)
     same = "the same scores" if scores == expected else f"{sum(a != b for a, b in zip(scores, expected))} OTHER SCORES"
-    print(f"judging {len(scores)} pairs: without the prompt cache {uncached:.1f} s, with it {cached:.1f} s: "
-          f"{uncached / cached:.1f} times, {same} ({len(set(scores))} different ones)")
+    print(
+        f"judging {len(scores)} pairs: without the prompt cache {uncached:.1f} s, with it {cached:.1f} s: "
+        f"{uncached / cached:.1f} times, {same} ({len(set(scores))} different ones)"
+    )
 
 
 def compare_duplicates() -> None:
@@ -126,7 +135,7 @@ def compare_duplicates() -> None:
     started = time.perf_counter()
     for top in range(0, NUM_QUESTIONS, duplicates.BLOCK_ROWS):
         for left in range(top, NUM_QUESTIONS, duplicates.BLOCK_COLUMNS):
-            vectors[top: top + duplicates.BLOCK_ROWS] @ vectors[left: left + duplicates.BLOCK_COLUMNS].T
+            vectors[top : top + duplicates.BLOCK_ROWS] @ vectors[left : left + duplicates.BLOCK_COLUMNS].T
     bare = time.perf_counter() - started
     with tempfile.TemporaryFile() as file:
         file.write(vectors.tobytes())
@@ -135,13 +144,19 @@ def compare_duplicates() -> None:
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew (Linux)
         stored = duplicates.StoredVectors(file, NUM_QUESTIONS, WIDTH)
         started = time.perf_counter()
-        found = {pair for a, b, _ in duplicates.find_near_duplicates(stored, THRESHOLD) for pair in zip(a.tolist(), b.tolist())}
+        found = {
+            pair
+            for a, b, _ in duplicates.find_near_duplicates(stored, THRESHOLD)
+            for pair in zip(a.tolist(), b.tolist())
+        }
         seconds = time.perf_counter() - started
     planted = set(zip(originals.tolist(), copies.tolist()))
     peak = read_peak() / 1024**2
-    print(f"near-duplicates among {NUM_QUESTIONS:,} vectors of {WIDTH}: {len(found & planted):,} of {len(planted):,} planted "
-          f"found, {len(found - planted)} others; {seconds:.1f} s, the bare multiplication of the same blocks {bare:.1f} s: "
-          f"{seconds / bare:.2f} times; peak memory of the process meanwhile {peak:.2f} GB")
+    print(
+        f"near-duplicates among {NUM_QUESTIONS:,} vectors of {WIDTH}: {len(found & planted):,} of {len(planted):,} "
+        f"planted found, {len(found - planted)} others; {seconds:.1f} s, the bare multiplication of the same blocks "
+        f"{bare:.1f} s: {seconds / bare:.2f} times; peak memory of the process meanwhile {peak:.2f} GB"
+    )
 
 
 def main() -> None:

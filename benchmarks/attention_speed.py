@@ -129,9 +129,11 @@ def compare(length: int, options: argparse.Namespace) -> str:
         pipe.send(False)
         memory = pipe.recv()
         process.join()
-        rows.append(f"| {length:,} | {name} | {medians[name]:.3g} | {medians['sdpa'] / medians[name]:.2f} | "
-                    f"{flops['sdpa'] / flops[name]:.2f} | {flops[name] / medians[name] / matmul:.0%} | "
-                    f"{memory / 2**20:,.0f} |")
+        rows.append(
+            f"| {length:,} | {name} | {medians[name]:.3g} | {medians['sdpa'] / medians[name]:.2f} | "
+            f"{flops['sdpa'] / flops[name]:.2f} | {flops[name] / medians[name] / matmul:.0%} | "
+            f"{memory / 2**20:,.0f} |"
+        )
     return "\n".join(rows)
 
 

@@ -40,8 +40,10 @@ from tests.fakes import FakeEngine
 SLOTS = 16
 ANSWERING, JUDGING, AT_ONCE = (120, 60.0), (40, 50.0), (1, math.inf)  # new tokens of a reply, tokens per second
 NUM_QUESTIONS, NUM_NULLS, NUM_TIMED = 8531, 300, 240
-WORDS = ("anneal oxide lattice strain modulus yield phase grain band gap carrier field spectrum polymer matrix fibre "
-         "solvent catalyst ligand electrode ion current plasma flow vortex wall shear isotope decay neutron").split()
+WORDS = (
+    "anneal oxide lattice strain modulus yield phase grain band gap carrier field spectrum polymer matrix fibre "
+    "solvent catalyst ligand electrode ion current plasma flow vortex wall shear isotope decay neutron"
+).split()
 
 
 class TimedEngine(FakeEngine):
@@ -77,7 +79,7 @@ class StandIn:
     model_id = "none"
 
     def embed(self, texts: list[str]) -> np.ndarray:
-        return np.full((len(texts), 2), 0.5 ** 0.5, np.float32)
+        return np.full((len(texts), 2), 0.5**0.5, np.float32)
 
 
 def write_questions(path: Path, number: int) -> Path:
@@ -88,15 +90,23 @@ def write_questions(path: Path, number: int) -> Path:
 
     with path.open("w") as file:
         for place in range(number):
-            file.write(("[" if place == 0 else ",\n") + json.dumps(
-                {"Q": f"How does sample {place} {sentence(10)}?", "A": f"It {sentence(40)}.",
-                 "category": f"C{place % 24}"}))
+            file.write(
+                ("[" if place == 0 else ",\n")
+                + json.dumps(
+                    {
+                        "Q": f"How does sample {place} {sentence(10)}?",
+                        "A": f"It {sentence(40)}.",
+                        "category": f"C{place % 24}",
+                    }
+                )
+            )
         file.write("]")
     return path
 
 
-def run(folder: Path, number: int, answering: tuple[int, float], judging: tuple[int, float], nulls: int
-        ) -> tuple[float, list[TimedEngine]]:
+def run(
+    folder: Path, number: int, answering: tuple[int, float], judging: tuple[int, float], nulls: int
+) -> tuple[float, list[TimedEngine]]:
     """Wall time of a whole run, and its engines."""
     path = write_questions(folder / "test.json", number)
     answerer = TimedEngine(lambda request: f"It {request.id} " + " ".join(WORDS * 2)[:250], answering)
@@ -122,15 +132,26 @@ def compare_with_engine() -> None:
     run_once(50, AT_ONCE, AT_ONCE, 10)  # imports what is imported when it is needed
     wall, engines = run_once(NUM_TIMED, ANSWERING, JUDGING, NUM_TIMED // 3)
     bare = repeat_requests(engines)
-    print(f"{NUM_TIMED} questions, {SLOTS} at once: the run {wall:.1f} s, its requests on a bare engine {bare:.1f} s, "
-          f"{wall / bare - 1:+.1%}", flush=True)
+    print(
+        f"{NUM_TIMED} questions, {SLOTS} at once: the run {wall:.1f} s, its requests on a bare engine {bare:.1f} s, "
+        f"{wall / bare - 1:+.1%}",
+        flush=True,
+    )
     with timed_disk() as disk:
         own, (answerer, judge) = run_once(NUM_QUESTIONS, AT_ONCE, AT_ONCE, NUM_NULLS)
-    needed = sum(engine.num_requests * tokens / speed
-                 for engine, (tokens, speed) in ((answerer, ANSWERING), (judge, JUDGING))) / SLOTS
-    print(f"{NUM_QUESTIONS:,} questions, engines that answer at once: own work {own:.1f} s, {sum(disk):.1f} s of it "
-          f"waiting for the disk; the engines of above would take {needed:.0f} s: {own / needed:.1%} if none of it "
-          "went on beside them", flush=True)
+    needed = (
+        sum(
+            engine.num_requests * tokens / speed
+            for engine, (tokens, speed) in ((answerer, ANSWERING), (judge, JUDGING))
+        )
+        / SLOTS
+    )
+    print(
+        f"{NUM_QUESTIONS:,} questions, engines that answer at once: own work {own:.1f} s, {sum(disk):.1f} s of it "
+        f"waiting for the disk; the engines of above would take {needed:.0f} s: {own / needed:.1%} if none of it "
+        "went on beside them",
+        flush=True,
+    )
 
 
 @contextlib.contextmanager
@@ -176,8 +197,10 @@ def compare_memory() -> None:
         command = [sys.executable, __file__, "--memory", str(number)]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         peaks[number] = int(output.split()[-1]) / 1024
-    print(f"peak memory above the imported process: {peaks[1000]:.1f} MB for 1,000 questions, "
-          f"{peaks[NUM_QUESTIONS]:.1f} MB for {NUM_QUESTIONS:,}")
+    print(
+        f"peak memory above the imported process: {peaks[1000]:.1f} MB for 1,000 questions, "
+        f"{peaks[NUM_QUESTIONS]:.1f} MB for {NUM_QUESTIONS:,}"
+    )
 
 
 if __name__ == "__main__":

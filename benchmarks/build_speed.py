@@ -37,8 +37,16 @@ TEXT_LENGTH, PAIRS_A_PAPER, NUM_PLANTED = 23_000, 9, 1000
 GOAL_RATIO, GOAL_MB, SHARE = 13, 1500, 10
 WIDTH, THRESHOLD = 384, 0.95
 SENTENCE = "The sample numbered {} was annealed at {} degrees for {} hours and its conductivity rose by {} percent. "
-SCORE_COLUMNS = {"record": "text", "doi": "text", "pair": "whole", "arm": "text", "dimension": "text",
-                 "repeat": "whole", "scale": "text", "score": "whole"}
+SCORE_COLUMNS = {
+    "record": "text",
+    "doi": "text",
+    "pair": "whole",
+    "arm": "text",
+    "dimension": "text",
+    "repeat": "whole",
+    "scale": "text",
+    "score": "whole",
+}
 
 
 def write_corpus(folder: Path, num_pairs: int) -> None:
@@ -52,14 +60,33 @@ def write_corpus(folder: Path, num_pairs: int) -> None:
             numbers = range(first, min(first + PAIRS_A_PAPER, num_pairs))
             text = "".join(SENTENCE.format(paper, place, paper % 97, place % 89) for place in range(250))[:TEXT_LENGTH]
             doi = f"10.1000/made.up.{paper}"
-            pairs = [{"Q": make_question(number, num_pairs), "A": f"By {number % 89} percent after {number} hours."}
-                     for number in numbers]
-            record = {"doi": doi, "txt": text, "title": f"Paper {paper}", "category": names[paper % len(names)],
-                      "num_Q&A": len(pairs), "Q&A": pairs}
+            pairs = [
+                {"Q": make_question(number, num_pairs), "A": f"By {number % 89} percent after {number} hours."}
+                for number in numbers
+            ]
+            record = {
+                "doi": doi,
+                "txt": text,
+                "title": f"Paper {paper}",
+                "category": names[paper % len(names)],
+                "num_Q&A": len(pairs),
+                "Q&A": pairs,
+            }
             file.write(("," if paper else "[") + json.dumps(record) + "\n")
-            table.add({"record": f"record {paper + 1}", "doi": doi, "pair": pair, "arm": "own", "dimension": dimension,
-                       "repeat": 0, "scale": "1-3", "score": 3}
-                      for pair in range(len(pairs)) for dimension in DIMENSIONS)
+            table.add(
+                {
+                    "record": f"record {paper + 1}",
+                    "doi": doi,
+                    "pair": pair,
+                    "arm": "own",
+                    "dimension": dimension,
+                    "repeat": 0,
+                    "scale": "1-3",
+                    "score": 3,
+                }
+                for pair in range(len(pairs))
+                for dimension in DIMENSIONS
+            )
         file.write("]\n")
     known = range(NUM_PLANTED, num_pairs - NUM_PLANTED, num_pairs // 100)  # none of those that are planted
     questions = [{"Q": make_question(number, num_pairs), "A": "It rose."} for number in known]
@@ -100,16 +127,34 @@ def run_build(folder: Path, near: bool) -> None:
     embedder = Embedder(FreeEncoder(), "free", None) if near else None
     output = folder / "out"
     started = time.perf_counter()
-    report = build_dataset(folder / "qas.json", output, train_filter={"context_bound": "strict"},
-                           test_filter={"min_score": 3}, test_size=50, evaluation_dir=folder,
-                           benchmark=folder / "benchmark.json", embedder=embedder, near_duplicate=THRESHOLD)
+    report = build_dataset(
+        folder / "qas.json",
+        output,
+        train_filter={"context_bound": "strict"},
+        test_filter={"min_score": 3},
+        test_size=50,
+        evaluation_dir=folder,
+        benchmark=folder / "benchmark.json",
+        embedder=embedder,
+        near_duplicate=THRESHOLD,
+    )
     built = time.perf_counter()
     if not near:
         export_dataset(output / "pairs.parquet", output, None, report.make_card_facts(), folder / "qas.json")
     found = {reason: sum(counts.values()) for reason, counts in report.matches.items()}
     check_planted(found, report.asked, near)
-    print(json.dumps({"pairs": report.asked, "kept": report.kept, "found": found, "build": built - started,
-                      "export": time.perf_counter() - built, "MB": read_peak() / 1024}))
+    print(
+        json.dumps(
+            {
+                "pairs": report.asked,
+                "kept": report.kept,
+                "found": found,
+                "build": built - started,
+                "export": time.perf_counter() - built,
+                "MB": read_peak() / 1024,
+            }
+        )
+    )
 
 
 def check_planted(found: dict[str, int], num_pairs: int, near: bool) -> None:
@@ -117,8 +162,9 @@ def check_planted(found: dict[str, int], num_pairs: int, near: bool) -> None:
     neighbours = len(range(1, num_pairs - NUM_PLANTED, 100))
     found_near = sum(count for reason, count in found.items() if reason.startswith("near_"))
     if exact != NUM_PLANTED or (near and found_near < neighbours):
-        raise SystemExit(f"planted {NUM_PLANTED} copies and {neighbours} near questions, found {exact} and "
-                         f"{found_near}")
+        raise SystemExit(
+            f"planted {NUM_PLANTED} copies and {neighbours} near questions, found {exact} and {found_near}"
+        )
 
 
 def measure(folder: Path, near: bool) -> dict[str, Any]:
@@ -129,21 +175,27 @@ def measure(folder: Path, near: bool) -> dict[str, Any]:
 
 def show(title: str, found: dict[str, Any]) -> None:
     matches = ", ".join(f"{reason} {count:,}" for reason, count in found["found"].items())
-    print(f"{title}: {found['pairs']:,} pairs, {found['kept']:,} kept: build {found['build']:.1f} s, export "
-          f"{found['export']:.1f} s, peak {found['MB']:.0f} MB (goal: under {GOAL_MB}); matches: {matches}", flush=True)
+    print(
+        f"{title}: {found['pairs']:,} pairs, {found['kept']:,} kept: build {found['build']:.1f} s, export "
+        f"{found['export']:.1f} s, peak {found['MB']:.0f} MB (goal: under {GOAL_MB}); matches: {matches}",
+        flush=True,
+    )
 
 
 def compare_sizes(folders: list[Path], turns: int) -> None:
     for near in (False, True):
         ratios = []
-        for turn in range(turns):
+        for _ in range(turns):
             small, large = (measure(folder, near) for folder in folders)
             for found in (small, large):
                 show("with vectors" if near else "exact", found)
             ratios.append((large["build"] + large["export"]) / (small["build"] + small["export"]))
         goal = f" (goal: {GOAL_RATIO})" if not near else ", all pairs compared"
-        print(f"{'with vectors' if near else 'exact'}: {SHARE} times the pairs take {statistics.median(ratios):.1f} "
-              f"times as long{goal}; all {[round(ratio, 2) for ratio in ratios]}", flush=True)
+        print(
+            f"{'with vectors' if near else 'exact'}: {SHARE} times the pairs take {statistics.median(ratios):.1f} "
+            f"times as long{goal}; all {[round(ratio, 2) for ratio in ratios]}",
+            flush=True,
+        )
 
 
 def show_encoding() -> None:
@@ -152,8 +204,10 @@ def show_encoding() -> None:
     embedder.embed(texts[:300])
     started = time.perf_counter()
     embedder.embed(texts[300:])
-    print(f"the packaged encoder: {1200 / (time.perf_counter() - started):,.0f} questions a second, so 188,000 take "
-          f"{188_000 * (time.perf_counter() - started) / 1200 / 60:.0f} minutes")
+    print(
+        f"the packaged encoder: {1200 / (time.perf_counter() - started):,.0f} questions a second, so 188,000 take "
+        f"{188_000 * (time.perf_counter() - started) / 1200 / 60:.0f} minutes"
+    )
 
 
 def main() -> None:

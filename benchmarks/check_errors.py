@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from sciqag_lib.checks import rules as checks
+from sciqag_lib.checks import rules as checks  # noqa: E402
 
 CHECKS = {
     "not_a_question": lambda row: checks.is_not_question(row["question"]),

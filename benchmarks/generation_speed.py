@@ -10,6 +10,7 @@ most `--new` tokens long. Papers are those of the package allofplos, cut to `--t
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 
@@ -35,8 +36,13 @@ def make_requests(num_papers: int, num_tokens: int, new_tokens: int) -> list[Req
         for paper in read_corpus():
             if len(paper.txt) < 6 * num_tokens:
                 continue
-            values = {"num_pairs": "10", "again": "", "title": paper.title}
-            fitted = fit_text(engine, lambda text: render(prompt, form, {**values, "paper": text}), paper.txt, num_tokens)
+            values: dict[str, str] = {"num_pairs": "10", "again": "", "title": paper.title}
+            fitted = fit_text(
+                engine,
+                lambda text, values=values: render(prompt, form, {**values, "paper": text}),
+                paper.txt,
+                num_tokens,
+            )
             requests.append(Request(paper.doi, fitted.prompt, Sampling(max_new_tokens=new_tokens)))
             if len(requests) == num_papers:
                 return requests
@@ -48,8 +54,13 @@ def run_baseline(requests: list[Request], dtype: torch.dtype) -> tuple[int, int]
     tokenizer, model = load_model(str(find_packaged_model()), None, dtype, "sdpa")
     prompt_tokens = new_tokens = 0
     for request in requests:
-        messages = [{"role": "system", "content": request.prompt.system}, {"role": "user", "content": request.prompt.user}]
-        inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        messages = [
+            {"role": "system", "content": request.prompt.system},
+            {"role": "user", "content": request.prompt.user},
+        ]
+        inputs = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
         with torch.inference_mode():
             output = model.generate(**inputs, max_new_tokens=request.sampling.max_new_tokens, do_sample=False)
         prompt_tokens += inputs["input_ids"].shape[1]
@@ -84,12 +95,14 @@ def main() -> None:
     options = parser.parse_args()
     requests = make_requests(options.papers, options.tokens, options.new)
     print("| way | prompt tokens | new tokens | seconds | tokens/s |\n|---|---|---|---|---|")
-    probe = {dtype: measure(f"baseline, {dtype}, first 2 papers", lambda: run_baseline(requests[:2], dtype))
-             for dtype in (torch.float32, torch.bfloat16)}
+    probe = {
+        dtype: measure(f"baseline, {dtype}, first 2 papers", partial(run_baseline, requests[:2], dtype))
+        for dtype in (torch.float32, torch.bfloat16)
+    }
     faster = max(probe, key=probe.get)
-    baseline = measure(f"baseline, {faster}", lambda: run_baseline(requests, faster))
+    baseline = measure(f"baseline, {faster}", partial(run_baseline, requests, faster))
     for name in ("transformers", "llama_cpp"):
-        print(f"{name}: {measure(name, lambda: run_engine(name, requests)) / baseline:.2f} times the baseline")
+        print(f"{name}: {measure(name, partial(run_engine, name, requests)) / baseline:.2f} times the baseline")
 
 
 if __name__ == "__main__":

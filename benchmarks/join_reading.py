@@ -21,15 +21,20 @@ def main() -> None:
     lines = (FOLDER / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
     verdicts = {str(entry["id"]): entry for entry in map(json.loads, lines)}
     if verdicts.keys() != sides.keys() or len(lines) != len(sides):
-        raise SystemExit(f"expected one verdict for each of {len(sides)} pairs, found {len(verdicts)} in {len(lines)} lines")
+        raise SystemExit(
+            f"expected one verdict for each of {len(sides)} pairs, found {len(verdicts)} in {len(lines)} lines"
+        )
     print("| side | good | of | share | 95% interval (Wilson) | faults |\n|---|---|---|---|---|---|")
     for side in sorted(set(sides.values())):
         read = [verdicts[number] for number, of in sides.items() if of == side]
         good = sum(entry["verdict"] == "good" for entry in read)
         low, high = binomtest(good, len(read)).proportion_ci(method="wilson")
         faults = Counter(entry["fault"] for entry in read if entry["verdict"] != "good").most_common()
-        print(f"| {side} | {good} | {len(read)} | {good / len(read):.0%} | {low:.0%} to {high:.0%} | "
-              + ", ".join(f"{count} {fault}" for fault, count in faults) + " |")
+        print(
+            f"| {side} | {good} | {len(read)} | {good / len(read):.0%} | {low:.0%} to {high:.0%} | "
+            + ", ".join(f"{count} {fault}" for fault, count in faults)
+            + " |"
+        )
 
 
 if __name__ == "__main__":

@@ -56,9 +56,14 @@ def judge(papers: Path, dimensions: list[str]) -> dict[str, float]:
     if report.papers["done"] + report.papers["failed"] != report.papers["considered"]:
         raise SystemExit(f"not every paper was judged: {report.papers}")
     sent = sum(call["prompt_tokens"] for call in calls)
-    return {"sent": sent, "processed": sent - sum(call["cached_tokens"] for call in calls), "calls": len(calls),
-            "new": sum(call["new_tokens"] for call in calls), "engine seconds": sum(call["seconds"] for call in calls),
-            "wall seconds": wall}
+    return {
+        "sent": sent,
+        "processed": sent - sum(call["cached_tokens"] for call in calls),
+        "calls": len(calls),
+        "new": sum(call["new_tokens"] for call in calls),
+        "engine seconds": sum(call["seconds"] for call in calls),
+        "wall seconds": wall,
+    }
 
 
 def main() -> None:
@@ -77,8 +82,14 @@ def main() -> None:
                 print(name, {key: round(value, 1) for key, value in seen[name][-1].items()}, flush=True)
     one, five = ({key: statistics.median(side[key] for side in seen[name]) for key in seen[name][0]} for name in SIDES)
     print("\n| | accuracy alone | all five | ratio | goal |\n|---|---|---|---|---|")
-    for key, goal in (("processed", TOKENS_GOAL), ("sent", None), ("new", None), ("calls", None),
-                      ("engine seconds", None), ("wall seconds", TIME_GOAL)):
+    for key, goal in (
+        ("processed", TOKENS_GOAL),
+        ("sent", None),
+        ("new", None),
+        ("calls", None),
+        ("engine seconds", None),
+        ("wall seconds", TIME_GOAL),
+    ):
         print(f"| {key} | {one[key]:,.0f} | {five[key]:,.0f} | {five[key] / one[key]:.2f} | {goal or ''} |")
 
 

@@ -114,8 +114,10 @@ def compare_memory() -> None:
             command = [sys.executable, __file__, "--memory", str(num_papers), strategy]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             peaks[num_papers] = int(output.splitlines()[-1])
-        print(f"{strategy}: peak above the imported process {peaks[10] / 1024:.1f} MB for 10 papers of 50 kB, "
-              f"{peaks[1000] / 1024:.1f} MB for 1,000: {peaks[1000] / peaks[10] - 1:+.1%}")
+        print(
+            f"{strategy}: peak above the imported process {peaks[10] / 1024:.1f} MB for 10 papers of 50 kB, "
+            f"{peaks[1000] / 1024:.1f} MB for 1,000: {peaks[1000] / peaks[10] - 1:+.1%}"
+        )
 
 
 def measure_import() -> None:

@@ -73,8 +73,9 @@ def check_pairwise(path: Path, output: Path) -> None:
     """The straightforward way: each pair on its own, a list of rows, one table at the end."""
     rows = []
     for doi, number, pair, earlier, txt in _list_pairs(path):
-        rows.append({**dict.fromkeys(COLUMNS), "doi": doi, "pair": number,
-                     **check_one_pair(pair, earlier, PaperIndex(txt))})
+        rows.append(
+            {**dict.fromkeys(COLUMNS), "doi": doi, "pair": number, **check_one_pair(pair, earlier, PaperIndex(txt))}
+        )
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), output)
 
 
@@ -90,8 +91,10 @@ def compare_sides(papers: list[dict[str, Any]], turns: int) -> None:
         path, pairwise = Path(folder) / "qas.json", Path(folder) / "pairwise.parquet"
         num_pairs = sum(len(paper["Q&A"]) for paper in papers)
         write_corpus(path, papers, num_pairs)
-        sides = {"pair at a time": lambda: check_pairwise(path, pairwise),
-                 "write_pair_checks": lambda: write_pair_checks(path, Path(folder) / "out")}
+        sides = {
+            "pair at a time": lambda: check_pairwise(path, pairwise),
+            "write_pair_checks": lambda: write_pair_checks(path, Path(folder) / "out"),
+        }
         write_pair_checks(path, Path(folder) / "out")  # loads what both need
         ratios, cpu_ratios = [], []
         for turn in range(turns):
@@ -102,15 +105,23 @@ def compare_sides(papers: list[dict[str, Any]], turns: int) -> None:
                 seconds[name], cpu[name] = time.perf_counter() - started, time.process_time() - worked
             ratios.append(seconds["pair at a time"] / seconds["write_pair_checks"])
             cpu_ratios.append(cpu["pair at a time"] / cpu["write_pair_checks"])
-            print(f"turn {turn + 1}: " + ", ".join(f"{name} {spent:.2f} s" for name, spent in sorted(seconds.items()))
-                  + f" for {num_pairs} pairs", flush=True)
-        rows, other = (pyarrow.parquet.read_table(file).drop_columns(IN_FILE).to_pylist()
-                       for file in (Path(folder) / "out" / "checks.parquet", pairwise))
+            print(
+                f"turn {turn + 1}: "
+                + ", ".join(f"{name} {spent:.2f} s" for name, spent in sorted(seconds.items()))
+                + f" for {num_pairs} pairs",
+                flush=True,
+            )
+        rows, other = (
+            pyarrow.parquet.read_table(file).drop_columns(IN_FILE).to_pylist()
+            for file in (Path(folder) / "out" / "checks.parquet", pairwise)
+        )
     if rows != other:
         raise SystemExit("the two sides differ: their times cannot be compared")
-    print(f"write_pair_checks: {statistics.median(ratios):.1f} times as fast, the same rows (goal: {GOAL_RATIO}); all "
-          f"{[round(ratio, 2) for ratio in ratios]}; in CPU time {statistics.median(cpu_ratios):.1f}, all "
-          f"{[round(ratio, 2) for ratio in cpu_ratios]}")
+    print(
+        f"write_pair_checks: {statistics.median(ratios):.1f} times as fast, the same rows (goal: {GOAL_RATIO}); all "
+        f"{[round(ratio, 2) for ratio in ratios]}; in CPU time {statistics.median(cpu_ratios):.1f}, all "
+        f"{[round(ratio, 2) for ratio in cpu_ratios]}"
+    )
 
 
 def run_in_memory(path: Path, folder: Path) -> None:
@@ -128,9 +139,11 @@ def measure_memory(papers: list[dict[str, Any]], num_pairs: int) -> None:
         command = [sys.executable, __file__, "--memory", str(path), str(Path(folder) / "out")]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         found = json.loads(output.splitlines()[-1])
-    print(f"{found['pairs']:,} pairs ({size:,.0f} MB): {found['seconds']:.0f} s, "
-          f"{1000 * found['seconds'] / found['pairs']:.2f} ms a pair, peak {found['kB'] / 1024:.0f} MB "
-          f"(goal: under {MEMORY_GOAL_MB})")
+    print(
+        f"{found['pairs']:,} pairs ({size:,.0f} MB): {found['seconds']:.0f} s, "
+        f"{1000 * found['seconds'] / found['pairs']:.2f} ms a pair, peak {found['kB'] / 1024:.0f} MB "
+        f"(goal: under {MEMORY_GOAL_MB})"
+    )
 
 
 def main() -> None:

@@ -40,8 +40,10 @@ def ask_baseline(records: list[dict], dtype: torch.dtype) -> list[dict]:
     tokenizer, model = load_model(str(find_packaged_model()), None, dtype, "sdpa")
     pairs = []
     for record in records:
-        messages = [{"role": "system", "content": BASELINE_SYSTEM},
-                    {"role": "user", "content": f"{record['txt']}\n\n{BASELINE_TASK}"}]
+        messages = [
+            {"role": "system", "content": BASELINE_SYSTEM},
+            {"role": "user", "content": f"{record['txt']}\n\n{BASELINE_TASK}"},
+        ]
         text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False) + REPLY_START
         inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False)
         torch.manual_seed(0)
@@ -91,14 +93,18 @@ def main() -> None:
         times[dtype] = time.perf_counter() - started
     sides, speeds = {}, {}
     records = cut_papers(requests)
-    for side, ask in (("baseline", lambda: ask_baseline(records, min(times, key=times.get))),
-                      ("evidence_first", lambda: ask_ours(records))):
+    for side, ask in (
+        ("baseline", lambda: ask_baseline(records, min(times, key=times.get))),
+        ("evidence_first", lambda: ask_ours(records)),
+    ):
         started = time.perf_counter()
         sides[side] = ask()
         seconds = time.perf_counter() - started
         speeds[side] = 60 * len(sides[side]) / seconds
         print(f"{side}: {len(sides[side])} pairs in {seconds:.1f} s, {speeds[side]:.1f} a minute", flush=True)
-    ratio = f"{speeds['evidence_first'] / speeds['baseline']:.1f} times" if speeds["baseline"] else "no ratio, no pair from"
+    ratio = (
+        f"{speeds['evidence_first'] / speeds['baseline']:.1f} times" if speeds["baseline"] else "no ratio, no pair from"
+    )
     print(f"evidence_first: {ratio} the baseline ({min(times, key=times.get)})")
     if options.pairs:
         options.pairs.mkdir(parents=True, exist_ok=True)

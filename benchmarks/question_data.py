@@ -34,8 +34,10 @@ WAY = re.compile(r"\b(?:by|using|via)\b")
 # These point to what stands before the sentence.
 BACKWARD = re.compile(r"\b(it|they|we|our|us|this|these|those|such|them|former|latter|here|above|herein)\b", re.I)
 # Before "is limited by" these are no subject: "which is limited by", "and is limited by".
-NO_SUBJECT = frozenset("a an the and or of with by in on at as to for from than which that is are was were be been "
-                       "being not no has have had its their".split())
+NO_SUBJECT = frozenset(
+    "a an the and or of with by in on at as to for from than which that is are was were be been "
+    "being not no has have had its their".split()
+)
 EXAMPLES = Path(__file__).parent / "question_writing" / "examples.yaml"
 PROMPT = "evidence_first"
 FORM = "plain"  # of training and of inference with what was trained
@@ -100,7 +102,7 @@ def is_plain(sentence: Sentence) -> bool:
     match = sentence.kind.pattern.search(sentence.answer)  # None where it is the first word and now has a capital
     if not match or BACKWARD.search(sentence.answer) or "[" in sentence.answer or len(sentence.shown.split()) < 6:
         return False
-    left, right = sentence.answer[: match.start()].lower().split(), sentence.answer[match.end():]
+    left, right = sentence.answer[: match.start()].lower().split(), sentence.answer[match.end() :]
     before = left[-1] if left else ""
     if sentence.kind.name == "agent":
         measured = re.match(r"(?:was|were)\b.*\bdetermined\b", match[0]) or re.match(r"\s(?:\w+ly )?\w+ing\b", right)
@@ -165,8 +167,14 @@ def make_candidates(items: list[Item], engine: Engine, ledger: Ledger, is_fit: C
         for completion in complete(engine, list(_make_requests(waiting, teachers, number, temperature))):
             question = read_question(teachers[completion.id.rpartition("#")[0]], completion.text)
             failed = completion.finish_reason == "error"
-            ledger.append({"id": completion.id, "status": "unfinished" if failed else "done", "question": question,
-                           "message": completion.error})
+            ledger.append(
+                {
+                    "id": completion.id,
+                    "status": "unfinished" if failed else "done",
+                    "question": question,
+                    "message": completion.error,
+                }
+            )
 
 
 def read_candidates(item: Item, ledger: Ledger) -> list[str]:
@@ -179,8 +187,9 @@ def read_candidates(item: Item, ledger: Ledger) -> list[str]:
     return questions
 
 
-def _make_requests(items: list[Item], teachers: dict[str, Sentence], number: int, temperature: float
-                   ) -> Iterator[Request]:
+def _make_requests(
+    items: list[Item], teachers: dict[str, Sentence], number: int, temperature: float
+) -> Iterator[Request]:
     """Kind by kind: neighbours share their prompt's beginning, which then costs nothing."""
     prompt = load_base_prompt()
     for item in sorted(items, key=lambda item: KINDS.index(item.sentence.kind.name)):
@@ -192,8 +201,13 @@ def _make_requests(items: list[Item], teachers: dict[str, Sentence], number: int
 def describe_candidates(engine: Engine) -> dict[str, Any]:
     """The ledger's fingerprint."""
     examples = hashlib.sha256(EXAMPLES.read_bytes()).hexdigest()[:16]
-    return {"model": engine.model_id, "prompt": load_base_prompt().digest, "examples": examples, "masks": MASKS,
-            "temperatures": TEMPERATURES}
+    return {
+        "model": engine.model_id,
+        "prompt": load_base_prompt().digest,
+        "examples": examples,
+        "masks": MASKS,
+        "temperatures": TEMPERATURES,
+    }
 
 
 # The form that is trained and asked -----------------------------------------------------------------------------------
@@ -202,8 +216,11 @@ def describe_candidates(engine: Engine) -> dict[str, Any]:
 def make_example(sentence: Sentence, question: str = "") -> dict[str, str]:
     """A training record. The model sees as much of the sentence as the base model did, and how to begin."""
     start = f", beginning with {sentence.kind.start}" if sentence.kind.start else ""
-    return {"instruction": f"Write one specific question about the {sentence.kind.name} in this fact{start}.",
-            "input": f"Fact: {sentence.shown}\nQuestion:", "output": question}
+    return {
+        "instruction": f"Write one specific question about the {sentence.kind.name} in this fact{start}.",
+        "input": f"Fact: {sentence.shown}\nQuestion:",
+        "output": question,
+    }
 
 
 def make_prompt_text(sentence: Sentence) -> str:

@@ -23,11 +23,15 @@ from sciqag_lib.text.sentences import list_content_words, stem_word
 
 AUXILIARIES = frozenset("is are was were has have had can could may might will would should must do does did".split())
 ARTICLES = frozenset("the a an of in on at for to from by with and".split())
-BASE_FORMS = dict(pair.split("/") for pair in (
-    "fell/fall rose/rise took/take gave/give showed/show grew/grow became/become began/begin chose/choose "
-    "found/find had/have held/hold kept/keep led/lead left/leave lost/lose made/make met/meet ran/run saw/see "
-    "spent/spend went/go came/come knew/know thought/think bound/bind underwent/undergo arose/arise "
-    "broke/break").split())
+BASE_FORMS = dict(
+    pair.split("/")
+    for pair in (
+        "fell/fall rose/rise took/take gave/give showed/show grew/grow became/become began/begin chose/choose "
+        "found/find had/have held/hold kept/keep led/lead left/leave lost/lose made/make met/meet ran/run saw/see "
+        "spent/spend went/go came/come knew/know thought/think bound/bind underwent/undergo arose/arise "
+        "broke/break"
+    ).split()
+)
 ADVERBS = frozenset("not also often usually always still only then now less more most very so".split())
 MIN_WORDS, MAX_WORDS = 5, 32
 MIN_CONTENT = 2  # content words, those that only frame a question left out
@@ -35,7 +39,9 @@ MIN_COVERAGE = 0.6  # of what is asked about, for the kinds whose question is th
 # Words a question must not bring in: the sentence has to say them.
 LOADED = re.compile(
     r"\b(most|least|main|mainly|primary|best|worst|maximum|minimum|only|first|all|every|always|never|significant\w*|"
-    r"important|importance|purpose|role|author\w*|sentence|paragraph|paper|question)\b", re.I)
+    r"important|importance|purpose|role|author\w*|sentence|paragraph|paper|question)\b",
+    re.I,
+)
 POINTING = re.compile(r"\b(it|they|we|our|us|this|these|those|their|its|his|her|following|former|latter|same)\b", re.I)
 UNCLEAR = re.compile(r"\bsomething\b|\bwhich\?|['\"]", re.I)
 
@@ -86,10 +92,14 @@ def _content(text: str) -> set[str]:
 
 
 # "How was the statistical analysis performed?" could be asked of any paper.
-VAGUE_WORDS = GENERIC | frozenset(stem_word(word) for word in (
-    "statistical statistics analysis analyses analysed analyzed data work study studies experiment experiments samples "
-    "number performed conducted carried done made used obtained calculated computed collected measured assessed"
-).split())
+VAGUE_WORDS = GENERIC | frozenset(
+    stem_word(word)
+    for word in (
+        "statistical statistics analysis analyses analysed analyzed data work study studies experiment experiments "
+        "samples number performed conducted carried done made used obtained calculated computed collected "
+        "measured assessed"
+    ).split()
+)
 EXTRA_WORDS = frozenset([stem_word("expression")])  # "What regulates the expression of ...": of a gene, as good
 
 
@@ -115,18 +125,18 @@ def _check_turned(sentence: Sentence, shown: str, question: str) -> str:
 
 
 def _check_moved(auxiliary: str, rest: list[str], said: list[str]) -> str:
-    """"The plots were covered" -> were | the plots covered"""
+    """ "The plots were covered" -> were | the plots covered"""
     if auxiliary not in said:
         return "garbled"
     place = said.index(auxiliary)
-    following = next((word for word in said[place + 1:] if word not in ADVERBS and not word.endswith("ly")), "")
+    following = next((word for word in said[place + 1 :] if word not in ADVERBS and not word.endswith("ly")), "")
     if following not in rest or rest.index(following) == 0 or rest.count(auxiliary) >= said.count(auxiliary):
         return "garbled"
     return "" if set(rest) <= set(said) | ARTICLES else "garbled"
 
 
 def _check_base_form(auxiliary: str, rest: list[str], said: list[str]) -> str:
-    """"Beetles formed a swarm" -> did | beetles form a swarm: no word changes but the verb, and that by its ending"""
+    """ "Beetles formed a swarm" -> did | beetles form a swarm: no word changes but the verb, and that by its ending"""
     changed = [word for word in rest if word not in said and word not in ARTICLES]
     if auxiliary == "do":
         return "garbled" if changed else ""
@@ -145,7 +155,7 @@ def _check_base_form(auxiliary: str, rest: list[str], said: list[str]) -> str:
 
 
 def _check_agent(sentence: Sentence, shown: str, question: str) -> str:
-    """"X is limited by Y" -> What limits X?, with nothing of Y in it"""
+    """ "X is limited by Y" -> What limits X?, with nothing of Y in it"""
     left = sentence.shown[: sentence.kind.pattern.search(sentence.shown).start()]
     begun = begin_question(sentence)
     rest = question.removeprefix(begun)

@@ -13,7 +13,8 @@ evaluate  Validation loss, and the share of questions that pass the checks, on t
           model in its best way (evidence_first's examples) and with the prompt that was trained, and the tuned one.
 sheet     60 questions of the first and of the last for the same 60 sentences, shuffled, for a reader who is not told
           the side: sheet.jsonl; which is which is in sides.json.
-join      The verdicts in benchmarks/question_writing/ (verdicts_1.jsonl, ... of each reader; sides.json): shares of good ones.
+join      The verdicts in benchmarks/question_writing/ (verdicts_1.jsonl, ... of each reader; sides.json): shares
+          of good ones.
 """
 
 import argparse
@@ -100,8 +101,11 @@ def list_parts() -> tuple[dict[str, Paper], list[Item], list[Item]]:
     kinds = load_base_kinds()
     papers = [paper for paper in read_corpus() if len(find_sentences(paper, kinds)) >= MIN_SENTENCES]
     training, held_out = split_papers(papers)
-    return ({paper.doi: paper for paper in papers}, choose_items(training, kinds, NUM_TRAINING),
-            choose_items(held_out, kinds, NUM_HELD_OUT_SENTENCES))
+    return (
+        {paper.doi: paper for paper in papers},
+        choose_items(training, kinds, NUM_TRAINING),
+        choose_items(held_out, kinds, NUM_HELD_OUT_SENTENCES),
+    )
 
 
 def make_data(folder: Path) -> None:
@@ -112,16 +116,21 @@ def make_data(folder: Path) -> None:
         shown = make_teacher(item.sentence, more).shown
         return not find_fault(item.sentence, shown, question)
 
-    with open_engine("llama_cpp", context_size=CONTEXT) as engine, \
-            Ledger(folder / "candidates.jsonl", describe_candidates(engine)) as ledger:
+    with (
+        open_engine("llama_cpp", context_size=CONTEXT) as engine,
+        Ledger(folder / "candidates.jsonl", describe_candidates(engine)) as ledger,
+    ):
         make_candidates(training + held_out, engine, ledger, is_fit)
         for name, items in (("train", training), ("valid", held_out)):
             records, counts = select_records(items, ledger)
             for file_name, value in ((name, records), (f"{name}.selection", counts)):
                 with write_atomic(folder / f"{file_name}.json") as file:
                     json.dump(value, file, ensure_ascii=False, indent=1)
-            print(f"{name}: {len(records)} questions of {len(items)} sentences of {len({item.doi for item in items})} "
-                  "papers: " + ", ".join(f"{kind} {count['kept']} of {count['sentences']}" for kind, count in counts.items()))
+            print(
+                f"{name}: {len(records)} questions of {len(items)} sentences of {len({item.doi for item in items})} "
+                "papers: "
+                + ", ".join(f"{kind} {count['kept']} of {count['sentences']}" for kind, count in counts.items())
+            )
 
 
 def select_records(items: list[Item], ledger: Ledger) -> tuple[list[dict[str, str]], dict[str, Counter]]:
@@ -132,7 +141,9 @@ def select_records(items: list[Item], ledger: Ledger) -> tuple[list[dict[str, st
         questions = read_candidates(item, ledger)
         question, faults = choose_question(item.sentence, make_teacher(item.sentence, more).shown, questions)
         if not question and len(questions) < len(TEMPERATURES):
-            raise InputError(f"{ledger.path}: a question for {item.id} could not be asked for; run the stage data again")
+            raise InputError(
+                f"{ledger.path}: a question for {item.id} could not be asked for; run the stage data again"
+            )
         counts[item.sentence.kind.name].update(faults + Counter(sentences=1, kept=int(bool(question))))
         if question:
             records.append({**make_example(item.sentence, question), "doi": item.doi})
@@ -177,8 +188,10 @@ def evaluate(folder: Path) -> None:
     losses, more = measure_losses(folder), yaml.safe_load(EXAMPLES.read_text(encoding="utf-8"))
     for side in SIDES:
         passed = [judge_by_rules(item, papers[item.doi], questions[side][item.id], more) for item in items]
-        result[side] = {"loss": losses[side], **{rule: describe_share(items, [rules[rule] for rules in passed])
-                                                 for rule in passed[0]}}
+        result[side] = {
+            "loss": losses[side],
+            **{rule: describe_share(items, [rules[rule] for rules in passed]) for rule in passed[0]},
+        }
     with write_atomic(folder / "questions.json") as file:
         json.dump(questions, file, ensure_ascii=False, indent=1)
     with write_atomic(folder / "evaluation.json") as file:
@@ -205,11 +218,13 @@ def judge_by_rules(item: Item, paper: Paper, question: str, more: dict[str, Any]
     sentence = item.sentence
     pair = QAPair(question, sentence.answer, origin="extracted", evidence=[(sentence.start, sentence.end)])
     checks = not check_pair(pair, "", [])
-    context = paper.txt[max(0, sentence.start - 400): sentence.end + 200]  # as evidence_first.choose_best takes it
+    context = paper.txt[max(0, sentence.start - 400) : sentence.end + 200]  # as evidence_first.choose_best takes it
     weak = score_question(question, sentence.answer, context) < MIN_QUESTION_SCORE
-    return {"passes_checks": checks,
-            "passes_evidence_first": checks and not weak and not is_garbled(question, sentence.answer),
-            "passes_selection": not find_fault(sentence, make_teacher(sentence, more).shown, question)}
+    return {
+        "passes_checks": checks,
+        "passes_evidence_first": checks and not weak and not is_garbled(question, sentence.answer),
+        "passes_selection": not find_fault(sentence, make_teacher(sentence, more).shown, question),
+    }
 
 
 def describe_share(items: list[Item], passed: list[bool]) -> str:
@@ -257,8 +272,8 @@ def measure_loss(tokenizer: Any, model: Any, prompt: str, answer: str, end: bool
     after = tokenizer(answer, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id] * end
     ids = torch.tensor([before + after])
     with torch.inference_mode():
-        logits = model(ids).logits[0, len(before) - 1: -1].float()
-    return float(torch.nn.functional.cross_entropy(logits, ids[0, len(before):], reduction="sum")), len(after)
+        logits = model(ids).logits[0, len(before) - 1 : -1].float()
+    return float(torch.nn.functional.cross_entropy(logits, ids[0, len(before) :], reduction="sum")), len(after)
 
 
 # sheet and join -------------------------------------------------------------------------------------------------------
@@ -274,8 +289,14 @@ def make_sheet(folder: Path) -> None:
             row = {"id": number, "doi": item.doi, "sentence": item.sentence.answer, "Q": questions[side][item.id]}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     with write_atomic(folder / "sides.json") as file:
-        json.dump({str(number): {"side": side, "sentence": item.id, "kind": item.sentence.kind.name}
-                   for number, (side, item) in enumerate(rows)}, file, indent=0)
+        json.dump(
+            {
+                str(number): {"side": side, "sentence": item.id, "kind": item.sentence.kind.name}
+                for number, (side, item) in enumerate(rows)
+            },
+            file,
+            indent=0,
+        )
     print(f"{len(rows)} questions for {len(read)} sentences: {folder / 'sheet.jsonl'}")
 
 
@@ -299,8 +320,10 @@ def join_verdicts(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
     verdicts = {str(entry["id"]): entry for entry in map(json.loads, lines)}
     if verdicts.keys() != sides.keys() or len(lines) != len(sides):
-        raise InputError(f"{path}: expected one verdict for each of {len(sides)} questions, found {len(verdicts)} in "
-                         f"{len(lines)} lines")
+        raise InputError(
+            f"{path}: expected one verdict for each of {len(sides)} questions, found {len(verdicts)} in "
+            f"{len(lines)} lines"
+        )
     wrong = [number for number, entry in verdicts.items() if entry["verdict"] not in ("good", "bad")]
     if wrong:
         raise InputError(f"{path}: expected the verdict good or bad, found another for {wrong}")
@@ -310,10 +333,15 @@ def join_verdicts(path: Path) -> str:
         good.setdefault(about["side"], {})[about["sentence"]] = verdicts[number]["verdict"] == "good"
     for side, found in good.items():
         low, high = binomtest(sum(found.values()), len(found)).proportion_ci(method="wilson")
-        faults = Counter(verdicts[number].get("fault") or "none named" for number, about in sides.items()
-                         if about["side"] == side and verdicts[number]["verdict"] == "bad").most_common()
-        table.append(f"| {side} | {sum(found.values())} | {len(found)} | {sum(found.values()) / len(found):.0%} | "
-                     f"{low:.0%} to {high:.0%} | " + ", ".join(f"{count} {fault}" for fault, count in faults) + " |")
+        faults = Counter(
+            verdicts[number].get("fault") or "none named"
+            for number, about in sides.items()
+            if about["side"] == side and verdicts[number]["verdict"] == "bad"
+        ).most_common()
+        table.append(
+            f"| {side} | {sum(found.values())} | {len(found)} | {sum(found.values()) / len(found):.0%} | "
+            f"{low:.0%} to {high:.0%} | " + ", ".join(f"{count} {fault}" for fault, count in faults) + " |"
+        )
     return "\n".join([*table, "", describe_difference(good[SIDES[0]], good[SIDES[-1]])])
 
 
@@ -331,8 +359,10 @@ def describe_difference(before: dict[str, bool], after: dict[str, bool]) -> str:
     worse = sum(before[name] and not after[name] for name in before)
     difference = estimate_mean([gains[doi] for doi in papers], [numbers[doi] for doi in papers])
     chance = binomtest(better, better + worse).pvalue if better + worse else 1.0
-    return (f"after minus before, same sentences: {difference}, interval over {len(papers)} papers; {better} sentences "
-            f"better, {worse} worse (McNemar, exact: p = {chance:.3f})")
+    return (
+        f"after minus before, same sentences: {difference}, interval over {len(papers)} papers; {better} sentences "
+        f"better, {worse} worse (McNemar, exact: p = {chance:.3f})"
+    )
 
 
 STAGES = {"data": make_data, "train": train, "evaluate": evaluate, "sheet": make_sheet}

@@ -143,8 +143,10 @@ def make_examples() -> Iterator[tuple[str, dict[str, str]]]:
             yield "pairs", {"instruction": INSTRUCTIONS["pairs"], "input": question, "output": answer}
         chosen = pairs[:: max(1, len(pairs) // 10)][:10]  # from all over the paper
         if chosen:
-            output = "\n\n".join(f"Q{number}: {question}\nA{number}: {answer}"
-                                 for number, (question, answer) in enumerate(chosen, start=1))
+            output = "\n\n".join(
+                f"Q{number}: {question}\nA{number}: {answer}"
+                for number, (question, answer) in enumerate(chosen, start=1)
+            )
             yield "papers", {"instruction": INSTRUCTIONS["papers"], "input": f"The paper:\n{paper.txt}",
                              "output": output}  # fmt: skip
 
@@ -188,10 +190,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         counts = prepare_folder(folder)
-        print(f"{counts['papers']} papers, {counts['pairs']:,} pairs; at most {options.length:,} tokens; "
-              f"{os.cpu_count()} cores; {options.turns} turns\n")
-        print("| examples | s, per string | s, ours | CPU s, per string | CPU s, ours | wall: times as fast "
-              "| CPU: times less | tokens/s, ours | cut | load |\n|" + "---|" * 10)
+        print(
+            f"{counts['papers']} papers, {counts['pairs']:,} pairs; at most {options.length:,} tokens; "
+            f"{os.cpu_count()} cores; {options.turns} turns\n"
+        )
+        print(
+            "| examples | s, per string | s, ours | CPU s, per string | CPU s, ours | wall: times as fast "
+            "| CPU: times less | tokens/s, ours | cut | load |\n|" + "---|" * 10
+        )
         for num_ranks in (1, 2):
             for kind in counts:
                 compare_sides(options.turns, num_ranks, folder, kind, options.length)

@@ -28,7 +28,11 @@ from tokenising_speed import SENTENCE
 ROOT = Path(__file__).resolve().parents[1]
 PROCESSES = max(torch.cuda.device_count(), 1) if torch.cuda.is_available() else 2
 STAGE3 = ROOT / "ds_configs" / ("stage3.json" if torch.cuda.is_available() else "stage3_cpu.json")
-PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # FLOP/s in bfloat16, without sparsity, by NVIDIA's data sheets
+PEAKS = {
+    "H100": 989e12,
+    "H200": 989e12,
+    "A100": 312e12,
+}  # FLOP/s in bfloat16, without sparsity, by NVIDIA's data sheets
 TRL = """
 import os, sys, json
 from datasets import load_dataset
@@ -76,16 +80,47 @@ def write_data(path: Path, tokenizer, number: int, shortest: int, longest: int) 
 
 def run_ours(folder: Path, name: str, packing: str, length: int) -> dict:
     out = folder / name
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={PROCESSES}",
-               str(ROOT / "train.py"), "--model_name_or_path", str(folder / "model"), "--data_path",
-               str(folder / "data.jsonl"), "--output_dir", str(out), "--deepspeed", str(STAGE3), "--bf16", "True",
-               "--packing", packing, "--model_max_length", str(length), "--per_device_train_batch_size", "1",
-               "--num_train_epochs", "1", "--learning_rate", "1e-5", "--logging_steps", "1", "--save_strategy", "no"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc_per_node={PROCESSES}",
+        str(ROOT / "train.py"),
+        "--model_name_or_path",
+        str(folder / "model"),
+        "--data_path",
+        str(folder / "data.jsonl"),
+        "--output_dir",
+        str(out),
+        "--deepspeed",
+        str(STAGE3),
+        "--bf16",
+        "True",
+        "--packing",
+        packing,
+        "--model_max_length",
+        str(length),
+        "--per_device_train_batch_size",
+        "1",
+        "--num_train_epochs",
+        "1",
+        "--learning_rate",
+        "1e-5",
+        "--logging_steps",
+        "1",
+        "--save_strategy",
+        "no",
+    ]
     text = launch(command, folder)
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     first, last = lines[0], lines[-1]
-    return {"rate": (last["tokens"] - first["tokens"]) / (last["seconds"] - first["seconds"]), "steps": len(lines),
-            "memory": max(line["memory_gb"] for line in lines), "packed": "packing: none" not in text}
+    return {
+        "rate": (last["tokens"] - first["tokens"]) / (last["seconds"] - first["seconds"]),
+        "steps": len(lines),
+        "memory": max(line["memory_gb"] for line in lines),
+        "packed": "packing: none" not in text,
+    }
 
 
 def run_trl(folder: Path, length: int) -> dict:
@@ -94,16 +129,31 @@ def run_trl(folder: Path, length: int) -> dict:
     out = folder / "trl"
     out.mkdir()
     script = folder / "trl_worker.py"
-    script.write_text(TRL.format(cpu=not torch.cuda.is_available(), out=str(out), deepspeed=str(STAGE3), length=length,
-                                 data=str(folder / "data.jsonl"), model=str(folder / "model")))
+    script.write_text(
+        TRL.format(
+            cpu=not torch.cuda.is_available(),
+            out=str(out),
+            deepspeed=str(STAGE3),
+            length=length,
+            data=str(folder / "data.jsonl"),
+            model=str(folder / "model"),
+        )
+    )
     start = time.monotonic()
-    launch([sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={PROCESSES}", str(script)],
-           folder)
+    launch(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={PROCESSES}", str(script)],
+        folder,
+    )
     history, _ = json.loads((out / "log.json").read_text())
     summary = next(line for line in history if "train_runtime" in line)
     tokens = max(line.get("num_tokens", 0) for line in history)
-    return {"rate": tokens / summary["train_runtime"], "steps": summary["step"], "memory": float("nan"),
-            "packed": False, "wall": time.monotonic() - start}
+    return {
+        "rate": tokens / summary["train_runtime"],
+        "steps": summary["step"],
+        "memory": float("nan"),
+        "packed": False,
+        "wall": time.monotonic() - start,
+    }
 
 
 def launch(command: list[str], folder: Path) -> str:
@@ -143,16 +193,25 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     tokens = write_data(folder / "data.jsonl", tokenizer, options.examples, 100, 999)
-    print(f"{options.examples} examples, about {tokens:,} tokens; {PROCESSES} processes, {STAGE3.name}, rows of "
-          f"{options.length}; load {os.getloadavg()[0]:.1f}\n\n| way | steps | useful tokens/s | ratio | GB a process |")
+    print(
+        f"{options.examples} examples, about {tokens:,} tokens; {PROCESSES} processes, {STAGE3.name}, rows of "
+        f"{options.length}; load {os.getloadavg()[0]:.1f}\n\n| way | steps | useful tokens/s | ratio | GB a process |"
+    )
     print("|---|---|---|---|---|")
     for turn in range(options.turns):
-        baseline = run_trl(folder, options.length) if options.trl else run_ours(folder, f"plain{turn}", "False", options.length)
+        baseline = (
+            run_trl(folder, options.length)
+            if options.trl
+            else run_ours(folder, f"plain{turn}", "False", options.length)
+        )
         packed = run_ours(folder, f"packed{turn}", "True", options.length)
         for name, side in (("TRL, batch 1" if options.trl else "batch 1, unpacked", baseline), ("packed", packed)):
             use = describe_use(model, side["rate"], tokens / options.examples)
-            print(f"| {name} | {side['steps']} | {side['rate']:,.0f}{use} | {side['rate'] / baseline['rate']:.2f} | "
-                  f"{side['memory']} |", flush=True)
+            print(
+                f"| {name} | {side['steps']} | {side['rate']:,.0f}{use} | {side['rate'] / baseline['rate']:.2f} | "
+                f"{side['memory']} |",
+                flush=True,
+            )
     write_data(folder / "data.jsonl", tokenizer, 4, options.length * 0.8, options.length * 0.95)
     chosen = run_ours(folder, "long", "None", options.length)["packed"]
     print(f"\nExamples that fill their rows: packing=None {'packs' if chosen else 'does not pack'}.")

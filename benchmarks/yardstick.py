@@ -59,9 +59,15 @@ def read_yardstick_papers(pairs: list[Row]) -> Iterator[Paper]:
 
 def write_processed(path: Path, pairs: list[Row]) -> None:
     """The pairs with their papers as a processed output."""
-    records = [{"doi": paper.doi, "title": paper.title, "txt": paper.txt,
-                "Q&A": [{"Q": pair["question"], "A": pair["answer"]} for pair in pairs if pair["doi"] == paper.doi]}
-               for paper in read_yardstick_papers(pairs)]
+    records = [
+        {
+            "doi": paper.doi,
+            "title": paper.title,
+            "txt": paper.txt,
+            "Q&A": [{"Q": pair["question"], "A": pair["answer"]} for pair in pairs if pair["doi"] == paper.doi],
+        }
+        for paper in read_yardstick_papers(pairs)
+    ]
     path.write_text(json.dumps(records), encoding="utf-8")
 
 
@@ -124,8 +130,10 @@ def write_scores(path: Path, pairs: list[Row]) -> None:
         for reader, name in READERS.items():
             for line in read_lines(name):
                 key = line["doi"], line["pair"]
-                writer.writerows((*key, dimension, reader, "expert", line["scores"][dimension], words[key])
-                                 for dimension in DIMENSIONS)
+                writer.writerows(
+                    (*key, dimension, reader, "expert", line["scores"][dimension], words[key])
+                    for dimension in DIMENSIONS
+                )
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,8 +14,12 @@ from sciqag_lib.records.categories import read_categories
 if TYPE_CHECKING:  # pyplot takes a second to import
     from matplotlib.figure import Figure
 
-COLORS = {"file": ("#F2F2F2", "#555555"), "notebook": ("#CFE3F1", BLUE), "part of it": ("white", BLUE),
-          "script": ("#DDEFE6", "#009E73")}
+COLORS = {
+    "file": ("#F2F2F2", "#555555"),
+    "notebook": ("#CFE3F1", BLUE),
+    "part of it": ("white", BLUE),
+    "script": ("#DDEFE6", "#009E73"),
+}
 BOXES = [  # text, left, bottom, width, height, kind; 100 units are 7 inches
     ("paper files:\nJATS, TEI,\nPDF, HTML,\ntext, JSON", 0, 50, 14, 15, "file"),
     ("01 prepare\npapers", 18, 53, 13, 9, "notebook"),
@@ -67,7 +71,10 @@ def draw_pipeline() -> "Figure":
 
     line = {"color": "black", "linewidth": 0.8}
     head = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
-    with new_figure("SciQAG: from papers to a dataset, and to a model trained on it", TWO_COLUMNS, 4.3) as (figure, axes):
+    with new_figure("SciQAG: from papers to a dataset, and to a model trained on it", TWO_COLUMNS, 4.3) as (
+        figure,
+        axes,
+    ):
         for text, left, bottom, width, height, kind in BOXES:
             face, edge = COLORS[kind]
             axes.add_patch(FancyBboxPatch((left, bottom), width, height, "round,pad=0,rounding_size=1",

@@ -1,8 +1,8 @@
 """How all figures look, and how they are saved: sizes, colours, layout, bytes.
 
-    with new_figure(title, ONE_COLUMN, 2.9) as (figure, axes):
-        axes.plot(...)
-    save_figure(figure, output_dir, "name")
+with new_figure(title, ONE_COLUMN, 2.9) as (figure, axes):
+    axes.plot(...)
+save_figure(figure, output_dir, "name")
 """
 
 import re

@@ -91,8 +91,10 @@ def _execute(step: Step, parameters: dict[str, Any], executed: Path) -> None:
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(error.ename, error.evalue, executed, f"cell [{error.exec_count}]") from None
     except DeadKernelError as error:
-        message = (f"{error}; it was killed, most often because the memory was used up. Finished papers are kept: "
-                   "the same command goes on from there")
+        message = (
+            f"{error}; it was killed, most often because the memory was used up. Finished papers are kept: "
+            "the same command goes on from there"
+        )
         raise NotebookFailed("DeadKernelError", message, executed, "the last cell that ran") from None
 
 

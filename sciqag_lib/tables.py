@@ -80,6 +80,8 @@ def write_table(folder: Path, name: str, columns: Mapping[str, str]) -> Iterator
         stack.callback(writer._parquet.close)  # where the block raises: or it complains when it is collected
         yield writer
         writer.close()
+
+
 class JsonList:
     """Writes a JSON list record by record: unescaped UTF-8, one record after the other in memory."""
 

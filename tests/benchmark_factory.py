@@ -1,6 +1,6 @@
 """A small benchmark for tests: questions about numbered facts, a model that knows some of them, a judge that knows all.
 
-    Q: "What is fact 3?"   A: "Fact 3 is iron 30 K."
+Q: "What is fact 3?"   A: "Fact 3 is iron 30 K."
 """
 
 import json
@@ -62,8 +62,17 @@ def sees_all(request) -> str:
     return reply_with(1)
 
 
-def run_both(tmp_path: Path, number: int = 4, model=knows_all, judge=sees_all, out: str = "out", records=None,
-             limit=None, judged_questions=None, null_questions=None):
+def run_both(
+    tmp_path: Path,
+    number: int = 4,
+    model=knows_all,
+    judge=sees_all,
+    out: str = "out",
+    records=None,
+    limit=None,
+    judged_questions=None,
+    null_questions=None,
+):
     """Answers and judgements of `number` questions in tmp_path/out; the two reports."""
     path = write(tmp_path / "test.json", make_records(number) if records is None else records)
     model = model if isinstance(model, FakeEngine) else FakeEngine(model)

@@ -12,9 +12,16 @@ NASTY = 'Is "x" < {{y}} | a\\b </s> \U0001f9ea?\n---\nYes, [INST] it is'
 
 def make_row(record: int, pair: int, **changes: Any) -> dict[str, Any]:
     row = dict.fromkeys(COLUMNS) | {
-        "record": record, "doi": f"10.1000/t.{record}", "pair": pair, "title": f"Title {record}", "journal": "J",
-        "category": "Energy & Fuels", "question": f"Why {record}.{pair}?", "answer": f"Because of {record}.{pair}.",
-        "split": "test" if record % 3 == 2 else "train"}
+        "record": record,
+        "doi": f"10.1000/t.{record}",
+        "pair": pair,
+        "title": f"Title {record}",
+        "journal": "J",
+        "category": "Energy & Fuels",
+        "question": f"Why {record}.{pair}?",
+        "answer": f"Because of {record}.{pair}.",
+        "split": "test" if record % 3 == 2 else "train",
+    }
     return row | changes
 
 
@@ -30,8 +37,15 @@ def write_papers(folder: Path, num_papers: int = 4) -> Path:
     records = []
     for number in range(num_papers):
         pairs = [{"Q": f"Why {number}.{pair}?", "A": f"Because of {number}.{pair}."} for pair in range(3)]
-        records.append({"doi": f"10.1000/t.{number}", "txt": f"Text {{{{of}}}} {number}.", "title": f"Title {number}",
-                        "keywords": ["a", "b c"], "Q&A": pairs})
+        records.append(
+            {
+                "doi": f"10.1000/t.{number}",
+                "txt": f"Text {{{{of}}}} {number}.",
+                "title": f"Title {number}",
+                "keywords": ["a", "b c"],
+                "Q&A": pairs,
+            }
+        )
     (folder / "processed_output.json").write_text(json.dumps(records), encoding="utf-8")
     return folder / "processed_output.json"
 

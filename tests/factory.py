@@ -10,14 +10,22 @@ FACT = re.compile(EFFECT + r" because annealing at \d+ K removed \w+ oxides\.")
 
 def make_fact(paper: int, number: int) -> str:
     metal, other = METALS[number % 12], METALS[(number + 5) % 12]
-    return (f"The conductivity of {metal} alloy A{paper}{number:02d} reached {20 + 3 * number} S/cm because annealing at "
-            f"{300 + 11 * number} K removed {other} oxides.")
+    return (
+        f"The conductivity of {metal} alloy A{paper}{number:02d} reached {20 + 3 * number} S/cm because annealing at "
+        f"{300 + 11 * number} K removed {other} oxides."
+    )
 
 
 def make_record(paper: int, num_facts: int = 40) -> dict:
     lines = [" ".join(make_fact(paper, 4 * line + number) for number in range(4)) for line in range(num_facts // 4)]
-    return {"source": f"{paper}.xml", "doi": f"10.1000/test.{paper}", "abstract": "", "keywords": ["alloys", "annealing"],
-            "txt": "\n".join(lines), "title": f"Conductivity of alloys, part {paper}"}
+    return {
+        "source": f"{paper}.xml",
+        "doi": f"10.1000/test.{paper}",
+        "abstract": "",
+        "keywords": ["alloys", "annealing"],
+        "txt": "\n".join(lines),
+        "title": f"Conductivity of alloys, part {paper}",
+    }
 
 
 def write_papers(path, num_papers: int = 3, **more) -> str:

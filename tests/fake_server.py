@@ -1,9 +1,9 @@
 """A loopback server with the OpenAI API that fails as it is told: what no real server does on request.
 
-    with FakeServer() as server:
-        server.script = ["429", "drop"]  # the next requests fail so, later ones are answered
-        open_engine("openai", base_url=server.url)
-        server.calls  # [(path, body)] of every POST to a completion path, the failed ones too
+with FakeServer() as server:
+    server.script = ["429", "drop"]  # the next requests fail so, later ones are answered
+    open_engine("openai", base_url=server.url)
+    server.calls  # [(path, body)] of every POST to a completion path, the failed ones too
 """
 
 import json

@@ -1,7 +1,7 @@
 """A scripted engine for tests: no model, no time, replies from a function.
 
-    engine = FakeEngine(lambda request: "Q1: Why?\nA1: Because.")
-    engine.requests  # every Request it was given, in order
+engine = FakeEngine(lambda request: "Q1: Why?\nA1: Because.")
+engine.requests  # every Request it was given, in order
 """
 
 from collections import deque

@@ -24,6 +24,13 @@ class KilledRun:
         self.path, self.server, self.child, self.file = path, server, child, file
 
     def start(self, *point: object) -> subprocess.Popen:
-        command = [sys.executable, str(self.child), self.file, str(self.path / "out"), self.server.url, *map(str, point)]
+        command = [
+            sys.executable,
+            str(self.child),
+            self.file,
+            str(self.path / "out"),
+            self.server.url,
+            *map(str, point),
+        ]
         environment = {"PYTHONPATH": str(self.child.parents[1]), "PATH": "", "TQDM_DISABLE": "1"}
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -103,7 +103,9 @@ def test_a_capital_at_the_start_of_a_sentence_is_not_kept() -> None:
 
 
 def test_importing_leaves_the_log_alone() -> None:
-    code = "import logging, sciqag_lib.text.abbreviations; print(logging.getLogger().handlers, logging.getLogger().level)"
+    code = (
+        "import logging, sciqag_lib.text.abbreviations; print(logging.getLogger().handlers, logging.getLogger().level)"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert result.stdout == "[] 30\n", result.stderr
 

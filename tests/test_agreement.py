@@ -101,7 +101,11 @@ def test_what_is_written_is_what_is_reported(tmp_path, capsys):
     good = next(row for row in rows if (row["rater"], row["measure"]) == ("good", "spearman"))
     result = report.find("good", "accuracy", "spearman")
     assert (good["value"], good["low"], good["null_high"], good["published"]) == (
-        round(result.value, 4), round(result.low, 4), round(result.null_high, 4), 0.65)
+        round(result.value, 4),
+        round(result.low, 4),
+        round(result.null_high, 4),
+        0.65,
+    )
     saved = json.loads((tmp_path / "out" / "agreement.json").read_text(encoding="utf-8"))
     assert saved["published"] == PUBLISHED and "read off a figure" in saved["published_label"] and saved["version"] == 1
     verdicts = pyarrow.parquet.read_table(tmp_path / "out" / "comparisons.parquet").to_pylist()
@@ -131,29 +135,42 @@ def test_the_order_of_the_rows_changes_no_number(tmp_path):
 
 def test_of_annotators_with_different_pairs_the_shared_ones_are_used_and_the_rest_is_named(tmp_path):
     """ann scores papers 0 to 8, ben 3 to 11: 24 shared pairs, 12 of each alone; the judge lacks one of the shared."""
-    rows = [row for row in score_rows({name: RATERS[name] for name in ("ann", "ben", "good")})
-            if not (row[3] == "ann" and row[0] in ("10.1/p9", "10.1/p10", "10.1/p11"))
-            and not (row[3] == "ben" and row[0] in ("10.1/p0", "10.1/p1", "10.1/p2"))
-            and row[:4] != ["10.1/p5", 2, "accuracy", "good"]]
+    rows = [
+        row
+        for row in score_rows({name: RATERS[name] for name in ("ann", "ben", "good")})
+        if not (row[3] == "ann" and row[0] in ("10.1/p9", "10.1/p10", "10.1/p11"))
+        and not (row[3] == "ben" and row[0] in ("10.1/p0", "10.1/p1", "10.1/p2"))
+        and row[:4] != ["10.1/p5", 2, "accuracy", "good"]
+    ]
     report = analyse(tmp_path, rows)
     assert report.find("experts", "accuracy", "spearman").pairs == 24
     assert report.find("experts", "accuracy", "alpha_ordinal").pairs == 24
     assert report.find("good", "accuracy", "spearman").pairs == 23
     notes = [note for note in report.notes if "left out" in note]
     first, last = (", ".join(f"10.1/{paper} pair {pair}" for pair in range(3)) + ", ..." for paper in ("p0", "p10"))
-    assert notes == [f"ann: 12 pairs left out of accuracy, no other expert scored it: {first}",
-                     f"ben: 12 pairs left out of accuracy, no other expert scored it: {last}",
-                     f"good: 24 pairs left out of accuracy, too few experts scored it: {first}",
-                     "good: 1 pair left out of accuracy, the experts scored it, this judge did not: 10.1/p5 pair 2"]
+    assert notes == [
+        f"ann: 12 pairs left out of accuracy, no other expert scored it: {first}",
+        f"ben: 12 pairs left out of accuracy, no other expert scored it: {last}",
+        f"good: 24 pairs left out of accuracy, too few experts scored it: {first}",
+        "good: 1 pair left out of accuracy, the experts scored it, this judge did not: 10.1/p5 pair 2",
+    ]
     left_out = pyarrow.parquet.read_table(tmp_path / "out" / "left_out.parquet").to_pylist()
     assert len(left_out) == len(report.left_out) == 49
-    assert left_out[-1] == {"dimension": "accuracy", "rater": "good", "paper": "10.1/p5", "pair": "2",
-                            "reason": "the experts scored it, this judge did not"}
+    assert left_out[-1] == {
+        "dimension": "accuracy",
+        "rater": "good",
+        "paper": "10.1/p5",
+        "pair": "2",
+        "reason": "the experts scored it, this judge did not",
+    }
 
 
 def test_annotators_without_a_shared_pair_are_said_to_have_none(tmp_path):
-    rows = [row for row in score_rows({name: RATERS[name] for name in ("ann", "ben", "good")})
-            if row[3] == "good" or (row[3] == "ann") == (row[1] < 2)]
+    rows = [
+        row
+        for row in score_rows({name: RATERS[name] for name in ("ann", "ben", "good")})
+        if row[3] == "good" or (row[3] == "ann") == (row[1] < 2)
+    ]
     report = analyse(tmp_path, rows)
     for rater in ("experts", "good"):
         found = report.find(rater, "accuracy", "spearman")
@@ -163,8 +180,10 @@ def test_annotators_without_a_shared_pair_are_said_to_have_none(tmp_path):
 def test_a_constant_judge_is_named_and_others_go_on(tmp_path, capsys):
     rows = [row[:5] + [3 if row[3] == "poor" else row[5]] + row[6:] for row in score_rows(RATERS)]
     report = analyse(tmp_path, rows)
-    assert ("poor, accuracy (Spearman, Pearson): poor is always 3: a correlation with scores that never differ is not "
-            "defined") in report.notes
+    assert (
+        "poor, accuracy (Spearman, Pearson): poor is always 3: a correlation with scores that never differ is not "
+        "defined"
+    ) in report.notes
     assert math.isfinite(report.find("poor", "accuracy", "alpha_ordinal").value)
     assert math.isfinite(report.find("good", "accuracy", "spearman").value)
     verdict = next(one for one in report.comparisons if (one.second, one.measure) == ("poor", "spearman")).verdict
@@ -250,8 +269,11 @@ def test_pairing_makes_the_interval_narrower_than_two_judges_apart(tmp_path):
 def test_mean_scores_are_compared_on_the_pairs_both_scored(tmp_path):
     """high scores one more than low on 4 of 6 shared pairs: 2/3; what only one scored does not count."""
     low, high = [1, 1, 2, 2, 3, 1], [2, 2, 3, 3, 3, 1]
-    rows = [[f"10.1/p{n // 2}", n, "accuracy", name, "judge", score, ""]
-            for name, scores in (("low", [*low, 3, 3]), ("high", high)) for n, score in enumerate(scores)]
+    rows = [
+        [f"10.1/p{n // 2}", n, "accuracy", name, "judge", score, ""]
+        for name, scores in (("low", [*low, 3, 3]), ("high", high))
+        for n, score in enumerate(scores)
+    ]
     [one] = compare_judges(read_scores(write(tmp_path / "s.csv", rows)), "high", "low")
     assert (one.measure, one.pairs, one.papers) == ("mean_score", 6, 3)
     assert (one.value_first, one.value_second, one.difference) == pytest.approx((14 / 6, 10 / 6, 4 / 6))
@@ -264,7 +286,11 @@ def test_mean_scores_are_compared_on_the_pairs_both_scored(tmp_path):
 def test_a_judge_is_held_against_the_length_of_the_answer(tmp_path):
     found = [one for one in analyse(tmp_path, score_rows(RATERS)).comparisons if one.second == "answer length"]
     assert [(one.first, one.measure) for one in found] == [
-        ("good", "spearman"), ("good", "pearson"), ("poor", "spearman"), ("poor", "pearson")]
+        ("good", "spearman"),
+        ("good", "pearson"),
+        ("poor", "spearman"),
+        ("poor", "pearson"),
+    ]
     assert found[0].verdict == "good agrees more with the experts"
     rows = [row[:6] + [""] for row in score_rows(RATERS)]
     assert not [one for one in analyse(tmp_path, rows).comparisons if one.second == "answer length"]
@@ -280,10 +306,15 @@ def test_two_judges_that_are_not_two_of_the_table_are_refused(tmp_path):
 
 def test_two_sets_of_pairs_are_compared_paper_by_paper(tmp_path):
     """Papers a and b; set 1: a 3, 3, b 2; set 2: a 2, b 1, 1, 2, c 3 (not shared): 8/3 - 6/4."""
+
     def make(name: str, scores: dict[str, list[int]]):
-        rows = [[f"10.1/{paper}", number, "accuracy", "gpt", "judge", score, ""]
-                for paper, given in scores.items() for number, score in enumerate(given)]
+        rows = [
+            [f"10.1/{paper}", number, "accuracy", "gpt", "judge", score, ""]
+            for paper, given in scores.items()
+            for number, score in enumerate(given)
+        ]
         return read_scores(write(tmp_path / name, rows))
+
     first, second = make("1.csv", {"a": [3, 3], "b": [2]}), make("2.csv", {"a": [2], "b": [1, 1, 2], "c": [3]})
     [one] = compare_sets(first, second, ("new", "old"), "gpt")
     assert (one.value_first, one.value_second) == pytest.approx((8 / 3, 6 / 4)) and (one.pairs, one.papers) == (7, 2)
@@ -309,16 +340,25 @@ def test_the_bars_are_the_values_beside_the_published_ones(tmp_path):
         assert heights[0] == pytest.approx(list(PUBLISHED[measure].values()))
         for given, rater in zip(heights[1:], ("good", "poor", "experts", "answer length")):
             assert given == pytest.approx([report.find(rater, name, measure).value for name in DIMENSIONS])
-        spans = [[segment[:, 1] for segment in container.lines[2][0].get_segments()]
-                 for container in axes.containers if hasattr(container, "has_yerr")]
+        spans = [
+            [segment[:, 1] for segment in container.lines[2][0].get_segments()]
+            for container in axes.containers
+            if hasattr(container, "has_yerr")
+        ]
         for rater in ("good", "poor", "experts", "answer length"):
             found = [report.find(rater, name, measure) for name in DIMENSIONS]
             assert any(np.allclose(span, [(one.low, one.high) for one in found]) for span in spans)
         colors = {to_hex(bar.get_facecolor()).upper() for bar in axes.patches}
         assert set(JUDGE_COLORS[:2]) <= colors
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["published (read off a figure, \u00b10.01)", "good", "poor", "experts against each other",
-                      "answer length as a judge", "judge's scores shuffled: 97.5% below"]
+    assert labels == [
+        "published (read off a figure, \u00b10.01)",
+        "good",
+        "poor",
+        "experts against each other",
+        "answer length as a judge",
+        "judge's scores shuffled: 97.5% below",
+    ]
     assert all(path.stat().st_size > 5000 for path in save_figure(figure, tmp_path, "agreement"))
 
 
@@ -326,15 +366,20 @@ def test_alpha_was_not_published_and_judges_can_be_chosen(tmp_path):
     report = analyse(tmp_path, score_rows(RATERS))
     figure = draw_agreement(report, ["alpha_ordinal"], ["poor"])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "poor", "experts against each other", "judge's scores shuffled: 97.5% below"]
+        "poor",
+        "experts against each other",
+        "judge's scores shuffled: 97.5% below",
+    ]
     for arguments in ((["kappa"],), (["spearman"] * 3,), (["spearman"], ["great"])):
         with pytest.raises(ValueError, match="expected 1 or 2 of the measures"):
             draw_agreement(report, *arguments)
 
 
 def test_what_is_not_defined_has_a_cross_and_no_bar(tmp_path):
-    rows = [row[:5] + [3 if row[3] == "_poor" else row[5]] + row[6:]
-            for row in score_rows({**RATERS, "_poor": RATERS["poor"]})]
+    rows = [
+        row[:5] + [3 if row[3] == "_poor" else row[5]] + row[6:]
+        for row in score_rows({**RATERS, "_poor": RATERS["poor"]})
+    ]
     figure = draw_agreement(analyse(tmp_path, rows), ["pearson"])
     labels = [text.get_text().strip() for text in figure.legends[0].get_texts()]
     assert "not defined" in labels and "_poor" in labels

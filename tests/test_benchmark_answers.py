@@ -30,16 +30,32 @@ class Backwards(FakeEngine):
         return [self._answer(self._waiting.pop())] if self._waiting else []
 
 
-@pytest.mark.parametrize("engine", [FakeEngine(knows_all), Backwards(knows_all, concurrency=8)],
-                         ids=["one", "backwards"])
+@pytest.mark.parametrize(
+    "engine", [FakeEngine(knows_all), Backwards(knows_all, concurrency=8)], ids=["one", "backwards"]
+)
 def test_each_answer_stands_at_its_question_in_the_order_of_the_file(tmp_path, engine):
     report = run(tmp_path, engine)
     assert len(sent(engine)) == 3
     assert answers(tmp_path) == [
-        {"index": n, "Q": f"What is fact {n}?", "A": fact(n), "answer": fact(n), "category": FIELDS[n % 2],
-         "finish_reason": "stop"} for n in range(3)]
-    assert report.questions == {"considered": 3, "done": 3, "failed": 0, "unfinished": 0, "not_asked": 0, "cut": 0,
-                                "empty": 0}
+        {
+            "index": n,
+            "Q": f"What is fact {n}?",
+            "A": fact(n),
+            "answer": fact(n),
+            "category": FIELDS[n % 2],
+            "finish_reason": "stop",
+        }
+        for n in range(3)
+    ]
+    assert report.questions == {
+        "considered": 3,
+        "done": 3,
+        "failed": 0,
+        "unfinished": 0,
+        "not_asked": 0,
+        "cut": 0,
+        "empty": 0,
+    }
     assert report.test_file["name"] == "test.json" and report.way == "zero-shot"
     written = json.loads((tmp_path / "out" / "answers_report.json").read_text(encoding="utf-8"))
     assert written["questions"] == report.questions and len(written["date"]) == 10
@@ -65,13 +81,20 @@ def test_a_larger_limit_asks_only_what_is_new_and_a_sorted_file_nothing(tmp_path
     engine = FakeEngine(knows_all)
     run(tmp_path, engine, make_records(9)[::-1], limit=6)
     assert engine.requests == [] and [each["index"] for each in answers(tmp_path)] == sorted(
-        (each["index"] for each in answers(tmp_path)), reverse=True)
+        (each["index"] for each in answers(tmp_path)), reverse=True
+    )
 
 
-@pytest.mark.parametrize("change, message", [({"max_new_tokens": 9}, "max_new_tokens"),
-                                             ({"temperature": 0.5}, "temperature"),
-                                             ({"seed": 1}, "seed"), ({"prompt_form": "alpaca"}, "prompt_form"),
-                                             ({"prompt": "qa_only"}, "prompt")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"max_new_tokens": 9}, "max_new_tokens"),
+        ({"temperature": 0.5}, "temperature"),
+        ({"seed": 1}, "seed"),
+        ({"prompt_form": "alpaca"}, "prompt_form"),
+        ({"prompt": "qa_only"}, "prompt"),
+    ],
+)
 def test_answers_made_in_another_way_are_never_mixed_in(tmp_path, change, message):
     run(tmp_path, FakeEngine(knows_all))
     engine = FakeEngine(knows_all)
@@ -93,9 +116,18 @@ def test_cut_and_empty_answers_are_kept_and_counted(tmp_path, capsys):
     assert "1 cut at max_new_tokens, 1 empty" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text, answer", [("Answer: So.", "So."), ("**Answer:** So.", "So."), ("A: So.", "So."),
-                                          ("So. Answer: no", "So. Answer: no"), ("<think>no end", ""),
-                                          ("Answers vary.", "Answers vary."), (" \n", "")])
+@pytest.mark.parametrize(
+    "text, answer",
+    [
+        ("Answer: So.", "So."),
+        ("**Answer:** So.", "So."),
+        ("A: So.", "So."),
+        ("So. Answer: no", "So. Answer: no"),
+        ("<think>no end", ""),
+        ("Answers vary.", "Answers vary."),
+        (" \n", ""),
+    ],
+)
 def test_read_answer(text, answer):
     assert read_answer(text) == answer
 
@@ -154,8 +186,12 @@ def test_examples_come_before_the_question_and_bad_settings_are_named(tmp_path):
     assert user.count("Question:") == 3 and user.count("Example ") == 2 and user.endswith("What is fact 0?\nAnswer:")
     assert "Example 2." not in user and report.way == "2 examples"
     assert sent(engine)[0].sampling.stop == ("\nQuestion:",)
-    for settings, message in (({"shots": 1}, "shots_path"), ({"max_new_tokens": 0}, "max_new_tokens"),
-                              ({"temperature": -1}, "temperature"), ({"shots": -1}, "shots: ")):
+    for settings, message in (
+        ({"shots": 1}, "shots_path"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"temperature": -1}, "temperature"),
+        ({"shots": -1}, "shots: "),
+    ):
         with pytest.raises(InputError, match=message):
             make_answering(**settings)
 

@@ -74,9 +74,10 @@ def test_only_questions_that_both_answered_are_paired(tmp_path):
 
 def test_questions_of_one_paper_are_turned_together(tmp_path):
     """Two papers of five questions: two signs, so that p is 2 / 2^2 however clear the difference of each question."""
-    records = [{"doi": f"10.1/{paper}", "Q&A": make_records(10)[5 * paper: 5 * paper + 5]} for paper in (0, 1)]
-    first, second = (make_run(tmp_path, name, model, records=records) for name, model in
-                     (("a", knows_all), ("b", wrong_up_to(10))))
+    records = [{"doi": f"10.1/{paper}", "Q&A": make_records(10)[5 * paper : 5 * paper + 5]} for paper in (0, 1)]
+    first, second = (
+        make_run(tmp_path, name, model, records=records) for name, model in (("a", knows_all), ("b", wrong_up_to(10)))
+    )
     accuracy = by_dimension(compare_runs(first, second))["accuracy"]
     assert accuracy.questions == 10 and accuracy.p_value == 0.5 and "no difference can be told" in accuracy.verdict
 

@@ -66,8 +66,12 @@ def test_a_run_without_judge_or_categories_has_figures_that_say_so(tmp_path):
     path = write(tmp_path / "test.json", records)
     answer_file(path, tmp_path / "out", FakeEngine(knows_all), make_answering())
     report = write_benchmark(tmp_path / "out")
-    texts = [text.get_text() for draw in (draw_published, draw_categories, draw_nulls)
-             for axes in draw(report).axes for text in axes.texts]
+    texts = [
+        text.get_text()
+        for draw in (draw_published, draw_categories, draw_nulls)
+        for axes in draw(report).axes
+        for text in axes.texts
+    ]
     assert "not judged" in texts and "no question of the file has a category" in texts
     assert "no reference answer" in texts
 

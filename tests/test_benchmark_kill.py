@@ -19,8 +19,15 @@ NUMBER = 6
 CHILD = Path(__file__).with_name("benchmark_kill_child.py")
 # The answers take writes 1 to 7 and renames 1 and 2; then come the judgements, and renames 3 to 6.
 POINTS = [("write", 4, "inside"), ("write", 15, "inside"), ("rename", 5, "before")]
-MORE_POINTS = [("write", 1, "inside"), ("write", 4, "before"), ("fsync", 4, "after"), ("rename", 1, "before"),
-               ("rename", 2, "after"), ("fsync", 20, "before"), ("rename", 3, "before")]
+MORE_POINTS = [
+    ("write", 1, "inside"),
+    ("write", 4, "before"),
+    ("fsync", 4, "after"),
+    ("rename", 1, "before"),
+    ("rename", 2, "after"),
+    ("fsync", 20, "before"),
+    ("rename", 3, "before"),
+]
 
 
 def answer(path, body):
@@ -28,8 +35,11 @@ def answer(path, body):
     time.sleep(0.01)
     text = body.get("prompt") or body["messages"][-1]["content"]
     numbers = re.findall(r"What is fact (\d+)\?", text)
-    reply = json.dumps({"scores": [{"score": 4, "reasons": "ok"}]}) if "BEGIN ITEM" in text else (
-        about(int(numbers[-1])) if numbers else "one two")
+    reply = (
+        json.dumps({"scores": [{"score": 4, "reasons": "ok"}]})
+        if "BEGIN ITEM" in text
+        else (about(int(numbers[-1])) if numbers else "one two")
+    )
     choice = {"message": {"content": reply}, "text": reply, "finish_reason": "stop"}
     return {"choices": [choice], "usage": {"prompt_tokens": 90, "completion_tokens": 15}}
 
@@ -60,8 +70,9 @@ class Folder(KilledRun):
                 if record.get("status") == "done" and name == "answers":
                     found.add(record["question"])
                 elif record.get("status") == "done":
-                    found |= {f"{score['dimension']}|{record['question']}|{record['answer']}"
-                              for score in record["scores"]}
+                    found |= {
+                        f"{score['dimension']}|{record['question']}|{record['answer']}" for score in record["scores"]
+                    }
         return found
 
     def asked(self, since: int = 0) -> Counter:
@@ -105,8 +116,9 @@ def describe(body) -> str:
     return found[0] if found else ""
 
 
-@pytest.mark.parametrize("point, number, when", [*POINTS, *(
-    pytest.param(*point, marks=pytest.mark.slow) for point in MORE_POINTS)])
+@pytest.mark.parametrize(
+    "point, number, when", [*POINTS, *(pytest.param(*point, marks=pytest.mark.slow) for point in MORE_POINTS)]
+)
 def test_killed_inside_write_fsync_and_rename(tmp_path, server, point, number, when):
     folder = Folder(tmp_path, server)
     assert folder.run_and_check(point, number, when) == -signal.SIGKILL

@@ -22,34 +22,62 @@ def faults(path):
     return [(entry.record, entry.field, entry.message) for entry in found]
 
 
-@pytest.mark.parametrize("records, expected", [
-    ([{"Q": " Why? ", "A": "So."}], [("Why?", "So.", "", "")]),
-    ([{"Q": "Why?", "A": "So.", "category": "Energy & Fuels", "journal": "J. Fuel"}],
-     [("Why?", "So.", "Energy & Fuels", "")]),
-    ([{"Q": "Why?", "A": "So.", "journal": "Chemistry,  Physical"}], [("Why?", "So.", "Chemistry, Physical", "")]),
-    ([{"Q": "Why?"}, {"Q": "How?", "A": ""}, {"Q": "Who?", "A": None}],
-     [("Why?", "", "", ""), ("How?", "", "", ""), ("Who?", "", "", "")]),
-    ([{"doi": "10.1016-j.x.json", "Q&A": [{"Q": "Why?", "A": "So."}, {"Q": "How?", "A": "By."}]}],
-     [("Why?", "So.", "", "10.1016/j.x"), ("How?", "By.", "", "10.1016/j.x")]),
-    ([{"instruction": "Answer.", "input": "Why?", "output": "So."}], [("Why?", "So.", "", "")]),
-    ([{"question": "Why?", "answer": "So.", "doi": "10.1/x", "category": "Energy & Fuels"}],
-     [("Why?", "So.", "Energy & Fuels", "10.1/x")]),
-])
+@pytest.mark.parametrize(
+    "records, expected",
+    [
+        ([{"Q": " Why? ", "A": "So."}], [("Why?", "So.", "", "")]),
+        (
+            [{"Q": "Why?", "A": "So.", "category": "Energy & Fuels", "journal": "J. Fuel"}],
+            [("Why?", "So.", "Energy & Fuels", "")],
+        ),
+        ([{"Q": "Why?", "A": "So.", "journal": "Chemistry,  Physical"}], [("Why?", "So.", "Chemistry, Physical", "")]),
+        (
+            [{"Q": "Why?"}, {"Q": "How?", "A": ""}, {"Q": "Who?", "A": None}],
+            [("Why?", "", "", ""), ("How?", "", "", ""), ("Who?", "", "", "")],
+        ),
+        (
+            [{"doi": "10.1016-j.x.json", "Q&A": [{"Q": "Why?", "A": "So."}, {"Q": "How?", "A": "By."}]}],
+            [("Why?", "So.", "", "10.1016/j.x"), ("How?", "By.", "", "10.1016/j.x")],
+        ),
+        ([{"instruction": "Answer.", "input": "Why?", "output": "So."}], [("Why?", "So.", "", "")]),
+        (
+            [{"question": "Why?", "answer": "So.", "doi": "10.1/x", "category": "Energy & Fuels"}],
+            [("Why?", "So.", "Energy & Fuels", "10.1/x")],
+        ),
+    ],
+)
 def test_the_published_forms_are_read(tmp_path, records, expected):
     found = questions(write(tmp_path / "t.json", records))
     assert [(each.question, each.reference, each.category, each.doi) for each in found] == expected
 
 
 def test_what_cannot_be_used_is_named_and_the_rest_goes_on(tmp_path):
-    path = write(tmp_path / "t.json", [
-        {"prompt": "Why?", "reply": "So."}, {"Q": "  ", "A": "So."}, {"Q": 7, "A": "So."}, "text",
-        {"Q": None, "A": "x"}, {"Q&A": "none"}, {"Q&A": [3, {"Q": "How?", "A": "By."}]},
-        {"Q": "Who?", "A": ["me"]}])
+    path = write(
+        tmp_path / "t.json",
+        [
+            {"prompt": "Why?", "reply": "So."},
+            {"Q": "  ", "A": "So."},
+            {"Q": 7, "A": "So."},
+            "text",
+            {"Q": None, "A": "x"},
+            {"Q&A": "none"},
+            {"Q&A": [3, {"Q": "How?", "A": "By."}]},
+            {"Q": "Who?", "A": ["me"]},
+        ],
+    )
     assert [each.question for each in questions(path)] == ["How?", "Who?"]
     assert questions(path)[1].reference == ""
     found = faults(path)
-    assert [name for name, _, _ in found] == ["record 1", "record 2", "record 3", "record 4", "record 5", "record 6",
-                                              "record 7, Q&A[0]", "record 8"]
+    assert [name for name, _, _ in found] == [
+        "record 1",
+        "record 2",
+        "record 3",
+        "record 4",
+        "record 5",
+        "record 6",
+        "record 7, Q&A[0]",
+        "record 8",
+    ]
     assert "found the keys 'prompt', 'reply'" in found[0][2] and '{"Q", "A"}' in found[0][2]
     assert "non-empty text, found '  '" in found[1][2] and "found 7" in found[2][2]
     assert "found nothing" in found[4][2] and "used without it" in found[7][2] and found[7][1] == "A"
@@ -63,8 +91,9 @@ def test_half_a_character_is_named(tmp_path):
 
 
 def test_duplicates_are_asked_once_and_named(tmp_path):
-    path = write(tmp_path / "t.json", [{"Q": "Why so?", "A": "a"}, {"Q": "why  SO?", "A": "b"},
-                                       {"Q": "How?", "A": "c"}])
+    path = write(
+        tmp_path / "t.json", [{"Q": "Why so?", "A": "a"}, {"Q": "why  SO?", "A": "b"}, {"Q": "How?", "A": "c"}]
+    )
     file = scan_questions(path)
     assert (file.num_usable, file.num_duplicates, len(file.ids)) == (2, 1, 2)
     assert "record 2: the question of record 1 again" in file.notes[0]
@@ -72,9 +101,14 @@ def test_duplicates_are_asked_once_and_named(tmp_path):
 
 
 def test_an_unknown_category_is_kept_under_its_name_and_reported_with_the_nearest(tmp_path):
-    path = write(tmp_path / "t.json", [{"Q": "a?", "A": "x", "category": "Chemistry, Analitical"},
-                                       {"Q": "b?", "A": "x", "category": "chemistry, analytical"},
-                                       {"Q": "c?", "A": "x"}])
+    path = write(
+        tmp_path / "t.json",
+        [
+            {"Q": "a?", "A": "x", "category": "Chemistry, Analitical"},
+            {"Q": "b?", "A": "x", "category": "chemistry, analytical"},
+            {"Q": "c?", "A": "x"},
+        ],
+    )
     file = scan_questions(path)
     assert file.categories == {"Chemistry, Analitical": 1, "Chemistry, Analytical": 1}
     [note] = file.notes
@@ -121,10 +155,16 @@ def test_examples_are_drawn_by_seed_and_never_from_the_test_file(tmp_path):
 
 def test_examples_of_a_paper_of_the_test_file_are_passed_over(tmp_path):
     test = scan_questions(write(tmp_path / "t.json", [{"doi": "10.1/a", "Q&A": [{"Q": "q?", "A": "x"}]}]))
-    train = write(tmp_path / "train.json", [
-        {"doi": "https://doi.org/10.1/A", "Q&A": [{"Q": "other?", "A": "x"}]},
-        {"doi": "10.1/b", "Q&A": [{"Q": "b?", "A": "y"}]},
-        {"Q": "long?", "A": "x" * MAX_SHOT_CHARACTERS}, {"Q": "none?"}, {"bad": 1}])
+    train = write(
+        tmp_path / "train.json",
+        [
+            {"doi": "https://doi.org/10.1/A", "Q&A": [{"Q": "other?", "A": "x"}]},
+            {"doi": "10.1/b", "Q&A": [{"Q": "b?", "A": "y"}]},
+            {"Q": "long?", "A": "x" * MAX_SHOT_CHARACTERS},
+            {"Q": "none?"},
+            {"bad": 1},
+        ],
+    )
     assert draw_shots(train, 1, 0, test) == [("b?", "y")]
     with pytest.raises(InputError) as caught:
         draw_shots(train, 2, 0, test)

@@ -59,9 +59,12 @@ def test_scores_land_in_the_table_and_the_means_are_right(tmp_path):
     assert accuracy.nulls["empty"].verdict == accuracy.nulls["other"].verdict == "told apart" and report.useless == []
     assert report.categories == {FIELDS[1]: 2, FIELDS[0]: 2}
     rows = [row for row in table(tmp_path) if (row["arm"], row["dimension"]) == ("own", "accuracy")]
-    assert [(row["question"], row["category"], row["scale"], row["score"], row["reasons"], row["attempts"])
-            for row in rows] == [(f"What is fact {n}?", FIELDS[n % 2], "1-5", score, f"because {score}", 1)
-                                 for n, score in enumerate((5, 3, 5, 3))]
+    assert [
+        (row["question"], row["category"], row["scale"], row["score"], row["reasons"], row["attempts"]) for row in rows
+    ] == [
+        (f"What is fact {n}?", FIELDS[n % 2], "1-5", score, f"because {score}", 1)
+        for n, score in enumerate((5, 3, 5, 3))
+    ]
     f1 = report.dimensions["token_f1"]  # "fact 1 is about iron 10 k" of 7 words against 6: 2 * 6 / 13
     assert f1.score.mean == pytest.approx((1 + 12 / 13) / 2) and f1.scale == "0-1" and f1.counts == []
     assert set(f1.nulls) == {"other", "question"} and math.isnan(f1.reference.mean)
@@ -108,18 +111,34 @@ def test_answers_no_better_than_a_baseline_do_not_make_the_judge_useless(tmp_pat
     assert "USELESS" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("own, reference, verdict", [
-    (estimate(0.1, 0.9), NOTHING, "told apart"), (estimate(0.0, 0.9), NOTHING, "useless: not told apart"),
-    (estimate(-0.2, 0.1), estimate(0.5, 1),
-     "no better: the judge tells the reference answers apart from it, but not these"),
-    (estimate(-0.2, 0.1), estimate(-0.1, 1), "useless: not told apart"),
-    (estimate(-0.5, -0.1), NOTHING, "useless: the worse ones get more"), (NOTHING, NOTHING, "undecided")])
+@pytest.mark.parametrize(
+    "own, reference, verdict",
+    [
+        (estimate(0.1, 0.9), NOTHING, "told apart"),
+        (estimate(0.0, 0.9), NOTHING, "useless: not told apart"),
+        (
+            estimate(-0.2, 0.1),
+            estimate(0.5, 1),
+            "no better: the judge tells the reference answers apart from it, but not these",
+        ),
+        (estimate(-0.2, 0.1), estimate(-0.1, 1), "useless: not told apart"),
+        (estimate(-0.5, -0.1), NOTHING, "useless: the worse ones get more"),
+        (NOTHING, NOTHING, "undecided"),
+    ],
+)
 def test_the_verdict_on_a_judge_is_the_intervals(own, reference, verdict):
     assert judge_null(own, reference) == verdict
 
 
-@pytest.mark.parametrize("own, verdict", [(estimate(0.1, 1), "above it"), (estimate(0.0, 1), "not above it"),
-                                          (estimate(-2, -1), "not above it"), (NOTHING, "undecided")])
+@pytest.mark.parametrize(
+    "own, verdict",
+    [
+        (estimate(0.1, 1), "above it"),
+        (estimate(0.0, 1), "not above it"),
+        (estimate(-2, -1), "not above it"),
+        (NOTHING, "undecided"),
+    ],
+)
 def test_the_verdict_on_a_measure(own, verdict):
     assert compare_null(own) == verdict
 

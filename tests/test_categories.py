@@ -27,16 +27,21 @@ def test_the_published_numbers_add_up():
 def test_a_file_of_your_own_needs_no_numbers(tmp_path):
     found = read_categories(write(tmp_path / "c.csv", "# ours\nfield,category\nLife,Ecology\n\nLife,Botany\n"))
     assert [(category.name, category.field, category.papers) for category in found.values()] == [
-        ("Ecology", "Life", 0), ("Botany", "Life", 0)]
+        ("Ecology", "Life", 0),
+        ("Botany", "Life", 0),
+    ]
 
 
-@pytest.mark.parametrize("text, message", [
-    ("", "missing field, category, found an empty file"),
-    ("category\nEcology\n", "missing field"),
-    ("field,category\n", "holds no category"),
-    ("# a\nfield,category\nLife,Ecology\nLife,ecology\n", "line 4: .*named before"),
-    ("field,category,papers\nLife,Ecology,many\n", "line 2: expected whole numbers, found many"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "missing field, category, found an empty file"),
+        ("category\nEcology\n", "missing field"),
+        ("field,category\n", "holds no category"),
+        ("# a\nfield,category\nLife,Ecology\nLife,ecology\n", "line 4: .*named before"),
+        ("field,category,papers\nLife,Ecology,many\n", "line 2: expected whole numbers, found many"),
+    ],
+)
 def test_a_file_that_cannot_be_meant(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read_categories(write(tmp_path / "c.csv", text))
@@ -48,8 +53,9 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_the_category_comes_from_its_key_the_journal_or_the_table(tmp_path):
-    journals, bad = read_journals(write(tmp_path / "j.csv", f'journal,category\n Talanta ,"{ANALYTICAL}"\n'),
-                                  read_categories())
+    journals, bad = read_journals(
+        write(tmp_path / "j.csv", f'journal,category\n Talanta ,"{ANALYTICAL}"\n'), read_categories()
+    )
     finder = CategoryFinder(read_categories(), journals)
     assert bad == []
     assert finder.find({"category": ENERGY, "journal": "Talanta"}) == ENERGY
@@ -61,8 +67,14 @@ def test_the_category_comes_from_its_key_the_journal_or_the_table(tmp_path):
 
 def test_an_unknown_name_is_reported_and_not_guessed():
     finder = CategoryFinder(read_categories())
-    for record in ({"category": "Chemistry, Analitical"}, {"category": "Chemistry, Analitical"},
-                   {"journal": "Analytical Chemistry"}, {"category": 7, "journal": ENERGY}, {"category": " "}, {}):
+    for record in (
+        {"category": "Chemistry, Analitical"},
+        {"category": "Chemistry, Analitical"},
+        {"journal": "Analytical Chemistry"},
+        {"category": 7, "journal": ENERGY},
+        {"category": " "},
+        {},
+    ):
         assert finder.find(record) is None
     lines = finder.describe_unknown()
     assert lines[0].startswith(f"category 'Chemistry, Analitical' (did you mean '{ANALYTICAL}'?): unknown, 2 records")
@@ -83,9 +95,12 @@ def test_many_unknown_names_are_cut():
 
 
 def test_lines_of_the_table_that_cannot_be_used(tmp_path):
-    text = f"journal,category\nA,Energy & Fuel\n,{ENERGY}\nB,{ENERGY}\nb,\"{ANALYTICAL}\"\n"
+    text = f'journal,category\nA,Energy & Fuel\n,{ENERGY}\nB,{ENERGY}\nb,"{ANALYTICAL}"\n'
     journals, bad = read_journals(write(tmp_path / "j.csv", text), read_categories())
     assert journals == {"b": ENERGY}
-    assert [(item.record, item.field) for item in bad] == [("line 2", "category"), ("line 3", "journal"),
-                                                          ("line 5", "category")]
+    assert [(item.record, item.field) for item in bad] == [
+        ("line 2", "category"),
+        ("line 3", "journal"),
+        ("line 5", "category"),
+    ]
     assert f"did you mean '{ENERGY}'?" in bad[0].message

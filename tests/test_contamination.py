@@ -1,5 +1,6 @@
 """Questions that stand twice: who goes, what is listed, and that planted ones are all found."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sciqag_lib.dataset.contamination import COLUMNS, Comparison, VectorStore, e
 from sciqag_lib.errors import InputError
 
 
-def compare(benchmark: list[str] = [], test: list[str] = [], train: list[str] = []) -> Comparison:
+def compare(benchmark: Sequence[str] = (), test: Sequence[str] = (), train: Sequence[str] = ()) -> Comparison:
     """Exactly; rows count through train, test, benchmark, as a file has its pairs before the benchmark's."""
     texts = [*train, *test, *benchmark]
     ends = len(train), len(train) + len(test), len(texts)
@@ -20,8 +21,9 @@ def compare(benchmark: list[str] = [], test: list[str] = [], train: list[str] = 
     return comparison
 
 
-def compare_near(tmp_path: Any, rows: dict[str, list[int]], vectors: list[list[float]], threshold: float = 0.9
-                 ) -> Comparison:
+def compare_near(
+    tmp_path: Any, rows: dict[str, list[int]], vectors: list[list[float]], threshold: float = 0.9
+) -> Comparison:
     comparison = Comparison(rows)
     digests = [bytes([number]) for number in range(len(vectors))]
     order = [row for found in comparison.list_left().values() for row in found]
@@ -66,8 +68,11 @@ def test_near_questions_across_and_within(tmp_path):
     rows = {"benchmark": [4], "test": [0, 5], "train": [1, 2, 3]}
     comparison = compare_near(tmp_path, rows, vectors)
     assert comparison.reasons == {1: "near_test", 3: "near_duplicate"}
-    assert comparison.count_matches() == {"near_benchmark": {"test": 1}, "near_test": {"train": 1},
-                                          "near_duplicate": {"train": 1}}
+    assert comparison.count_matches() == {
+        "near_benchmark": {"test": 1},
+        "near_test": {"train": 1},
+        "near_duplicate": {"train": 1},
+    }
 
 
 def test_what_is_near_a_dropped_question_alone_stays(tmp_path):
@@ -102,8 +107,10 @@ def test_a_question_that_matches_several_of_the_other_side_has_a_row_for_each(tm
     assert comparison.count_matches() == {"near_test": {"train": 2}}
     texts = {number: (f"10.1/{number}", number, f"question {number}") for number in range(3)}
     rows = list(comparison.show_matches(texts))
-    assert [(row["doi_a"], row["doi_b"], row["dropped"]) for row in rows] == [("10.1/0", "10.1/2", True),
-                                                                             ("10.1/1", "10.1/2", True)]
+    assert [(row["doi_a"], row["doi_b"], row["dropped"]) for row in rows] == [
+        ("10.1/0", "10.1/2", True),
+        ("10.1/1", "10.1/2", True),
+    ]
     assert set(rows[0]) == set(COLUMNS) and rows[0]["score"] == pytest.approx(0.9397, abs=1e-4)
     assert (rows[0]["side_a"], rows[0]["side_b"], rows[0]["question_b"]) == ("test", "train", "question 2")
 

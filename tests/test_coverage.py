@@ -39,10 +39,15 @@ def missing(values) -> bool:
     "sentences, share, expected",
     [
         (164, 0.15, 24),  # 24.6
-        (6, 0.15, 0), (7, 0.15, 1),  # 0.9, 1.05
-        (20, 0.15, 3), (60, 0.15, 9), (0, 0.15, 0),
+        (6, 0.15, 0),
+        (7, 0.15, 1),  # 0.9, 1.05
+        (20, 0.15, 3),
+        (60, 0.15, 9),
+        (0, 0.15, 0),
         (100, 0.29, 29),  # 0.29 * 100 is 28.999999999999996 in floating point
-        (10, 0.7, 7), (3, 1.0, 3), (20_000, 0.15, 3000),
+        (10, 0.7, 7),
+        (3, 1.0, 3),
+        (20_000, 0.15, 3000),
     ],
 )
 def test_k_is_the_share_rounded_down(sentences, share, expected):
@@ -195,8 +200,10 @@ def exact_odds(num_pairs: int, num_sentences: int, num_chunks: int, top: int) ->
     return hit, hit, 1 - sum(odds**num_pairs for odds in miss) / len(miss)
 
 
-@pytest.mark.parametrize("pairs, sentences, chunks, share", [(3, 20, 10, 0.15), (10, 164, 10, 0.15), (2, 7, 10, 0.3),
-                                                             (1, 25, 10, 0.15), (5, 30, 4, 0.1)])
+@pytest.mark.parametrize(
+    "pairs, sentences, chunks, share",
+    [(3, 20, 10, 0.15), (10, 164, 10, 0.15), (2, 7, 10, 0.3), (1, 25, 10, 0.15), (5, 30, 4, 0.1)],
+)
 def test_the_baseline_has_the_exact_odds_of_random_scores(pairs, sentences, chunks, share):
     draws = 3000
     found = measure_random(pairs, sentences, "10.1/a", 0, chunks, share, draws)
@@ -258,7 +265,8 @@ def test_untouched_runs_come_longest_first_and_the_earlier_of_equals():
 def test_every_untouched_sentence_is_in_one_run(touched, shortest):
     runs = find_untouched(np.array(touched, bool))
     assert sorted(place for first, end in runs for place in range(first, end)) == [
-        place for place, hit in enumerate(touched) if not hit]
+        place for place, hit in enumerate(touched) if not hit
+    ]
     assert find_untouched(np.array(touched, bool), shortest) == [run for run in runs if run[1] - run[0] >= shortest]
 
 

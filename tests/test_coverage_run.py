@@ -78,29 +78,36 @@ def test_a_paper_by_hand_beside_random_scores(tmp_path):
 def test_the_best_sentences_of_each_pair_with_their_offsets(tmp_path):
     cover(tmp_path, paper())
     top = rows(tmp_path, "top_sentences")
-    assert [(row["question"], row["rank"]) for row in top] == [(pair, 1 + rank) for pair in (0, 1)
-                                                                 for rank in range(10)]
+    assert [(row["question"], row["rank"]) for row in top] == [
+        (pair, 1 + rank) for pair in (0, 1) for rank in range(10)
+    ]
     # after the three that have a score the lowest follow: all others tie at 0
     assert [row["sentence"] for row in top[:10]] == [0, 1, 6, 2, 3, 4, 5, 7, 8, 9]
     assert [row["sentence"] for row in top[10:]] == [19, 6, 4, 0, 1, 2, 3, 5, 7, 8]
     assert top[0]["score"] == pytest.approx(0.9 / math.sqrt(0.81 + 0.64 + 0.49), abs=1e-3)
-    assert all(TXT[row["start"]: row["end"]] == SENTENCES[row["sentence"]] for row in top)
+    assert all(TXT[row["start"] : row["end"]] == SENTENCES[row["sentence"]] for row in top)
 
 
 def test_sections_and_stretches_that_no_pair_touches(tmp_path):
     """Touched: 0, 1, 4, 6 and 19. Sections of sentences 0-9 (4 of 10), 10-18 (none of 9) and 19 (1 of 1). Untouched
     runs of 5 or more: 7 to 18, 12 sentences."""
-    sections = [{"title": title, "start": first * WIDTH, "end": end * WIDTH - 1}
-                for title, first, end in (("One", 0, 10), ("Two", 10, 19), ("Three", 19, 20))]
+    sections = [
+        {"title": title, "start": first * WIDTH, "end": end * WIDTH - 1}
+        for title, first, end in (("One", 0, 10), ("Two", 10, 19), ("Three", 19, 20))
+    ]
     sections.append({"title": "No sentence begins here", "start": 5, "end": 9})  # nor is it one that none touches
     report = cover(tmp_path, paper(sections=sections))
     assert [(row["section"], row["sentences"], row["touched"]) for row in rows(tmp_path, "sections")] == [
-        ("One", 10, 4), ("Two", 9, 0), ("Three", 1, 1), ("No sentence begins here", 0, 0)]
+        ("One", 10, 4),
+        ("Two", 9, 0),
+        ("Three", 1, 1),
+        ("No sentence begins here", 0, 0),
+    ]
     assert (report.sections, report.sections_untouched) == (3, 1)
     [stretch] = rows(tmp_path, "stretches")
     assert (stretch["first"], stretch["last"], stretch["sentences"]) == (7, 18, 12)
-    assert TXT[stretch["start"]: stretch["end"]] == "\n".join(SENTENCES[7:19])
-    assert stretch["begins"] == TXT[stretch["start"]:][:80]
+    assert TXT[stretch["start"] : stretch["end"]] == "\n".join(SENTENCES[7:19])
+    assert stretch["begins"] == TXT[stretch["start"] :][:80]
 
 
 def test_a_heading_is_no_sentence_that_a_pair_could_touch(tmp_path):
@@ -150,9 +157,14 @@ def test_parameters_that_are_off_are_refused_before_anything_is_encoded(tmp_path
 
 
 def some_papers(number: int) -> list[dict]:
-    return [paper(f"10.1/{place}", "\n".join(f"Paper {place} has line {line}." for line in range(8 + 7 * place)),
-                  [(f"Question {place} {pair}?", "Since.") for pair in range(1 + place % 3)])
-            for place in range(number)]
+    return [
+        paper(
+            f"10.1/{place}",
+            "\n".join(f"Paper {place} has line {line}." for line in range(8 + 7 * place)),
+            [(f"Question {place} {pair}?", "Since.") for pair in range(1 + place % 3)],
+        )
+        for place in range(number)
+    ]
 
 
 @pytest.mark.parametrize("read_ahead", [1, 30, 4096])
@@ -168,7 +180,8 @@ def test_the_order_of_papers_and_how_they_are_batched_changes_no_value(tmp_path,
     for entry in papers:  # each paper alone, too: nothing of one is used for the next
         cover(tmp_path, entry, embedder=make_embedder(), name="alone")
         assert rows(tmp_path, "coverage", "alone") == [
-            row for row in rows(tmp_path, "coverage", "first") if row["doi"] == entry["doi"]]
+            row for row in rows(tmp_path, "coverage", "first") if row["doi"] == entry["doi"]
+        ]
 
 
 def test_corpus_numbers_are_means_over_papers(tmp_path):
@@ -206,13 +219,27 @@ def test_another_model_takes_nothing_from_the_cache(tmp_path):
 def test_papers_that_cannot_be_measured_are_named_and_the_rest_goes_on(tmp_path):
     vectors = {**VECTORS, "Nothing here is a number.": np.full(20, math.nan)}
     report = cover(
-        tmp_path, paper("10.1/none", pairs=[]), paper("10.1/empty", txt=""), paper("10.1/blank", txt=" \n\t "),
-        paper("10.1/nan", txt="Nothing here is a number."), paper("10.1/short", txt="\n".join(SENTENCES[:6])), paper(),
-        {"doi": "10.1/bad", "txt": TXT}, paper("https://doi.org/10.1/A"), embedder=make_embedder(vectors))
+        tmp_path,
+        paper("10.1/none", pairs=[]),
+        paper("10.1/empty", txt=""),
+        paper("10.1/blank", txt=" \n\t "),
+        paper("10.1/nan", txt="Nothing here is a number."),
+        paper("10.1/short", txt="\n".join(SENTENCES[:6])),
+        paper(),
+        {"doi": "10.1/bad", "txt": TXT},
+        paper("https://doi.org/10.1/A"),
+        embedder=make_embedder(vectors),
+    )
     notes = "\n".join(report.notes)
-    for part in ("10.1/none: no question-answer pair", "10.1/empty: its text is empty", "10.1/blank: its text is empty",
-                 "10.1/nan: the model gives no numbers", "10.1/short: 6 sentences, of which 15% is less than one",
-                 "record 7", "the same doi as record 6"):
+    for part in (
+        "10.1/none: no question-answer pair",
+        "10.1/empty: its text is empty",
+        "10.1/blank: its text is empty",
+        "10.1/nan: the model gives no numbers",
+        "10.1/short: 6 sentences, of which 15% is less than one",
+        "record 7",
+        "the same doi as record 6",
+    ):
         assert part in notes
     assert len(report.notes) == 7 and [row["doi"] for row in rows(tmp_path, "coverage")] == ["10.1/short", "10.1/a"]
     assert report.num_papers == 2 and report.values["pooled"].papers == 1 and report.values["pooled"].mean == 0.2
@@ -250,7 +277,10 @@ def test_half_a_surrogate_pair_in_a_text_does_not_stop_the_rest(tmp_path):
 
 
 def test_text_in_another_script_is_measured_with_offsets_that_hold(tmp_path):
-    txt = "锂离子电池的容量是多少。它在室温下下降。\nDie Leitfähigkeit stieg auf 5,2 S/cm – das ist viel. Übrigens: 😀 auch hier."
+    txt = (
+        "锂离子电池的容量是多少。它在室温下下降。\nDie Leitfähigkeit stieg auf 5,2 S/cm"
+        " – das ist viel. Übrigens: 😀 auch hier."
+    )
     report = cover(tmp_path, paper(txt=txt), embedder=make_embedder(), top_share=0.5)
     spans = split_sentences(txt)
     assert report.num_papers == 1 and len(spans) >= 3
@@ -309,7 +339,7 @@ def test_the_sample_file_with_the_packaged_model(tmp_path, embedder):
     texts = [found.record.txt[start:end] for start, end in found.spans]
     pairs = [f"{question} {answer}" for question, answer in found.record.pairs]
     own = embedder.model.encode([*pairs, *texts], normalize_embeddings=True, show_progress_bar=False)
-    assert found.scores == pytest.approx(own[: len(pairs)] @ own[len(pairs):].T, abs=3e-3)
+    assert found.scores == pytest.approx(own[: len(pairs)] @ own[len(pairs) :].T, abs=3e-3)
     best = [texts[place] for place in found.scores.argmax(axis=1)]
     shared = [len(set(list_content_words(text)) & set(list_content_words(pair))) for text, pair in zip(best, pairs)]
     assert min(shared) >= 2

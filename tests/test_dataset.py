@@ -22,8 +22,14 @@ FIELDS = ("Chemistry, Analytical", "Energy & Fuels")
 
 
 def make_record(number: int, *questions: str, **more: Any) -> dict[str, Any]:
-    return {"doi": f"10.1/{number}", "title": f"T{number}", "txt": "", "category": FIELDS[number % 2],
-            "Q&A": [{"Q": question, "A": f"Answer {number}."} for question in questions], **more}
+    return {
+        "doi": f"10.1/{number}",
+        "title": f"T{number}",
+        "txt": "",
+        "category": FIELDS[number % 2],
+        "Q&A": [{"Q": question, "A": f"Answer {number}."} for question in questions],
+        **more,
+    }
 
 
 def make_records(count: int) -> list[dict[str, Any]]:
@@ -46,8 +52,11 @@ def build(tmp_path: Path, records: list[dict[str, Any]], **more: Any) -> Any:
 
 def write_scores(folder: Path, scores: dict[tuple[str, int], dict[str, Any]]) -> Path:
     lines = ["record,doi,pair,arm,dimension,scale,score"]
-    lines += [f"record x,{doi},{pair},own,{dimension},1-3,{score}" for (doi, pair), found in scores.items()
-              for dimension, score in found.items()]
+    lines += [
+        f"record x,{doi},{pair},own,{dimension},1-3,{score}"
+        for (doi, pair), found in scores.items()
+        for dimension, score in found.items()
+    ]
     (folder / "scores.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
 
@@ -61,19 +70,44 @@ def sides(records: list[dict[str, Any]], test_size: float = 0.3, seed: int = 0) 
 
 
 def test_the_sample_with_its_planted_faults(tmp_path):
-    vectors = {"How can crazing of a glaze from window glass be stopped?": [1, 0.1, *[0] * 14],
-               "How can the crazing of a glaze made from window glass be stopped?": [1, 0.2, *[0] * 14]}
+    vectors = {
+        "How can crazing of a glaze from window glass be stopped?": [1, 0.1, *[0] * 14],
+        "How can the crazing of a glaze made from window glass be stopped?": [1, 0.2, *[0] * 14],
+    }
     report = build_dataset(
-        SAMPLE / "qas.json", tmp_path, train_filter={"context_bound": "strict", "checks": ["wrong_number"]},
-        test_filter={"min_score": 3}, test_size=0.25, evaluation_dir=SAMPLE, journals=SAMPLE / "journals.csv",
-        benchmark=SAMPLE / "benchmark.json", embedder=make_embedder(vectors))
+        SAMPLE / "qas.json",
+        tmp_path,
+        train_filter={"context_bound": "strict", "checks": ["wrong_number"]},
+        test_filter={"min_score": 3},
+        test_size=0.25,
+        evaluation_dir=SAMPLE,
+        journals=SAMPLE / "journals.csv",
+        benchmark=SAMPLE / "benchmark.json",
+        embedder=make_embedder(vectors),
+    )
     assert (report.asked, report.kept, report.papers, report.num_records) == (42, 30, 12, 13)
     assert report.splits["train"].dropped == {
-        "context_bound": 1, "check_wrong_number": 1, "in_benchmark": 1, "in_test": 1, "duplicate": 1, "near_test": 1}
-    assert report.splits["test"].dropped == {"unscored": 1, "score_relevance": 1, "score_completeness": 1,
-                                             "score_reasonableness": 1}
-    assert report.splits["test"].hits == {"unscored": 1, "score_relevance": 1, "score_agnosticism": 1,
-                                          "score_completeness": 1, "score_accuracy": 1, "score_reasonableness": 1}
+        "context_bound": 1,
+        "check_wrong_number": 1,
+        "in_benchmark": 1,
+        "in_test": 1,
+        "duplicate": 1,
+        "near_test": 1,
+    }
+    assert report.splits["test"].dropped == {
+        "unscored": 1,
+        "score_relevance": 1,
+        "score_completeness": 1,
+        "score_reasonableness": 1,
+    }
+    assert report.splits["test"].hits == {
+        "unscored": 1,
+        "score_relevance": 1,
+        "score_agnosticism": 1,
+        "score_completeness": 1,
+        "score_accuracy": 1,
+        "score_reasonableness": 1,
+    }
     assert report.dropped["same_doi"] == 2
     assert report.licences == {"CC0-1.0": 30}
     dropped = {(row.doi, row.pair): row.dropped_by for row in read_pairs(tmp_path / "pairs.parquet") if row.dropped_by}
@@ -86,8 +120,15 @@ def test_the_sample_with_its_planted_faults(tmp_path):
 
 def test_rows_carry_what_the_file_and_the_judge_say(tmp_path):
     records = [make_record(1, "Why?", licence="cc-by", journal="Talanta"), make_record(3, "How?", license="cc0")]
-    write(tmp_path / "evidence.json", [{"doi": "10.1/1", "pairs": [
-        {"Q": "Why?", "A": "Answer 1.", "evidence": [{"text": "It is."}, {"text": "So it is."}]}]}])
+    write(
+        tmp_path / "evidence.json",
+        [
+            {
+                "doi": "10.1/1",
+                "pairs": [{"Q": "Why?", "A": "Answer 1.", "evidence": [{"text": "It is."}, {"text": "So it is."}]}],
+            }
+        ],
+    )
     _, rows = build(tmp_path, records, evaluation_dir=write_scores(tmp_path, {("10.1/1", 0): {"accuracy": 2}}))
     first, second = rows
     assert (first.record, first.doi, first.pair, first.title, first.journal) == (0, "10.1/1", 0, "T1", "Talanta")
@@ -101,8 +142,10 @@ def test_the_journal_of_our_own_output_stands_in_its_evidence(tmp_path):
     write(tmp_path / "evidence.json", [{"doi": f"10.1/{number}", "journal": "Fuel", "pairs": []} for number in (1, 3)])
     (tmp_path / "journals.csv").write_text('journal,category\nFuel,Energy & Fuels\nTalanta,"Chemistry, Analytical"\n')
     _, rows = build(tmp_path, records, journals=tmp_path / "journals.csv")
-    assert [(row.journal, row.category) for row in rows] == [("Fuel", "Energy & Fuels"),
-                                                            ("Talanta", "Chemistry, Analytical")]
+    assert [(row.journal, row.category) for row in rows] == [
+        ("Fuel", "Energy & Fuels"),
+        ("Talanta", "Chemistry, Analytical"),
+    ]
 
 
 def test_the_licence_of_our_own_output_stands_in_its_evidence(tmp_path):
@@ -160,14 +203,16 @@ def test_each_split_has_its_own_filter(tmp_path):
     assert all((row.dropped_by == "context_bound") == (row.split == "train" and row.pair == 0) for row in rows)
 
 
-@pytest.mark.parametrize("missing, dropped", [("drop", {"unscored": 20, "score_accuracy": 1}),
-                                              ("keep", {"score_accuracy": 1})])
+@pytest.mark.parametrize(
+    "missing, dropped", [("drop", {"unscored": 20, "score_accuracy": 1}), ("keep", {"score_accuracy": 1})]
+)
 def test_half_of_the_scores_are_missing(tmp_path, missing, dropped):
     records = make_records(20)
     scores = {(record["doi"], 0): {"accuracy": 3} for record in records} | {("10.1/4", 0): {"accuracy": 1}}
     rule = {"min_score": {"accuracy": 2}, "missing": missing}
-    report, _ = build(tmp_path, records, train_filter=rule, test_filter=rule,
-                      evaluation_dir=write_scores(tmp_path, scores))
+    report, _ = build(
+        tmp_path, records, train_filter=rule, test_filter=rule, evaluation_dir=write_scores(tmp_path, scores)
+    )
     assert report.dropped == dropped
     assert report.scored == 20 and "pairs without a score of each judged dimension: 20 of 40" in report.notes
 
@@ -179,29 +224,45 @@ def test_a_filter_that_empties_a_split_or_a_category_is_named_before_it_is_writt
     written = dataset._write_pairs
     monkeypatch.setattr(dataset, "_write_pairs", lambda *some: said.extend(caplog.messages) or written(*some))
     records = make_records(20)
-    scores = {(record["doi"], pair): {"accuracy": 1 if number % 2 else 3} for number, record in enumerate(records)
-              for pair in (0, 1)}
+    scores = {
+        (record["doi"], pair): {"accuracy": 1 if number % 2 else 3}
+        for number, record in enumerate(records)
+        for pair in (0, 1)
+    }
     with caplog.at_level(logging.WARNING):
-        report, _ = build(tmp_path, records, train_filter={"min_score": {"accuracy": 2}}, test_filter={
-            "min_score": {"accuracy": 3.0}, "context_bound": "strict"}, evaluation_dir=write_scores(tmp_path, scores))
+        report, _ = build(
+            tmp_path,
+            records,
+            train_filter={"min_score": {"accuracy": 2}},
+            test_filter={"min_score": {"accuracy": 3.0}, "context_bound": "strict"},
+            evaluation_dir=write_scores(tmp_path, scores),
+        )
     energy = report.splits["train"].dropped["score_accuracy"]
     assert f'train: the filter "accuracy below the threshold" leaves no pair of Energy & Fuels ({energy})' in said
     test = next(line for line in report.warnings if line.startswith('test: the filter "accuracy'))
     assert "of Energy & Fuels" in test
     for record in records:
         record["Q&A"] = [{"Q": "Why this study?", "A": "Because."}]
-    report, _ = build(tmp_path, records, test_filter={"context_bound": "strict"}, benchmark=write(
-        tmp_path / "bench.json", [{"Q": "why this study", "A": "x"}]))
+    report, _ = build(
+        tmp_path,
+        records,
+        test_filter={"context_bound": "strict"},
+        benchmark=write(tmp_path / "bench.json", [{"Q": "why this study", "A": "x"}]),
+    )
     assert report.kept == 0
     assert any(line.startswith('test: the filter "speaks of its paper" leaves no pair; ') for line in report.warnings)
-    assert any(line.startswith('train: the filter "question of the benchmark" leaves no pair; ')
-               for line in report.warnings)
+    assert any(
+        line.startswith('train: the filter "question of the benchmark" leaves no pair; ') for line in report.warnings
+    )
 
 
-@pytest.mark.parametrize("rule, message", [
-    ({"min_score": 3}, "test_filter.min_score: asks for relevance, .*there are accuracy"),
-    ({"checks": "all"}, "test_filter: asks for checks"),
-])
+@pytest.mark.parametrize(
+    "rule, message",
+    [
+        ({"min_score": 3}, "test_filter.min_score: asks for relevance, .*there are accuracy"),
+        ({"checks": "all"}, "test_filter: asks for checks"),
+    ],
+)
 def test_a_filter_asks_for_what_nobody_judged(tmp_path, rule, message):
     folder = write_scores(tmp_path, {("10.1/0", 0): {"accuracy": 3}})
     with pytest.raises(InputError, match=message):
@@ -211,8 +272,9 @@ def test_a_filter_asks_for_what_nobody_judged(tmp_path, rule, message):
 
 def test_a_useless_judge_is_named(tmp_path):
     folder = write_scores(tmp_path, {("10.1/0", 0): {"accuracy": 3}})
-    write(folder / "racar.json", {"model": "m", "prompt": "p", "scale": "1-3", "dimensions": {},
-                                  "useless": ["accuracy"]})
+    write(
+        folder / "racar.json", {"model": "m", "prompt": "p", "scale": "1-3", "dimensions": {}, "useless": ["accuracy"]}
+    )
     report, _ = build(tmp_path, make_records(4), evaluation_dir=folder, train_filter={"min_score": {"accuracy": 2}})
     assert any(line.startswith("accuracy: its judge does not tell") for line in report.warnings)
     assert report.make_card_facts().judge.model == "m"
@@ -221,8 +283,10 @@ def test_a_useless_judge_is_named(tmp_path):
 def test_scores_of_an_older_file_are_not_used(tmp_path):
     records = make_records(4)
     folder = write_scores(tmp_path, {("10.1/0", 0): {"accuracy": 3}, ("10.1/1", 0): {"accuracy": 3}})
-    (folder / "checks.csv").write_text("doi,pair,question,answer,support,rejected_by\n10.1/0,0,Why 0?,Answer 0.,,\n"
-                                       "10.1/1,0,Another?,Answer 1.,,\n", encoding="utf-8")
+    (folder / "checks.csv").write_text(
+        "doi,pair,question,answer,support,rejected_by\n10.1/0,0,Why 0?,Answer 0.,,\n10.1/1,0,Another?,Answer 1.,,\n",
+        encoding="utf-8",
+    )
     report, rows = build(tmp_path, records, evaluation_dir=folder)
     assert [row.scores for row in rows if row.pair == 0][:2] == [{"accuracy": 3}, {}]
     assert any("the scores of 1 pairs are those of other words" in line for line in report.warnings)
@@ -244,7 +308,8 @@ def test_a_test_question_that_is_also_in_train(tmp_path):
     with (tmp_path / "out" / "matches.csv").open(encoding="utf-8") as file:
         matches = list(csv.DictReader(file))
     assert [(row["doi_a"], row["side_a"], row["doi_b"], row["dropped"]) for row in matches] == [
-        (test["doi"], "test", record["doi"], "True") for record in trains]
+        (test["doi"], "test", record["doi"], "True") for record in trains
+    ]
 
 
 def test_what_a_filter_dropped_is_compared_with_nothing(tmp_path):
@@ -268,11 +333,19 @@ def test_near_questions_and_those_of_a_benchmark(tmp_path):
         vectors[question][axes[int(value)] + 1] = value % 1
     bench = write(tmp_path / "bench.json", [{"Q": "Benchmark?", "A": "x"}, {"Q": train[4].lower(), "A": "x"}])
     report, rows = build(tmp_path, records, benchmark=bench, embedder=make_embedder(vectors), near_duplicate=0.99)
-    assert report.matches == {"in_benchmark": {"train": 1}, "near_benchmark": {"train": 1}, "near_test": {"train": 1},
-                              "near_duplicate": {"train": 1}}
+    assert report.matches == {
+        "in_benchmark": {"train": 1},
+        "near_benchmark": {"train": 1},
+        "near_test": {"train": 1},
+        "near_duplicate": {"train": 1},
+    }
     dropped = {row.question: row.dropped_by for row in rows if row.dropped_by}
-    assert dropped == {train[0]: "near_test", train[1]: "near_benchmark", train[3]: "near_duplicate",
-                       train[4]: "in_benchmark"}
+    assert dropped == {
+        train[0]: "near_test",
+        train[1]: "near_benchmark",
+        train[3]: "near_duplicate",
+        train[4]: "in_benchmark",
+    }
     assert report.benchmark == {"file": "bench.json", "questions": 2, "bad": 0}
 
 
@@ -290,19 +363,30 @@ def test_a_benchmark_in_another_format(tmp_path, text):
     report, _ = build(tmp_path, make_records(4), benchmark=tmp_path / "bench.csv")
     assert report.kept == 8 and report.benchmark["questions"] == 0
     [warning] = [line for line in report.warnings if line.startswith("benchmark")]
-    assert 'no question could be read' in warning and str(tmp_path) not in warning
+    assert "no question could be read" in warning and str(tmp_path) not in warning
 
 
 def test_every_question_of_a_benchmark_is_compared(tmp_path):
     """Those without an answer, and those of a paper that stands there twice, as well; the broken ones are counted."""
-    bench = write(tmp_path / "bench.json", [{"Q": "Why 0?"}, {"doi": "10.2/a", "Q&A": [{"Q": "How 1?", "A": "x"}]},
-                                            {"doi": "10.2/a", "Q&A": [{"Q": "Why 2?", "A": "x"}, {"A": "x"}]},
-                                            {"instruction": "Answer.", "input": "Why 3?", "output": "x"},
-                                            {"question": "How 3?", "answer": "x"}])
+    bench = write(
+        tmp_path / "bench.json",
+        [
+            {"Q": "Why 0?"},
+            {"doi": "10.2/a", "Q&A": [{"Q": "How 1?", "A": "x"}]},
+            {"doi": "10.2/a", "Q&A": [{"Q": "Why 2?", "A": "x"}, {"A": "x"}]},
+            {"instruction": "Answer.", "input": "Why 3?", "output": "x"},
+            {"question": "How 3?", "answer": "x"},
+        ],
+    )
     report, rows = build(tmp_path, make_records(4), benchmark=bench, test_size=0)
     assert report.benchmark == {"file": "bench.json", "questions": 5, "bad": 1}
-    assert {row.question for row in rows if row.dropped_by == "in_benchmark"} == {"Why 0?", "How 1?", "Why 2?", "Why 3?",
-                                                                                  "How 3?"}
+    assert {row.question for row in rows if row.dropped_by == "in_benchmark"} == {
+        "Why 0?",
+        "How 1?",
+        "Why 2?",
+        "Why 3?",
+        "How 3?",
+    }
     assert any("bench.json, record 3: expected a question" in warning for warning in report.warnings)
 
 
@@ -310,8 +394,11 @@ def test_papers_that_train_shares_with_a_benchmark_are_named(tmp_path):
     records = [make_record(0, "Why 0?", "How 0?", "Where 0?"), *make_records(4)[1:]]
     bench = write(tmp_path / "bench.json", [{"Q": "Why 0?", "A": "x"}, {"Q": "Why 1?", "A": "x"}])
     report, _ = build(tmp_path, records, benchmark=bench, test_size=0)
-    assert [warning for warning in report.warnings if warning.startswith("2 papers of train have a question")
-            and "3 other pairs" in warning]
+    assert [
+        warning
+        for warning in report.warnings
+        if warning.startswith("2 papers of train have a question") and "3 other pairs" in warning
+    ]
     named = write(tmp_path / "named.json", [{"doi": "10.1/2", "Q&A": [{"Q": "What else?", "A": "x"}]}])
     report, _ = build(tmp_path, records, benchmark=named, test_size=0)
     assert [warning for warning in report.warnings if warning.startswith("1 papers of train") and "2 other" in warning]
@@ -320,8 +407,10 @@ def test_papers_that_train_shares_with_a_benchmark_are_named(tmp_path):
 def test_papers_that_a_later_build_moves_are_counted(tmp_path):
     build(tmp_path, make_records(6), test_size=1)
     report, _ = build(tmp_path, make_records(40), test_size=1)
-    first, second = (split_papers([f"10.1/{n}" for n in range(count)], [FIELDS[n % 2] for n in range(count)], 1, 0)
-                     for count in (6, 40))
+    first, second = (
+        split_papers([f"10.1/{n}" for n in range(count)], [FIELDS[n % 2] for n in range(count)], 1, 0)
+        for count in (6, 40)
+    )
     moved = sum(a != b for a, b in zip(first, second))
     assert moved and [warning for warning in report.warnings if f": {moved} from test to train" in warning]
     again, _ = build(tmp_path, make_records(40), test_size=1)
@@ -364,15 +453,24 @@ def test_one_title_on_both_sides_is_named(tmp_path):
 
 
 def test_a_category_with_one_paper_and_an_unknown_one(tmp_path):
-    records = [make_record(0, "Why?"), make_record(2, "How?"), make_record(1, "Who?"),
-               make_record(4, "What?", category="Energy and Fuel")]
+    records = [
+        make_record(0, "Why?"),
+        make_record(2, "How?"),
+        make_record(1, "Who?"),
+        make_record(4, "What?", category="Energy and Fuel"),
+    ]
     report, rows = build(tmp_path, records)
-    assert ("categories with one paper, which stays in train, so that test has none: Energy & Fuels, no category"
-            in report.warnings)
+    assert (
+        "categories with one paper, which stays in train, so that test has none: Energy & Fuels, no category"
+        in report.warnings
+    )
     assert any("'Energy and Fuel' (did you mean 'Energy & Fuels'?)" in note for note in report.notes)
     assert rows[3].category is None
     assert [(row.name, row.papers) for row in report.categories] == [
-        ("Chemistry, Analytical", 2), ("Energy & Fuels", 1), ("no category", 1)]
+        ("Chemistry, Analytical", 2),
+        ("Energy & Fuels", 1),
+        ("no category", 1),
+    ]
 
 
 def test_an_empty_split(tmp_path):
@@ -399,8 +497,11 @@ def test_bad_records_and_pairs_are_named_and_the_rest_goes_on(tmp_path):
 
 
 def test_half_a_surrogate_pair_stops_nothing(tmp_path):
-    records = [make_record(1, "Why?", journal="J\ud800", licence="L\ud800", category="C\ud800"),
-               make_record(1, "W\ud800?", "How?"), make_record(3, "Who?", "W\ud800?")]
+    records = [
+        make_record(1, "Why?", journal="J\ud800", licence="L\ud800", category="C\ud800"),
+        make_record(1, "W\ud800?", "How?"),
+        make_record(3, "Who?", "W\ud800?"),
+    ]
     (tmp_path / "qas.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
     report = build_dataset(tmp_path / "qas.jsonl", tmp_path / "out", test_size=0)
     rows = list(read_pairs(tmp_path / "out" / "pairs.parquet"))
@@ -416,8 +517,13 @@ def test_a_file_without_a_pair(tmp_path):
 
 
 def test_evidence_in_another_order_is_said(tmp_path):
-    evidence = [{"doi": f"10.1/{number}", "pairs": [{"Q": f"Why {number}?", "A": f"Answer {number}.",
-                                                    "evidence": [{"text": f"E{number}"}]}]} for number in (2, 0, 1)]
+    evidence = [
+        {
+            "doi": f"10.1/{number}",
+            "pairs": [{"Q": f"Why {number}?", "A": f"Answer {number}.", "evidence": [{"text": f"E{number}"}]}],
+        }
+        for number in (2, 0, 1)
+    ]
     write(tmp_path / "evidence.json", evidence)
     report, rows = build(tmp_path, make_records(4))
     assert [row.evidence for row in rows if row.pair == 0] == ["E0", "E1", None, None]
@@ -453,8 +559,14 @@ def test_counts_that_do_not_add_up_are_refused(tmp_path):
 def test_released_papers(tmp_path):
     if not (SHARED / "select_25.json").exists():
         pytest.skip("needs ../shared/data/select_25.json")
-    report = build_dataset(SHARED / "select_25.json", tmp_path, train_filter={"context_bound": "loose"},
-                           test_filter={"context_bound": "loose"}, test_size=5, benchmark=SHARED / "test_qas_4000.json")
+    report = build_dataset(
+        SHARED / "select_25.json",
+        tmp_path,
+        train_filter={"context_bound": "loose"},
+        test_filter={"context_bound": "loose"},
+        test_size=5,
+        benchmark=SHARED / "test_qas_4000.json",
+    )
     assert (report.papers, report.asked, report.dropped["context_bound"]) == (25, 250, 60)
     assert report.splits["test"].papers == 5 and report.categories[0].name == "Chemistry, Analytical"
     assert sum(report.matches["in_benchmark"].values()) > 50  # the released test set holds questions of these papers

@@ -20,8 +20,9 @@ from tests.export_table import make_row, write_table
 
 FILES = {"train": ["data/train-00000-of-00001.parquet"], "test": ["data/test-00000-of-00001.parquet"]}
 NASTY = '---\n| a |\n# "Title": <script>alert(1)</script> *b* `c` [d](http://e) $f$ & \\'
-ESCAPED = (r'--- \| a \| \# "Title": &lt;script&gt;alert(1)&lt;/script&gt; \*b\* \`c\` \[d\](http://e) \$f\$ &amp; '
-           + "\\\\")
+ESCAPED = (
+    r'--- \| a \| \# "Title": &lt;script&gt;alert(1)&lt;/script&gt; \*b\* \`c\` \[d\](http://e) \$f\$ &amp; ' + "\\\\"
+)
 
 
 def make_card(folder: Path, rows: list[dict[str, Any]], **facts: Any) -> str:
@@ -47,7 +48,7 @@ def read_table(section: str, first_column: str) -> list[list[str]]:
     lines = section.split("\n")
     start = next(number for number, line in enumerate(lines) if line.startswith(f"| {first_column} |"))
     rows = []
-    for line in lines[start + 2:]:
+    for line in lines[start + 2 :]:
         if not line.startswith("|"):
             break
         rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
@@ -62,7 +63,8 @@ ROWS = [
     make_row(2, 0, category="Chemistry, Organic"),
     make_row(2, 1, category="Chemistry, Organic", dropped_by="duplicate"),
     make_row(3, 0, dropped_by="duplicate"),
-    make_row(4, 0, doi="", category=None)]
+    make_row(4, 0, doi="", category=None),
+]
 
 
 def test_counts_by_hand(tmp_path: Path) -> None:
@@ -101,14 +103,19 @@ def test_the_numbers_stand_in_the_card(tmp_path: Path) -> None:
     assert "1 of them name no paper." in card
     assert read_table(card, "Split") == [["train", "2", "4"], ["test", "1", "1"], ["both", "3", "5"]]
     assert read_table(card, "Category") == [
-        ["Chemistry, Organic", "1", "0", "1"], ["Energy &amp; Fuels", "1", "1", "0"], ["unknown", "1", "3", "0"]]
+        ["Chemistry, Organic", "1", "0", "1"],
+        ["Energy &amp; Fuels", "1", "1", "0"],
+        ["unknown", "1", "3", "0"],
+    ]
     sources = read_section(card, "Sources and licences")
     assert read_table(sources, "Licence") == [["unknown", "2"], ["CC BY", "1"]]
     assert read_table(sources, "DOI")[0] == ["[10.1000/t.0](https://doi.org/10.1000/t.0)", "Title 0", "J", "CC BY"]
     made = read_section(card, "How it was made")
     assert "Of 8 pairs 5 were kept:" in made
     assert read_table(made, "Dropped because of") == [
-        ["question asked before", "2"], ["accuracy below the threshold", "1"]]
+        ["question asked before", "2"],
+        ["accuracy below the threshold", "1"],
+    ]
 
 
 def test_scores_stand_beside_their_null_baselines(tmp_path: Path) -> None:
@@ -136,8 +143,15 @@ def test_what_is_not_known_is_said(tmp_path: Path) -> None:
 
 def test_what_the_build_knows_is_said(tmp_path: Path) -> None:
     card = make_card(
-        tmp_path, ROWS, source="processed_output.json", generator="llama_cpp, SmolLM2", filters=["accuracy >= 3"],
-        split="by paper, seed 7", contamination={"train and test, same question": 1234}, notes=["Two papers failed."])
+        tmp_path,
+        ROWS,
+        source="processed_output.json",
+        generator="llama_cpp, SmolLM2",
+        filters=["accuracy >= 3"],
+        split="by paper, seed 7",
+        contamination={"train and test, same question": 1234},
+        notes=["Two papers failed."],
+    )
     assert "Made from: processed\\_output.json." in card and "llama\\_cpp, SmolLM2." in card
     assert "- accuracy &gt;= 3\n" in card and "Split: by paper, seed 7." in card
     assert read_table(read_section(card, "Contamination"), "Found") == [["train and test, same question", "1,234"]]
@@ -147,8 +161,10 @@ def test_what_the_build_knows_is_said(tmp_path: Path) -> None:
 
 
 def test_no_text_breaks_the_page(tmp_path: Path) -> None:
-    rows = [make_row(0, 0, doi=NASTY, title=NASTY, journal=NASTY, category=NASTY, licence=NASTY),
-            make_row(1, 0, doi="10.1000/a(b)<c>|\"d'", dropped_by=None)]
+    rows = [
+        make_row(0, 0, doi=NASTY, title=NASTY, journal=NASTY, category=NASTY, licence=NASTY),
+        make_row(1, 0, doi="10.1000/a(b)<c>|\"d'", dropped_by=None),
+    ]
     judge = JudgeFacts(NASTY, NASTY, NASTY, NASTY, [NASTY])
     card = make_card(tmp_path, rows, name=NASTY, licence=NASTY, source=NASTY, generator=NASTY, judge=judge,
                      null_means={"accuracy": {NASTY: 1.0}}, filters=[NASTY], split=NASTY, notes=[NASTY],
@@ -157,8 +173,15 @@ def test_no_text_breaks_the_page(tmp_path: Path) -> None:
     assert header["pretty_name"] == " ".join(NASTY.split()) and header["license"] == "other"
     body = card.split("\n---\n", 1)[1]
     assert "<" not in body and body.count(ESCAPED) >= 15
-    sections = ("Columns", "Sources and licences", "How it was made", "Scores", "Contamination", "Notes of the build",
-                "Limits")
+    sections = (
+        "Columns",
+        "Sources and licences",
+        "How it was made",
+        "Scores",
+        "Contamination",
+        "Notes of the build",
+        "Limits",
+    )
     assert re.findall(r"^#+ .*$", body, re.MULTILINE) == [f"# {ESCAPED}", *(f"## {name}" for name in sections)]
     papers = read_table(read_section(card, "Sources and licences"), "DOI")
     assert papers[0] == [ESCAPED] * 4

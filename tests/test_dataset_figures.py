@@ -28,8 +28,11 @@ def close_figures():
 
 
 def list_sectors(figure, radius):
-    return [patch.theta2 - patch.theta1 for patch in figure.axes[0].patches
-            if isinstance(patch, Wedge) and patch.r == radius]
+    return [
+        patch.theta2 - patch.theta1
+        for patch in figure.axes[0].patches
+        if isinstance(patch, Wedge) and patch.r == radius
+    ]
 
 
 def list_texts(figure):
@@ -67,7 +70,7 @@ def test_24_labels_neither_overlap_nor_leave_the_figure(draw):
     width, height = figure.canvas.get_width_height()
     for place, (name, box) in enumerate(labels):
         assert 0 <= box.x0 and box.x1 <= width and 0 <= box.y0 and box.y1 <= height, name
-        for other, box_b in labels[place + 1:]:
+        for other, box_b in labels[place + 1 :]:
             assert not box.overlaps(box_b), (name, other)
 
 
@@ -96,22 +99,32 @@ def test_a_field_has_one_hue():
 
 
 def make_report() -> BuildReport:
-    splits = {"train": SplitCounts(9, 9, 80, 60, {"context_bound": 15, "in_test": 5}),
-              "test": SplitCounts(2, 2, 20, 15, {"score_accuracy": 5})}
+    splits = {
+        "train": SplitCounts(9, 9, 80, 60, {"context_bound": 15, "in_test": 5}),
+        "test": SplitCounts(2, 2, 20, 15, {"score_accuracy": 5}),
+    }
     dropped = {"score_accuracy": 5, "context_bound": 15, "in_test": 5}
-    return BuildReport("f", 11, 0, 11, 100, 75, dropped, splits, [], {}, [], {}, {}, 0.2, 0, 1, "", None, 0, 0, {}, [],
-                       {})
+    return BuildReport(
+        "f", 11, 0, 11, 100, 75, dropped, splits, [], {}, [], {}, {}, 0.2, 0, 1, "", None, 0, 0, {}, [], {}
+    )
 
 
 def test_the_funnel_ends_at_what_is_kept():
     assert make_report().list_steps() == [
-        ("in the file", 80, 20), ("accuracy below the threshold", 80, 15), ("speaks of its paper", 65, 15),
-        ("question of test", 60, 15)]
+        ("in the file", 80, 20),
+        ("accuracy below the threshold", 80, 15),
+        ("speaks of its paper", 65, 15),
+        ("question of test", 60, 15),
+    ]
     axes = draw_funnel(make_report()).axes[0]
     assert [bar.get_width() for bar in axes.containers[0]] == [80, 80, 65, 60]
     assert [bar.get_width() for bar in axes.containers[1]] == [20, 15, 15, 15]
-    assert [text.get_text() for text in axes.texts] == ["80 + 20", "80 + 15   (\u22125)", "65 + 15   (\u221215)",
-                                                        "60 + 15   (\u22125)"]
+    assert [text.get_text() for text in axes.texts] == [
+        "80 + 20",
+        "80 + 15   (\u22125)",
+        "65 + 15   (\u221215)",
+        "60 + 15   (\u22125)",
+    ]
 
 
 def test_a_figure_is_the_same_bytes(tmp_path):

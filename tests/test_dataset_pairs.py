@@ -11,8 +11,17 @@ from sciqag_lib.dataset import pairs as dataset_pairs
 from sciqag_lib.dataset.pairs import COLUMNS, FILE, DatasetPair, read_pairs, write_pairs
 from sciqag_lib.errors import InputError
 
-ROW = {**dict.fromkeys(COLUMNS), "record": 0, "doi": "10.1/a", "pair": 0, "title": "T", "journal": "",
-       "question": "Why?", "answer": "Because.", "split": "train"}
+ROW = {
+    **dict.fromkeys(COLUMNS),
+    "record": 0,
+    "doi": "10.1/a",
+    "pair": 0,
+    "title": "T",
+    "journal": "",
+    "question": "Why?",
+    "answer": "Because.",
+    "split": "train",
+}
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:
@@ -31,8 +40,13 @@ def test_rows_come_back_as_they_were(tmp_path):
 
 
 def test_a_split_is_its_kept_pairs(tmp_path):
-    path = write(tmp_path, {"pair": 0}, {"pair": 1, "dropped_by": "duplicate"}, {"pair": 2, "split": "test"},
-                 {"pair": 3, "split": None, "dropped_by": "same_doi"})
+    path = write(
+        tmp_path,
+        {"pair": 0},
+        {"pair": 1, "dropped_by": "duplicate"},
+        {"pair": 2, "split": "test"},
+        {"pair": 3, "split": None, "dropped_by": "same_doi"},
+    )
     assert [pair.pair for pair in read_pairs(path, "train")] == [0]
     assert [pair.pair for pair in read_pairs(path, "test")] == [2]
     assert [pair.pair for pair in read_pairs(path)] == [0, 1, 2, 3]

@@ -57,8 +57,13 @@ def make_classes(truth: str, train: str = "yyn") -> Task:
 
 
 def make_numbers(truth: list[float], train: list[float]) -> Task:
-    rows, known = ([Row(f"{name} {n}", f"x{n}", str(value), "How much?", group=str(n), value=value, shown=str(value))
-                    for n, value in enumerate(values)] for name, values in (("record", truth), ("train", train)))
+    rows, known = (
+        [
+            Row(f"{name} {n}", f"x{n}", str(value), "How much?", group=str(n), value=value, shown=str(value))
+            for n, value in enumerate(values)
+        ]
+        for name, values in (("record", truth), ("train", train))
+    )
     return Task("Steels", "regression", Path("s.json"), rows, known)
 
 
@@ -71,7 +76,7 @@ def compare(tmp_path: Path, *found: tuple[Task, Any, Any], **options: Any) -> An
     return compare_models([task for task, _, _ in found], sides, MODELS, Settings(), tmp_path, **options)
 
 
-# Measures -------------------------------------------------------------------------------------------------------------
+# Measures ------------------------------------------------------------------------------------------------------------
 
 
 def test_likelihoods_are_nats_a_token_and_what_the_question_saves(tmp_path: Path) -> None:
@@ -93,8 +98,9 @@ def test_likelihoods_are_nats_a_token_and_what_the_question_saves(tmp_path: Path
 def test_the_same_gain_behind_any_question_is_no_use_of_the_question(tmp_path: Path) -> None:
     task = make_questions()
     before = {row.row_id: {"tokens": 2, "nll": 8.0, "nll_other": 8.0 + (-1) ** n} for n, row in enumerate(task.test)}
-    after = {row_id: {key: value - 2 * (key != "tokens") for key, value in line.items()}
-             for row_id, line in before.items()}
+    after = {
+        row_id: {key: value - 2 * (key != "tokens") for key, value in line.items()} for row_id, line in before.items()
+    }
     nats, saved = compare(tmp_path, (task, before, after)).results
     assert nats.verdict == "after is better" and saved.verdict == "no difference can be told at this size (12 rows)"
     assert saved.standing["after"] == "not told from no use of the question"
@@ -114,8 +120,9 @@ def test_answers_are_held_against_the_reference(tmp_path: Path) -> None:
 
 def test_accuracy_beside_chance_and_the_longest_choice(tmp_path: Path) -> None:
     task = make_choices(20)
-    before, after = ({row.row_id: {"correct": float(n % step == 0)} for n, row in enumerate(task.test)}
-                     for step in (2, 1))
+    before, after = (
+        {row.row_id: {"correct": float(n % step == 0)} for n, row in enumerate(task.test)} for step in (2, 1)
+    )
     [result] = compare(tmp_path, (task, before, after)).results
     assert (result.before.mean, result.after.mean, result.difference.mean) == (0.5, 1.0, 0.5)
     assert result.nulls == {"a random choice": 0.25, "the longest choice": 0.5}  # dd, or as long: cc
@@ -142,8 +149,17 @@ def test_classes_and_unreadable_replies(tmp_path: Path) -> None:
     assert result.verdict == "after is better" and result.standing["before"] != result.standing["after"]
     assert result.nulls['always "yes"'] == pytest.approx((2 / 3) / 2)
     rows = pd.read_parquet(tmp_path / "rows.parquet")
-    assert list(rows.columns) == ["task", "kind", "row", "measure", "before", "after", "reference", "reply_before",
-                                  "reply_after"]
+    assert list(rows.columns) == [
+        "task",
+        "kind",
+        "row",
+        "measure",
+        "before",
+        "after",
+        "reference",
+        "reply_before",
+        "reply_after",
+    ]
     assert rows["after"].tolist() == [1, 0, *[1] * 9, 0] and rows["measure"].unique() == ["correct"]
     assert rows["reply_after"].tolist()[:2] == ["Yes, it is", "maybe"]
 
@@ -165,7 +181,7 @@ def test_errors_and_unreadable_replies(tmp_path: Path) -> None:
     assert find_unreadable(task, {}) == [row.row_id for row in task.test]
 
 
-# Intervals and verdicts -----------------------------------------------------------------------------------------------
+# Intervals and verdicts ----------------------------------------------------------------------------------------------
 
 
 def test_rows_of_a_paper_are_drawn_together() -> None:
@@ -217,7 +233,7 @@ def test_a_task_that_was_not_measured_has_no_result() -> None:
     assert score_task(make_questions(), {"before": {}, "after": {}}) == []
 
 
-# Published, shown, written --------------------------------------------------------------------------------------------
+# Published, shown, written -------------------------------------------------------------------------------------------
 
 
 def test_published_rows(tmp_path: Path) -> None:

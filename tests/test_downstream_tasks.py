@@ -35,7 +35,7 @@ def read(tmp_path: Path, kind: str, records: list[Any], **options: Any) -> Any:
     return read_task("t", kind, write(tmp_path / "task.json", records), **options)
 
 
-# Files ----------------------------------------------------------------------------------------------------------------
+# Files ---------------------------------------------------------------------------------------------------------------
 
 
 def test_questions_without_an_answer_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -45,7 +45,12 @@ def test_questions_without_an_answer_are_named_and_the_rest_goes_on(tmp_path: Pa
     assert [(row.row_id, row.question, row.answer) for row in task.test] \
         == [("record 1", "Why a?", "Because."), ("record 7", "Why e?", "So.")]  # fmt: skip
     assert [(bad.record, bad.field) for bad in task.bad] == [
-        ("record 2", "A"), ("record 3", "A"), ("record 4", "A"), ("record 5", "Q"), ("record 6", "")]
+        ("record 2", "A"),
+        ("record 3", "A"),
+        ("record 4", "A"),
+        ("record 5", "Q"),
+        ("record 6", ""),
+    ]
     assert "record 1" in task.bad[-1].message and task.test[1].group == "10.1/x"
 
 
@@ -82,7 +87,11 @@ def test_tables_are_split_and_their_answers_read(tmp_path: Path) -> None:
     assert [(row.question, row.answer, row.shown) for row in task.test] \
         == [("neon", "no", "No"), ("iron", "yes", "YES")]  # fmt: skip
     assert [(bad.record, bad.field) for bad in task.bad] == [
-        ("record 4", "output"), ("record 5", "output"), ("record 6", "split"), ("record 7", "output")]
+        ("record 4", "output"),
+        ("record 5", "output"),
+        ("record 6", "split"),
+        ("record 7", "output"),
+    ]
 
 
 def test_a_regression_answer_needs_one_number(tmp_path: Path) -> None:
@@ -147,7 +156,7 @@ def test_a_limit_draws_rows_that_a_larger_one_keeps(tmp_path: Path, trained: Pat
         read_tasks(specs, trained, 0, 0)
 
 
-# Replies --------------------------------------------------------------------------------------------------------------
+# Replies -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -175,7 +184,7 @@ def test_read_number(reply: str, expected: float | None) -> None:
     assert read_number(reply) == expected
 
 
-# What is shipped ------------------------------------------------------------------------------------------------------
+# What is shipped -----------------------------------------------------------------------------------------------------
 
 
 def test_the_sample_files_are_whole() -> None:

@@ -96,7 +96,8 @@ def test_both_models_learn_the_train_rows_of_all_tables(root: Path) -> None:
         assert (flags["--model_name_or_path"], flags["--seed"]) == (source, "1")
         assert json.loads(Path(flags["--data_path"]).read_text()) == [
             {"instruction": "Is it?", "input": "zinc", "output": "Yes, zinc."},
-            {"instruction": "How?", "input": "tin", "output": "5"}]
+            {"instruction": "How?", "input": "tin", "output": "5"},
+        ]
     with pytest.raises(InputError, match="learn_tasks: expected"):
         train_on_tasks("a.yaml", {}, tasks[1:2], {"before": "base"}, root)
 
@@ -116,8 +117,11 @@ def test_from_the_training_to_the_report(tmp_path: Path, monkeypatch: pytest.Mon
     sources = {"before": prepare_base(str(model)), "after": train_model(params, flags)}
     learned = train_on_tasks(params, {}, tables, sources, out)
     settings = Settings(max_length=1024, context_size=1024, shots=0, answers=0, dtype="float32")
-    found = {side: evaluate_model(sources[side], side, others, settings, out)
-             | evaluate_model(learned[side], side, tables, settings, out) for side in sources}
+    found = {
+        side: evaluate_model(sources[side], side, others, settings, out)
+        | evaluate_model(learned[side], side, tables, settings, out)
+        for side in sources
+    }
     report = compare_models([*others, *tables], found, {"before": "a", "after": "b"}, settings, out)
     assert [(result.task, result.rows) for result in report.results] == [("q", 12), ("q", 12), ("t", 12)]
     assert report.results[0].difference.mean < -0.1  # three steps at this rate are enough to learn the words

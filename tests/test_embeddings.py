@@ -135,8 +135,16 @@ def test_a_damaged_cache_file_is_named_and_its_texts_are_encoded_again(tmp_path,
     if damage in ("cut", "empty", "text"):
         path.write_bytes({"cut": whole[:-3], "empty": b"", "text": b"no vectors here"}[damage])
     else:
-        np.save(path, {"shape": np.zeros((3, 16), np.float16), "width": np.zeros(2, np.float16),
-                       "type": np.zeros((2, 16), np.float64), "pickle": np.array([{}, {}])}[damage], allow_pickle=True)
+        np.save(
+            path,
+            {
+                "shape": np.zeros((3, 16), np.float16),
+                "width": np.zeros(2, np.float16),
+                "type": np.zeros((2, 16), np.float64),
+                "pickle": np.array([{}, {}]),
+            }[damage],
+            allow_pickle=True,
+        )
     embedder = make_embedder(cache_dir=tmp_path)
     with caplog.at_level(logging.WARNING):
         assert embedder.embed(["a", "b"]).tobytes() == vectors.tobytes()
@@ -226,8 +234,15 @@ def test_the_prompt_of_each_use_reaches_the_model(prompts, default, use, expecte
 
 @pytest.mark.parametrize(
     "slow, noise, expected",
-    [(1.2, 0.0, "bfloat16"), (3.0, 0.001, "bfloat16"), (1.05, 0.0, "float32"), (0.5, 0.0, "float32"),
-     (3.0, 0.05, "float32"), (3.0, float("nan"), "float32")])
+    [
+        (1.2, 0.0, "bfloat16"),
+        (3.0, 0.001, "bfloat16"),
+        (1.05, 0.0, "float32"),
+        (0.5, 0.0, "float32"),
+        (3.0, 0.05, "float32"),
+        (3.0, float("nan"), "float32"),
+    ],
+)
 def test_bfloat16_is_taken_only_where_it_agrees_and_is_faster(slow, noise, expected, monkeypatch):
     texts = [f"text number {number}" for number in range(4 * PROBE_TEXTS)]
     embedder = make_embedder(slow=slow, noise=noise)
@@ -292,8 +307,15 @@ def packaged() -> Embedder:
 
 
 def test_the_packaged_model_tells_like_from_unlike(packaged):
-    vectors = packaged.embed(["How does annealing change the band gap?", "What does heating do to the band gap?",
-                              "Which birds breed on the lake?", "锂离子电池的容量是多少？", ""])
+    vectors = packaged.embed(
+        [
+            "How does annealing change the band gap?",
+            "What does heating do to the band gap?",
+            "Which birds breed on the lake?",
+            "锂离子电池的容量是多少？",
+            "",
+        ]
+    )
     assert vectors.shape == (5, 384) and np.isfinite(vectors).all()
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
     assert vectors[0] @ vectors[1] > 0.6 > 0.3 > vectors[0] @ vectors[2]
@@ -301,8 +323,12 @@ def test_the_packaged_model_tells_like_from_unlike(packaged):
 
 
 def test_batches_by_length_give_what_the_model_gives_text_by_text(packaged):
-    texts = ["Short one.", "A much longer sentence about silica, water and the strength of bricks. " * 8, "Silica.",
-             "The bricks were fired at 900 °C for 2 h."]
+    texts = [
+        "Short one.",
+        "A much longer sentence about silica, water and the strength of bricks. " * 8,
+        "Silica.",
+        "The bricks were fired at 900 °C for 2 h.",
+    ]
     alone = packaged.model.encode(texts, batch_size=1, normalize_embeddings=True, show_progress_bar=False)
     cosine = (packaged.embed(texts) * alone).sum(1)
     assert cosine.min() > 0.9999

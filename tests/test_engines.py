@@ -162,8 +162,9 @@ def test_prompt_is_either_a_text_or_its_parts() -> None:
 
 def write_gguf(path: Path, fields: list[tuple[str, int, bytes]]) -> Path:
     """A GGUF header by hand: magic, version 3, no tensors, the fields as (key, value type, packed value)."""
-    packed = b"".join(struct.pack("<Q", len(key)) + key.encode() + struct.pack("<I", kind) + value
-                      for key, kind, value in fields)
+    packed = b"".join(
+        struct.pack("<Q", len(key)) + key.encode() + struct.pack("<I", kind) + value for key, kind, value in fields
+    )
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, len(fields)) + packed)
     return path
 

@@ -33,7 +33,10 @@ def open_on(fake: FakeServer, **options: object) -> OpenAIEngine:
     return open_engine("openai", settings.pop("model", None), base_url=fake.url, **settings)
 
 
-def ask(fake: FakeServer, prompt: Prompt = Prompt(user="Where?"), **options: object) -> Completion:
+WHERE = Prompt(user="Where?")
+
+
+def ask(fake: FakeServer, prompt: Prompt = WHERE, **options: object) -> Completion:
     with open_on(fake, **options) as engine:
         return next(iter(complete(engine, [Request("one", prompt, Sampling(16, 0.5, 0.9, 7, ("\n",)))])))
 
@@ -223,7 +226,10 @@ def test_reasoning_is_left_out_and_counted(fake: FakeServer) -> None:
 @pytest.mark.parametrize("details, found", [({"cached_tokens": 5}, 5), ({"cached_tokens": None}, 0), (None, 0), (3, 0)])
 def test_what_a_server_says_of_its_prefix_cache(fake: FakeServer, details: object, found: int) -> None:
     usage = {"prompt_tokens": 8, "completion_tokens": 1, "prompt_tokens_details": details}
-    fake.reply = lambda path, body: {"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}], "usage": usage}
+    fake.reply = lambda path, body: {
+        "choices": [{"message": {"content": "4"}, "finish_reason": "stop"}],
+        "usage": usage,
+    }
     assert (ask(fake).prompt_tokens, ask(fake).cached_tokens) == (8, found)
 
 

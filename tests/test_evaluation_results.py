@@ -1,6 +1,7 @@
 """Scores and checks of 05_evaluation, found again pair by pair, and never put to other words than those judged."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,19 @@ from sciqag_lib.dataset.filters import Check
 from sciqag_lib.errors import InputError
 from sciqag_lib.tables import write_table
 
-SCORE = {"record": "record 1", "doi": "10.1/a", "pair": 0, "arm": "own", "dimension": "accuracy", "scale": "1-3",
-         "score": 3}
+SCORE = {
+    "record": "record 1",
+    "doi": "10.1/a",
+    "pair": 0,
+    "arm": "own",
+    "dimension": "accuracy",
+    "scale": "1-3",
+    "score": 3,
+}
 CHECK = {"doi": "10.1/a", "pair": 0, "question": "Why?", "answer": "Because.", "support": 0.5, "rejected_by": ""}
 
 
-def write(folder: Path, scores: list[dict[str, Any]] = [], checks: list[dict[str, Any]] = []) -> Path:
+def write(folder: Path, scores: Sequence[dict[str, Any]] = (), checks: Sequence[dict[str, Any]] = ()) -> Path:
     tables = (("scores", SCORE_COLUMNS, SCORE, scores), ("checks", CHECK_COLUMNS, CHECK, checks))
     for name, columns, base, rows in tables:
         if rows:
@@ -29,8 +37,17 @@ def write(folder: Path, scores: list[dict[str, Any]] = [], checks: list[dict[str
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_scores_are_the_means_of_the_own_arm(tmp_path, kind):
-    write(tmp_path, [{"score": 3}, {"score": 2}, {"score": None}, {"arm": "swapped", "score": 1},
-                     {"dimension": "relevance", "score": 1}, {"pair": 1, "score": 2}])
+    write(
+        tmp_path,
+        [
+            {"score": 3},
+            {"score": 2},
+            {"score": None},
+            {"arm": "swapped", "score": 1},
+            {"dimension": "relevance", "score": 1},
+            {"pair": 1, "score": 2},
+        ],
+    )
     (tmp_path / ("scores.csv" if kind == "parquet" else "scores.parquet")).unlink()
     results = read_results(tmp_path)
     assert results.find_scores("record 1", "10.1/a", 0, "Why?", "Because.") == {"accuracy": 2.5, "relevance": 1}
@@ -81,8 +98,13 @@ def test_what_05_evaluation_writes_is_read(tmp_path):
 
 def test_the_judge_and_where_it_is_useless(tmp_path):
     dimension = {"nulls": {"swapped": {"score": {"mean": 2.5}}, "bound": {"score": {"mean": None}}}}
-    report = {"model": "m", "prompt": "p", "scale": "1-3", "dimensions": {"accuracy": dimension},
-              "useless": ["accuracy", "relevance"]}
+    report = {
+        "model": "m",
+        "prompt": "p",
+        "scale": "1-3",
+        "dimensions": {"accuracy": dimension},
+        "useless": ["accuracy", "relevance"],
+    }
     write(tmp_path, [{}])
     (tmp_path / "racar.json").write_text(json.dumps(report), encoding="utf-8")
     results = read_results(tmp_path)
@@ -93,10 +115,13 @@ def test_the_judge_and_where_it_is_useless(tmp_path):
         read_results(tmp_path)
 
 
-@pytest.mark.parametrize("rows, message", [
-    ([{}, {"scale": "1-5"}], "scores of one scale, found 1-3 and 1-5"),
-    ([{"dimension": "precision"}], "found 'precision'"),
-])
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        ([{}, {"scale": "1-5"}], "scores of one scale, found 1-3 and 1-5"),
+        ([{"dimension": "precision"}], "found 'precision'"),
+    ],
+)
 def test_scores_that_cannot_be_used(tmp_path, rows, message):
     with pytest.raises(InputError, match=message):
         read_results(write(tmp_path, rows))

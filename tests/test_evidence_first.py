@@ -338,8 +338,10 @@ def test_control_tokens_and_braces_of_a_sentence_are_text():
 
 # ---------------------------------------------------------------------------------- the model's questions
 
+MADE = GOOD.format("AA")
 
-def make_sentence(start=0, answer=GOOD.format("AA"), first="Why") -> Sentence:
+
+def make_sentence(start=0, answer=MADE, first="Why") -> Sentence:
     kind = Kind("cause", re.compile("because"), first, True, ())
     return Sentence(start, start + len(answer), answer, answer, kind, 1.0)
 

@@ -140,10 +140,20 @@ def test_shards_hold_every_row_once_and_those_of_an_earlier_export_go(table: Pat
 # Runs ----------------------------------------------------------------------------------------------------------------
 
 ALL_FILES = {
-    "train.json", "test.json", "train_generator.json", "chat/dataset_info.json", "huggingface/README.md",
-    "huggingface/papers.csv", "huggingface/data/train-00000-of-00001.parquet", "lm_eval/sciqag.yaml",
-    "huggingface/data/test-00000-of-00001.parquet", "lm_eval/utils.py", "lm_eval/test.jsonl", "lm_eval/fewshot.jsonl",
-    *(f"chat/{name}_{split}.jsonl" for name in ("alpaca", "sharegpt", "messages") for split in ("train", "test"))}
+    "train.json",
+    "test.json",
+    "train_generator.json",
+    "chat/dataset_info.json",
+    "huggingface/README.md",
+    "huggingface/papers.csv",
+    "huggingface/data/train-00000-of-00001.parquet",
+    "lm_eval/sciqag.yaml",
+    "huggingface/data/test-00000-of-00001.parquet",
+    "lm_eval/utils.py",
+    "lm_eval/test.jsonl",
+    "lm_eval/fewshot.jsonl",
+    *(f"chat/{name}_{split}.jsonl" for name in ("alpaca", "sharegpt", "messages") for split in ("train", "test")),
+}
 
 
 def test_everything_is_written_and_shown(table: Path, tmp_path: Path, capsys) -> None:

@@ -55,7 +55,7 @@ def visible_texts(figure: Figure) -> list[Text]:
 def drawn(figure: Figure, text: Text) -> bool:
     """Whether a text is shown; matplotlib keeps labels of ticks that lie outside the axis."""
     axises = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
-    for axis, tick in ((axis, tick) for axis in axises for tick in axis.get_major_ticks()):
+    for axis, tick in ((one, tick) for one in axises for tick in one.get_major_ticks()):
         if text is tick.label1:
             low, high = sorted(axis.get_view_interval())
             return bool(low <= tick.get_loc() <= high)

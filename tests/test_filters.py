@@ -22,8 +22,10 @@ def test_no_settings_keep_all():
 def test_the_published_test_rule():
     assert reasons({"min_score": 3}) == []
     assert reasons({"min_score": 3}, scores={**FULL, "accuracy": 2.99}) == ["score_accuracy"]
-    assert reasons({"min_score": 3}, scores={**FULL, "relevance": 1, "accuracy": 2}) == ["score_relevance",
-                                                                                        "score_accuracy"]
+    assert reasons({"min_score": 3}, scores={**FULL, "relevance": 1, "accuracy": 2}) == [
+        "score_relevance",
+        "score_accuracy",
+    ]
     assert make_filter({"min_score": 3}).describe().startswith("every dimension at least 3;")
 
 
@@ -51,8 +53,11 @@ def test_pairs_that_speak_of_their_paper():
 def test_checks_and_support():
     check = Check(("wrong_number", "duplicate"), 0.39)
     assert reasons({"checks": ["wrong_number"]}, check=check) == ["check_wrong_number"]
-    assert reasons({"checks": "all", "min_support": 0.4}, check=check) == ["check_duplicate", "check_wrong_number",
-                                                                          "low_support"]
+    assert reasons({"checks": "all", "min_support": 0.4}, check=check) == [
+        "check_duplicate",
+        "check_wrong_number",
+        "low_support",
+    ]
     assert reasons({"min_support": 0.39}, check=check) == []
     assert reasons({"min_support": 0.4}, check=Check((), None)) == []  # nothing is claimed, or there is no paper
     assert reasons({"checks": "all"}) == ["unchecked"]
@@ -66,21 +71,24 @@ def test_reasons_stand_in_the_order_of_the_list():
     assert list(NUMBERS) == list(REASONS) and len(REASONS) == len(set(REASONS)) < 32  # bits of a mask
 
 
-@pytest.mark.parametrize("settings, message", [
-    ({"min_scores": 3}, "unknown key 'min_scores' \\(did you mean 'min_score'"),
-    ({"min_score": 4}, "from 1 to 3, the judge's scale, found 4"),
-    ({"min_score": 0}, "found 0"),
-    ({"min_score": "3"}, "found '3'"),
-    ({"min_score": True}, "found True"),
-    ({"min_score": {"precision": 3}}, "found 'precision'"),
-    ({"context_bound": True}, "context_bound: expected None or 'strict' or 'loose', found True"),
-    ({"checks": "wrong_number"}, "checks: expected \"all\" or a list .* found 'wrong_number'"),
-    ({"checks": ["wrong_numbers"]}, "found 'wrong_numbers'"),
-    ({"checks": 5}, "checks: expected .* found 5"),
-    ({"checks": True}, "checks: expected .* found True"),
-    ({"min_support": 40}, "min_support: .*found 40"),
-    ({"missing": "ignore"}, "missing: expected 'drop' or 'keep', found 'ignore'"),
-])
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"min_scores": 3}, "unknown key 'min_scores' \\(did you mean 'min_score'"),
+        ({"min_score": 4}, "from 1 to 3, the judge's scale, found 4"),
+        ({"min_score": 0}, "found 0"),
+        ({"min_score": "3"}, "found '3'"),
+        ({"min_score": True}, "found True"),
+        ({"min_score": {"precision": 3}}, "found 'precision'"),
+        ({"context_bound": True}, "context_bound: expected None or 'strict' or 'loose', found True"),
+        ({"checks": "wrong_number"}, "checks: expected \"all\" or a list .* found 'wrong_number'"),
+        ({"checks": ["wrong_numbers"]}, "found 'wrong_numbers'"),
+        ({"checks": 5}, "checks: expected .* found 5"),
+        ({"checks": True}, "checks: expected .* found True"),
+        ({"min_support": 40}, "min_support: .*found 40"),
+        ({"missing": "ignore"}, "missing: expected 'drop' or 'keep', found 'ignore'"),
+    ],
+)
 def test_settings_that_cannot_be_meant(settings, message):
     with pytest.raises(InputError, match="test_filter.*" + message):
         make_filter(settings, "test_filter", 3)

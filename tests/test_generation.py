@@ -37,8 +37,9 @@ def run(tmp_path):
         engine = engine if hasattr(engine, "submit") else FakeEngine(engine)
         settings = {"strategy": "whole_paper", "context_size": 8192, **settings}
         file_path = file_path or write_papers(tmp_path / "papers.json", num_papers)
-        return generate(file_path, tmp_path / "out", engine, make_recipe(**settings), limit, max_total_tokens,
-                        max_minutes)
+        return generate(
+            file_path, tmp_path / "out", engine, make_recipe(**settings), limit, max_total_tokens, max_minutes
+        )
 
     return start
 
@@ -54,11 +55,13 @@ def test_an_engine_that_answers_well_delivers_what_was_asked(run, strategy, n_qa
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_pair_stands_where_its_evidence_says(run, tmp_path, strategy):
     run(answer_all(), strategy=strategy)
-    for record, evidence in zip(read(tmp_path / "out", "processed_output.json"), read(tmp_path / "out", "evidence.json")):
+    for record, evidence in zip(
+        read(tmp_path / "out", "processed_output.json"), read(tmp_path / "out", "evidence.json")
+    ):
         assert record["doi"] == evidence["doi"] and len(evidence["pairs"]) == 10
         for pair in evidence["pairs"]:
             [span] = pair["evidence"]
-            assert record["txt"][span["start"]:span["end"]] == span["text"] == pair["A"]
+            assert record["txt"][span["start"] : span["end"]] == span["text"] == pair["A"]
             assert pair["origin"] == "extracted"
             assert all(number["found"] for number in pair["numbers"]) and pair["numbers"]
 
@@ -212,8 +215,14 @@ def test_token_budget_is_never_passed_and_the_next_run_goes_on(run, tmp_path):
     for _ in range(4):
         engine = FakeEngine(answer_all(), concurrency=3)
         report = run(engine, max_total_tokens=2000, n_qa=5)
-        spent.append(sum(call["prompt_tokens"] + call["new_tokens"] for line in lines(tmp_path / "out")
-                         if line["status"] == "done" for call in line["calls"]))
+        spent.append(
+            sum(
+                call["prompt_tokens"] + call["new_tokens"]
+                for line in lines(tmp_path / "out")
+                if line["status"] == "done"
+                for call in line["calls"]
+            )
+        )
         if report["papers"]["done"] == 3:
             break
         assert "max_total_tokens 2,000" in report["stopped"]
@@ -227,7 +236,9 @@ def test_papers_of_another_file_stay_on_the_ledger_and_are_not_mixed_in(run, tmp
     report = run(answer_all(), file_path=tmp_path / "other.json")
     assert report["papers"] | {"considered": 2, "done": 2, "only_on_ledger": 2} == report["papers"]
     assert [record["doi"] for record in read(tmp_path / "out", "processed_output.json")] == [
-        "10.1000/test.9", "10.1000/test.1"]
+        "10.1000/test.9",
+        "10.1000/test.1",
+    ]
     assert run(answer_all())["papers"]["done"] == 3
 
 
@@ -256,15 +267,23 @@ def test_a_changed_text_of_a_finished_paper_is_refused(run, tmp_path):
 
 def test_bad_records_and_duplicates_are_named_and_the_rest_goes_on(run, tmp_path):
     good, other = make_record(0), make_record(1)
-    records = [good, {"doi": "10.1/x", "keywords": []}, dict(good, doi="https://doi.org/10.1000/TEST.0"),
-               {"doi": 5, "txt": "a", "keywords": []}, dict(other, doi="10.1000-test.1.json"), "text"]
+    records = [
+        good,
+        {"doi": "10.1/x", "keywords": []},
+        dict(good, doi="https://doi.org/10.1000/TEST.0"),
+        {"doi": 5, "txt": "a", "keywords": []},
+        dict(other, doi="10.1000-test.1.json"),
+        "text",
+    ]
     (tmp_path / "p.json").write_text(json.dumps(records))
     report = run(answer_all(), file_path=tmp_path / "p.json")
     assert report["papers"] | {"done": 2, "duplicates": 1, "not_usable": 3} == report["papers"]
     assert "record 3 (https://doi.org/10.1000/TEST.0) has the DOI of record 1" in report["duplicates"][0]
     assert "record 2" in report["not_usable"][0] and "'txt'" in report["not_usable"][0]
     assert [record["doi"] for record in read(tmp_path / "out", "processed_output.json")] == [
-        "10.1000/test.0", "10.1000-test.1.json"]
+        "10.1000/test.0",
+        "10.1000-test.1.json",
+    ]
 
 
 def test_no_usable_paper_at_all_is_an_error(run, tmp_path):
@@ -338,8 +357,18 @@ def test_an_internal_fault_costs_one_paper_only(run, tmp_path, monkeypatch):
     assert "planted" in report["not_done"][0]["message"]
 
 
-@pytest.mark.parametrize("name, value", [("strategy", "magic"), ("n_qa", 0), ("temperature", -1.0), ("top_p", 0.0),
-                                         ("max_gen_len", 0), ("context_size", 10), ("seq_len", 9000)])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("strategy", "magic"),
+        ("n_qa", 0),
+        ("temperature", -1.0),
+        ("top_p", 0.0),
+        ("max_gen_len", 0),
+        ("context_size", 10),
+        ("seq_len", 9000),
+    ],
+)
 def test_impossible_parameters_are_named(name, value):
     with pytest.raises(InputError, match=f"{name}: expected"):
         make_recipe(**{"context_size": 8192, name: value})

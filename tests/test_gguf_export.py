@@ -22,7 +22,15 @@ from sciqag_lib.training.gguf_export import compute_rope_factors, export_gguf, m
 
 WORDS = "The band gap of silicon is 1.12 eV at 300 K; that of TiO2 is 3.2 eV, and it doesn't change.\nWater boils."
 # Runs of spaces before digits and words, contractions in both cases, letters and digits of other scripts, an emoji.
-TRICKY = [WORDS, "a  12 b   c", "  x\n\n  y 2023\t", "I'LL it's 1234567", "α-Fe²O₃ ٣٤ 日本 naïve 🙂", "a<|end|>b", "x22 z"]
+TRICKY = [
+    WORDS,
+    "a  12 b   c",
+    "  x\n\n  y 2023\t",
+    "I'LL it's 1234567",
+    "α-Fe²O₃ ٣٤ 日本 naïve 🙂",
+    "a<|end|>b",
+    "x22 z",
+]
 TEMPLATE = "{% for m in messages %}{{ '<|role|>' + m.role + '\\n' + m.content + '<|end|>\\n' }}{% endfor %}"
 SPECIAL = ["<|pad|>", "<|start|>", "<|end|>", "<|stop|>", "<|role|>"]
 SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,

@@ -96,9 +96,11 @@ def test_the_interval_between_papers_holds_the_truth_as_often_as_it_says():
 # Tables --------------------------------------------------------------------------------------------------------------
 
 COLUMNS = {"doi": "text", "i": "whole", "score": "real", "found": "bool"}
-ROWS = [{"doi": "10.1/ä, \"b\"", "i": 1, "score": 0.25, "found": True},
-        {"doi": "10.1/c", "i": 0, "score": math.nan, "found": False},
-        {"doi": "=1+1", "i": 2, "score": None, "found": False}]
+ROWS = [
+    {"doi": '10.1/ä, "b"', "i": 1, "score": 0.25, "found": True},
+    {"doi": "10.1/c", "i": 0, "score": math.nan, "found": False},
+    {"doi": "=1+1", "i": 2, "score": None, "found": False},
+]
 
 
 def read_both(folder, name: str = "scores") -> tuple[list, list]:
@@ -114,8 +116,12 @@ def test_a_table_has_the_same_rows_in_both_files_and_missing_values_are_empty(tm
         table.add(iter(ROWS[1:]))
     parquet, comma = read_both(tmp_path / "new")
     assert parquet == [ROWS[0], {**ROWS[1], "score": None}, ROWS[2]] and table.num_rows == 3
-    assert comma == [list(COLUMNS), ["10.1/ä, \"b\"", "1", "0.25", "True"], ["10.1/c", "0", "", "False"],
-                     ["=1+1", "2", "", "False"]]
+    assert comma == [
+        list(COLUMNS),
+        ['10.1/ä, "b"', "1", "0.25", "True"],
+        ["10.1/c", "0", "", "False"],
+        ["=1+1", "2", "", "False"],
+    ]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["scores.csv", "scores.parquet"]
 
 

@@ -17,16 +17,27 @@ from tests.killed_run import KilledRun, serve
 
 NUM_PAPERS = 12
 CHILD = Path(__file__).with_name("kill_child.py")
-POINTS = [("write", 4, "before"), ("write", 4, "inside"), ("write", 4, "after"), ("fsync", 5, "before"),
-          ("fsync", 5, "after"), ("rename", 3, "before"), ("rename", 3, "after"), ("write", 1, "inside")]
+POINTS = [
+    ("write", 4, "before"),
+    ("write", 4, "inside"),
+    ("write", 4, "after"),
+    ("fsync", 5, "before"),
+    ("fsync", 5, "after"),
+    ("rename", 3, "before"),
+    ("rename", 3, "after"),
+    ("write", 1, "inside"),
+]
 
 
 def answer(path, body):
     """What the server says: good pairs to a paper's prompt, slowly enough to be killed in between."""
     time.sleep(0.03)
     text = body.get("prompt") or body["messages"][-1]["content"]
-    pairs = "three words only" if "pairs" not in text else answer_all()(
-        SimpleNamespace(prompt=SimpleNamespace(text=text, user="")))
+    pairs = (
+        "three words only"
+        if "pairs" not in text
+        else answer_all()(SimpleNamespace(prompt=SimpleNamespace(text=text, user="")))
+    )
     choice = {"message": {"content": pairs}, "text": pairs, "finish_reason": "stop"}
     return {"choices": [choice], "usage": {"prompt_tokens": 900, "completion_tokens": 150}}
 

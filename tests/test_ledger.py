@@ -73,7 +73,9 @@ def test_other_settings_are_refused_and_each_is_named(tmp_path):
 
 
 def test_second_run_is_refused_while_the_first_lives(tmp_path):
-    code = (f"from sciqag_lib.inference.ledger import Ledger\nLedger({str(tmp_path / 'ledger.jsonl')!r}, {FINGERPRINT!r})")
+    code = (
+        f"from sciqag_lib.inference.ledger import Ledger\nLedger({str(tmp_path / 'ledger.jsonl')!r}, {FINGERPRINT!r})"
+    )
     with open_ledger(tmp_path):
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert second.returncode == 1 and "another run is writing" in second.stderr

@@ -42,8 +42,9 @@ def test_the_same_as_all_whole(threshold):
     found = list_matches(find_near(vectors, threshold))
     expected = list_matches(find_near_duplicates(vectors, threshold))
     assert [match[:2] for match in found] == sorted(match[:2] for match in expected) and 10 < len(found) < 200
-    assert dict((match[:2], match[2]) for match in found) == pytest.approx({match[:2]: match[2] for match in expected},
-                                                                           abs=1e-6)
+    assert dict((match[:2], match[2]) for match in found) == pytest.approx(
+        {match[:2]: match[2] for match in expected}, abs=1e-6
+    )
 
 
 def test_the_order_is_by_blocks():
@@ -78,11 +79,14 @@ def test_a_vector_within_the_directions_matches_itself():
     assert (3, 500) in [match[:2] for match in list_matches(find_near(vectors, 1 - 1e-6))]
 
 
-@pytest.mark.parametrize("vectors, threshold", [
-    (make_vectors(60), 0.9),  # too few
-    (make_vectors(1000), -1.0),  # nothing would be sorted out
-    (make_vectors(1000)[:, :40].copy(), 0.3),  # as wide as the directions are many
-])
+@pytest.mark.parametrize(
+    "vectors, threshold",
+    [
+        (make_vectors(60), 0.9),  # too few
+        (make_vectors(1000), -1.0),  # nothing would be sorted out
+        (make_vectors(1000)[:, :40].copy(), 0.3),  # as wide as the directions are many
+    ],
+)
 def test_where_sorting_out_saves_nothing_all_are_compared(vectors, threshold):
     vectors = normalize_rows(vectors)
     assert choose_directions(vectors, threshold) is None

@@ -277,7 +277,11 @@ def test_files_hold_the_input_files_papers_in_its_order(write, tmp_path):
 def test_records_in_full(write, tmp_path):
     numbers = [{"number": "420", "unit": "C", "found": True, "unit_found": True, "start": 14, "end": 17}]
     line = make_line("a", num_pairs=1, keywords=["of the model"])
-    line["paper"] |= {"journal": "Metals", "license": "CC BY", "sections": [{"title": "Results", "start": 0, "end": 45}]}
+    line["paper"] |= {
+        "journal": "Metals",
+        "license": "CC BY",
+        "sections": [{"title": "Results", "start": 0, "end": 45}],
+    }
     line["pairs"] = [make_pair(7, "generated", evidence=[[0, 21], [22, 45]], support=[0.75], numbers=numbers)]
     write(make_plan("a"), line)
     assert read(tmp_path, "original_output") == [{"doi": "10.1/a", "input": "prompt of a", "output": "Q1: ..."}]
@@ -335,6 +339,7 @@ def test_files_without_a_record_are_empty_lists(write, tmp_path):
 
 def test_lists_of_faults_are_bounded_their_counts_are_not(write, monkeypatch):
     monkeypatch.setattr(outputs, "LISTED", 3)
+    monkeypatch.setattr("sciqag_lib.inference.tally.LISTED", 3)
     lines = [make_line(str(number), "unfinished", reason="budget") for number in range(5)]
     report = write(make_plan(*"01234", duplicates=["d"] * 9, bad_records=["b"] * 8), *lines)
     assert [len(report[key]) for key in ("not_done", "duplicates", "not_usable")] == [3, 3, 3]

@@ -126,7 +126,15 @@ def test_every_import_is_a_requirement() -> None:
     requirements = read_requirements("requirements.txt") + read_requirements("requirements-nodeps.txt")
     pinned = {canonicalize_name(requirement.name) for requirement in requirements}
     owners = metadata.packages_distributions()
-    own = {"sciqag_lib", "train", "conftest", *(path.stem for path in (ROOT / "tests").glob("*.py")), "tests", "benchmarks"}
+    own = {
+        "sciqag_lib",
+        "train",
+        "conftest",
+        *(path.stem for path in (ROOT / "tests").glob("*.py")),
+        "tests",
+        "benchmarks",
+        "figures",
+    }
     own |= {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     for place, name in iterate_imports():
         if name not in sys.stdlib_module_names and name not in own:
@@ -172,8 +180,11 @@ def test_no_module_imports_heavy_packages() -> None:
     assert result.returncode == 0, result.stderr
     *heavy, count = result.stdout.splitlines()
     # The engine that is made of them, imported by open_engine alone, and what is imported when training begins.
-    allowed = {"sciqag_lib.engines.loading", "sciqag_lib.engines.transformers", *(
-        f"sciqag_lib.training.{name}" for name in ("attention", "machine", "model", "monitor", "summary", "trainer"))}
+    allowed = {
+        "sciqag_lib.engines.loading",
+        "sciqag_lib.engines.transformers",
+        *(f"sciqag_lib.training.{name}" for name in ("attention", "machine", "model", "monitor", "summary", "trainer")),
+    }
     assert {line.split()[0] for line in heavy} <= allowed
     assert int(count.split()[0]) > 10
 

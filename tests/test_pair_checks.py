@@ -33,19 +33,37 @@ from sciqag_lib.records.qa_records import QARecord
 DATA = Path(__file__).parents[1] / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
-ZIRCONIA = ("Zirconia films were annealed at 550 °C for 12 h. Annealing lowered the band gap of zirconia to 2.87 eV "
-            "because oxygen vacancies formed. Copper doping raised the conductivity to 40 S/cm.")
-POOLS = ("Mussels in tidal pools died at 41 °C during low tide. Barnacles survived because their shells reflect "
-         "sunlight. Pools on the northern shore stayed 6 °C cooler.")
-FIRST = {"doi": "10.1/a", "txt": ZIRCONIA, "title": "", "Q&A": [
-    {"Q": "Why did annealing lower the band gap of zirconia?",
-     "A": "Annealing lowered the band gap of zirconia to 2.87 eV because oxygen vacancies formed."},
-    {"Q": "How hot was the furnace for zirconia films?",
-     "A": "The study found that zirconia films were annealed at 750 °C for 12 h."},
-]}
-SECOND = {"doi": "10.1/b", "txt": POOLS, "title": "", "Q&A": [
-    {"Q": "Why did  annealing LOWER the band gap of zirconia", "A": "Because barnacles survived at 6 °C."},
-]}
+ZIRCONIA = (
+    "Zirconia films were annealed at 550 °C for 12 h. Annealing lowered the band gap of zirconia to 2.87 eV "
+    "because oxygen vacancies formed. Copper doping raised the conductivity to 40 S/cm."
+)
+POOLS = (
+    "Mussels in tidal pools died at 41 °C during low tide. Barnacles survived because their shells reflect "
+    "sunlight. Pools on the northern shore stayed 6 °C cooler."
+)
+FIRST = {
+    "doi": "10.1/a",
+    "txt": ZIRCONIA,
+    "title": "",
+    "Q&A": [
+        {
+            "Q": "Why did annealing lower the band gap of zirconia?",
+            "A": "Annealing lowered the band gap of zirconia to 2.87 eV because oxygen vacancies formed.",
+        },
+        {
+            "Q": "How hot was the furnace for zirconia films?",
+            "A": "The study found that zirconia films were annealed at 750 °C for 12 h.",
+        },
+    ],
+}
+SECOND = {
+    "doi": "10.1/b",
+    "txt": POOLS,
+    "title": "",
+    "Q&A": [
+        {"Q": "Why did  annealing LOWER the band gap of zirconia", "A": "Because barnacles survived at 6 °C."},
+    ],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -69,8 +87,9 @@ def check(tmp_path: Path, records: list[dict[str, Any]], **more: Any) -> tuple[A
 # Context independence
 
 
-@pytest.mark.parametrize("name, num_pairs, loose, strict", [
-    ("test_qas_4000.json", 4000, 370, 344), ("select_25.json", 250, 60, 51)])
+@pytest.mark.parametrize(
+    "name, num_pairs, loose, strict", [("test_qas_4000.json", 4000, 370, 344), ("select_25.json", 250, 60, 51)]
+)
 def test_the_published_expression_gives_the_published_counts(name, num_pairs, loose, strict):
     if not (SHARED / name).exists():
         pytest.skip(f"needs ../shared/data/{name}")
@@ -113,16 +132,22 @@ def test_innocent_phrases_are_loose_alone(text, phrase):
         assert find_context_phrase(*pair, strict=False) == phrase and find_context_phrase(*pair) == ""
 
 
-@pytest.mark.parametrize("text", ["What is a study of zinc?", "These papers are wet.", "The studying ended.",
-                                  "the  study", "Is this a paper?"])
+@pytest.mark.parametrize(
+    "text",
+    ["What is a study of zinc?", "These papers are wet.", "The studying ended.", "the  study", "Is this a paper?"],
+)
 def test_what_the_published_expression_does_not_match(text):
     assert find_context_phrase(text, text, strict=False) == find_context_phrase(text, text) == ""
 
 
 def test_an_innocent_phrase_does_not_hide_another(tmp_path):
-    _, [row, innocent] = check(tmp_path, [
-        {"Q": "What allows the study of films?", "A": "Light does, as this study showed."},
-        {"Q": "What allows the study of films?", "A": "Light does."}])
+    _, [row, innocent] = check(
+        tmp_path,
+        [
+            {"Q": "What allows the study of films?", "A": "Light does, as this study showed."},
+            {"Q": "What allows the study of films?", "A": "Light does."},
+        ],
+    )
     assert row["context_bound_strict"] and row["context_bound_loose"] and row["context_phrase"] == "this study"
     assert (innocent["context_bound_strict"], innocent["context_bound_loose"]) == (False, True)
     assert innocent["context_phrase"] == "the study"
@@ -158,8 +183,11 @@ def test_shares_and_null_by_hand(tmp_path):
     assert shares["numbers_found"].mean == pytest.approx(3 / 4) and null["numbers_found"].mean == 0
     assert shares["with_numbers"].mean == 1 and shares["rejected_wrong_number"].mean == pytest.approx(1 / 3)
     assert shares["support"].mean == pytest.approx(sum(row["support"] for row in rows) / 3, abs=1e-4)
-    crosswise = [measure_support(pair["A"], PaperIndex(txt))[0] for record, txt in ((FIRST, POOLS), (SECOND, ZIRCONIA))
-                 for pair in record["Q&A"]]
+    crosswise = [
+        measure_support(pair["A"], PaperIndex(txt))[0]
+        for record, txt in ((FIRST, POOLS), (SECOND, ZIRCONIA))
+        for pair in record["Q&A"]
+    ]
     assert null["support"].mean == pytest.approx(sum(crosswise) / 3)
     assert null["rejected_unsupported"].mean == null["rejected_wrong_number"].mean == 1
     assert set(null) == {"numbers_found", "support", "rejected_wrong_number", "rejected_unsupported"}
@@ -227,9 +255,19 @@ def test_question_forms(question, form):
 
 
 def test_rejected_by_holds_every_reason_and_the_first_is_that_of_check_pair():
-    rows = [json.loads(line) for name in ("wrong_number", "unsupported", "not_self_contained", "copies_answer",
-                                          "empty_talk", "duplicate", "not_a_question")
-            for line in (DATA / "checks" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for name in (
+            "wrong_number",
+            "unsupported",
+            "not_self_contained",
+            "copies_answer",
+            "empty_talk",
+            "duplicate",
+            "not_a_question",
+        )
+        for line in (DATA / "checks" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     several = 0
     for row in rows:
         accepted, txt = row.get("accepted", []), row.get("txt", "")
@@ -246,9 +284,11 @@ def test_rejected_by_holds_every_reason_and_the_first_is_that_of_check_pair():
 
 
 def test_only_earlier_questions_of_the_same_paper_count_as_duplicate_of_the_checks(tmp_path, monkeypatch):
-    twice = [{"Q": "Why did zirconia lose oxygen?", "A": "Heat drove it out of the lattice."},
-             {"Q": "How hot was copper in the furnace?", "A": "Copper was heated to 900 °C."},
-             {"Q": "Why did the zirconia lose oxygen?", "A": "Heat drove it out of the lattice."}]
+    twice = [
+        {"Q": "Why did zirconia lose oxygen?", "A": "Heat drove it out of the lattice."},
+        {"Q": "How hot was copper in the furnace?", "A": "Copper was heated to 900 °C."},
+        {"Q": "Why did the zirconia lose oxygen?", "A": "Heat drove it out of the lattice."},
+    ]
     _, rows = check(tmp_path, [{"doi": "10.1/a", "Q&A": twice}, {"doi": "10.1/b", "Q&A": twice[:1]}])
     assert [row["rejected_by"] for row in rows] == ["", "", "duplicate", ""]
     assert [row["duplicate_of"] for row in rows] == [None, None, None, 0]
@@ -257,8 +297,14 @@ def test_only_earlier_questions_of_the_same_paper_count_as_duplicate_of_the_chec
 
 
 def test_a_repeat_is_the_same_but_for_case_white_space_and_closing_marks(tmp_path):
-    questions = ["Is x > 5 in água?", "is X > 5 \u00a0in a\u0301gua", "Is x < 5 in água?", "Is x > 5 in água ?",
-                 "?", "."]
+    questions = [
+        "Is x > 5 in água?",
+        "is X > 5 \u00a0in a\u0301gua",
+        "Is x < 5 in água?",
+        "Is x > 5 in água ?",
+        "?",
+        ".",
+    ]
     _, rows = check(tmp_path, [{"Q": question, "A": "Yes."} for question in questions])
     assert [row["duplicate_of"] for row in rows] == [None, 0, None, 0, None, None]
 
@@ -269,8 +315,10 @@ def test_a_repeat_is_the_same_but_for_case_white_space_and_closing_marks(tmp_pat
 def test_near_duplicates_are_found_over_the_whole_file(tmp_path):
     vectors = {"Why A?": [1, 0, 0], "Why B?": [0, 1, 0], "Why near A?": [1, 0.1, 0], "Why C?": [0, 0, 1]}
     questions = [["Why A?", "Why B?"], ["Why near A?"], ["Why C?", "Why A?"]]
-    records = [{"doi": f"10.1/{number}", "Q&A": [{"Q": question, "A": "Since."} for question in some]}
-               for number, some in enumerate(questions)]
+    records = [
+        {"doi": f"10.1/{number}", "Q&A": [{"Q": question, "A": "Since."} for question in some]}
+        for number, some in enumerate(questions)
+    ]
     records.insert(1, {"doi": "10.1/none", "Q&A": []})
     report, rows = check(tmp_path, records, embedder=make_embedder(vectors, model_id="fake 1"))
     assert [row["near_duplicate_of"] for row in rows] == [None, None, 0, None, 0]
@@ -284,8 +332,11 @@ def test_near_duplicates_are_found_over_the_whole_file(tmp_path):
 
 def test_vectors_that_are_no_numbers_are_named(tmp_path):
     vectors = {"Why A?": [1, 0], "Why B?": [np.nan, 1], "Why C?": [1, 0]}
-    report, rows = check(tmp_path, [{"doi": "10.1/a", "Q&A": [{"Q": question, "A": "Since."} for question in vectors]}],
-                         embedder=make_embedder(vectors))
+    report, rows = check(
+        tmp_path,
+        [{"doi": "10.1/a", "Q&A": [{"Q": question, "A": "Since."} for question in vectors]}],
+        embedder=make_embedder(vectors),
+    )
     assert [row["near_duplicate_of"] for row in rows] == [None, None, 0]
     assert "10.1/a: no near-duplicates of 1 questions" in report.notes[0]
 
@@ -301,8 +352,11 @@ def test_a_threshold_that_is_no_cosine_is_refused(tmp_path):
 def test_the_sample_file_and_its_three_files(tmp_path, capsys):
     report = write_pair_checks(DATA / "qas.json", tmp_path / "new" / "out")
     rows = pyarrow.parquet.read_table(tmp_path / "new" / "out" / "checks.parquet").to_pylist()
-    stored = [(record["doi"], pair["Q"], pair["A"]) for record in json.loads((DATA / "qas.json").read_text("utf-8"))
-              for pair in record["Q&A"]]
+    stored = [
+        (record["doi"], pair["Q"], pair["A"])
+        for record in json.loads((DATA / "qas.json").read_text("utf-8"))
+        for pair in record["Q&A"]
+    ]
     assert [(row["doi"], row["question"], row["answer"]) for row in rows] == stored and len(rows) == report.num_pairs
     with (tmp_path / "new" / "out" / "checks.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
@@ -318,8 +372,13 @@ def test_the_sample_file_and_its_three_files(tmp_path, capsys):
 
 
 def test_bad_records_are_named_and_counted_and_the_rest_is_checked(tmp_path, capsys):
-    records = [FIRST, {"doi": "10.1/x"}, {"doi": "10.1/y", "Q&A": [{"Q": "Why?"}, SECOND["Q&A"][0]]},
-               {"doi": "10.1/z", "Q&A": []}, SECOND]
+    records = [
+        FIRST,
+        {"doi": "10.1/x"},
+        {"doi": "10.1/y", "Q&A": [{"Q": "Why?"}, SECOND["Q&A"][0]]},
+        {"doi": "10.1/z", "Q&A": []},
+        SECOND,
+    ]
     path = write(tmp_path / "qas.jsonl", records, lines=True)
     with path.open("a") as file:
         file.write('\n{"doi": \n[1]\n')

@@ -271,7 +271,7 @@ def test_the_numbers_of_a_file_are_those_of_a_plain_loop(tmp_path: Path, model: 
             values = {"o": 0.0, "a": 0.0}
             for end in ends:
                 room, stop = length - 8 - len(opening), min(end - 8, len(other))
-                for side, context in (("o", own[end - 8 - room: end - 8]), ("a", other[stop - room: stop])):
+                for side, context in (("o", own[end - 8 - room : end - 8]), ("a", other[stop - room : stop])):
                     values[side] += sum(loop_nll(model, opening + context + own[end - 8: end - 8 + place],
                                                  own[end - 8 + place]) for place in range(8))  # fmt: skip
             for side, column in (("o", "nll"), ("a", "nll_other")):

@@ -81,7 +81,7 @@ class Clock:
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_the_forecast_follows_from_the_speed_of_two_requests(tmp_path, monkeypatch, concurrency):
     clock = Clock()
-    monkeypatch.setattr(planning.time, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr("sciqag_lib.inference.forecast.time.perf_counter", lambda: clock.now)
     made, _ = plan(tmp_path, FakeEngine(clock.reply, concurrency=concurrency))
     expected = (0.001 * made.prompt_tokens + 0.01 * made.new_tokens) / concurrency
     assert made.seconds == pytest.approx(expected, rel=0.05)

@@ -12,8 +12,21 @@ from sciqag_lib.inference.prompts import PROMPTS_DIR, fill, fit_text, load_form,
 VALUES = {"paper": "{{again}} {x} {% raw %} \\1", "num_pairs": "3", "again": ""}
 
 
-@pytest.mark.parametrize("token", ["<end_of_turn>", "<start_of_turn>", "<｜User｜>", "<｜end▁of▁sentence｜>", "<eos>",
-                                   "[SYSTEM_PROMPT]", "[/TOOL_RESULTS]", "<|eot_id|>", "<|start|>", "<tool_call>"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "<end_of_turn>",
+        "<start_of_turn>",
+        "<｜User｜>",
+        "<｜end▁of▁sentence｜>",
+        "<eos>",
+        "[SYSTEM_PROMPT]",
+        "[/TOOL_RESULTS]",
+        "<|eot_id|>",
+        "<|start|>",
+        "<tool_call>",
+    ],
+)
 def test_no_control_token_of_a_template_survives(token: str) -> None:
     assert token not in plain_text(f"a {token} b") and token[1:-1] in plain_text(f"a {token} b")
 
@@ -46,7 +59,7 @@ def test_no_prompt_exceeds_its_room_and_the_kept_part_is_a_prefix(parts, room):
     text = " ".join(parts)
     fitted = fit_text(engine, lambda kept: Prompt(text=f"read this: {kept}"), text, room)
     assert fitted.tokens == words(fitted.prompt.text) <= room
-    assert fitted.prompt.text == f"read this: {plain_text(text[:fitted.kept])}"
+    assert fitted.prompt.text == f"read this: {plain_text(text[: fitted.kept])}"
     if words(f"read this: {text}") <= room:
         assert fitted.kept == len(text)
 
@@ -55,7 +68,7 @@ def test_cut_keeps_nearly_all_that_fits_and_ends_a_sentence():
     engine = FakeEngine(lambda request: "")
     text = "One two three four. " * 200
     fitted = fit_text(engine, lambda kept: Prompt(text=kept), text, 400)
-    assert 385 <= fitted.tokens <= 400 and text[:fitted.kept].endswith(".")
+    assert 385 <= fitted.tokens <= 400 and text[: fitted.kept].endswith(".")
 
 
 def test_prompt_longer_than_the_context_is_refused_with_the_numbers():
@@ -63,10 +76,15 @@ def test_prompt_longer_than_the_context_is_refused_with_the_numbers():
         fit_text(FakeEngine(lambda request: ""), lambda kept: Prompt(text=f"a b c {kept}"), "paper text", 2)
 
 
-@pytest.mark.parametrize("content, fault", [
-    ("system: x", "version"), ("version: 1\nsystem: x\ninput: y", "'instruction'"), ("a: [", "YAML"),
-    ("- 1", "version"),
-])
+@pytest.mark.parametrize(
+    "content, fault",
+    [
+        ("system: x", "version"),
+        ("version: 1\nsystem: x\ninput: y", "'instruction'"),
+        ("a: [", "YAML"),
+        ("- 1", "version"),
+    ],
+)
 def test_faulty_prompt_file_is_named(tmp_path, content, fault):
     path = tmp_path / "mine.yaml"
     path.write_text(content)

@@ -34,16 +34,30 @@ def test_the_sample_file_is_read_whole():
 
 @pytest.mark.parametrize("lines", [False, True])
 def test_a_published_record_without_title_or_source(tmp_path, lines):
-    record = {"doi": "10.1016-j.ab.2008.07.041.json", "input": "Below", "output": "Keywords: x", "journal": "Chemistry",
-              "keywords": "['a']", "Q&A": [{"Q": "Why?", "A": "Since."}], "num_Q&A": "10", "txt": "One."}
+    record = {
+        "doi": "10.1016-j.ab.2008.07.041.json",
+        "input": "Below",
+        "output": "Keywords: x",
+        "journal": "Chemistry",
+        "keywords": "['a']",
+        "Q&A": [{"Q": "Why?", "A": "Since."}],
+        "num_Q&A": "10",
+        "txt": "One.",
+    }
     [found] = read(tmp_path, [record], lines)
     where = "line 1" if lines else "record 1"
     assert found == QARecord("10.1016-j.ab.2008.07.041.json", "One.", "", [("Why?", "Since.")], where, [])
 
 
 def test_each_pair_of_a_benchmark_file_is_a_record(tmp_path):
-    found = read(tmp_path, [{"Q": "Why?", "A": "A."}, {"Q": "How?", "A": "B.", "doi": "10.1/a"},
-                            {"Q": "When?", "A": "C.", "doi": "10.1/a"}])
+    found = read(
+        tmp_path,
+        [
+            {"Q": "Why?", "A": "A."},
+            {"Q": "How?", "A": "B.", "doi": "10.1/a"},
+            {"Q": "When?", "A": "C.", "doi": "10.1/a"},
+        ],
+    )
     assert [record.pairs for record in found] == [[("Why?", "A.")], [("How?", "B.")], [("When?", "C.")]]
     assert [record.name for record in found] == ["record 1", "10.1/a", "10.1/a"] and found[0].txt == ""
 
@@ -75,11 +89,18 @@ def test_a_bad_record_is_named_and_the_rest_goes_on(tmp_path, record, field, mes
     assert str(tmp_path / "qas.json") in str(bad) and (first.doi, last.doi) == ("10.1/a", "10.1/c")
 
 
-@pytest.mark.parametrize("entry, message", [
-    ("Why?", "found str"), (None, "found NoneType"), ({"Q": "Why?"}, "A: expected"),
-    ({"Q": " ", "A": "B"}, "Q: expected"), ({"Q": "Why?", "A": 5}, "found 5"),
-    ({"Q": "Why \ud83d?", "A": "B"}, "surrogate"), (["Why?", "B"], "found list"),
-])
+@pytest.mark.parametrize(
+    "entry, message",
+    [
+        ("Why?", "found str"),
+        (None, "found NoneType"),
+        ({"Q": "Why?"}, "A: expected"),
+        ({"Q": " ", "A": "B"}, "Q: expected"),
+        ({"Q": "Why?", "A": 5}, "found 5"),
+        ({"Q": "Why \ud83d?", "A": "B"}, "surrogate"),
+        (["Why?", "B"], "found list"),
+    ],
+)
 def test_a_bad_pair_is_named_and_the_paper_keeps_the_others(tmp_path, entry, message):
     record = paper(pairs=(("One?", "1"), ("Two?", "2")))
     record["Q&A"].insert(1, entry)

@@ -21,8 +21,14 @@ QAS = Path(__file__).parents[1] / "data" / "qas.json"
 PAPERS = [("10.1/a", ["a0?", "a1?", "a2?"]), ("10.1/b", ["b0?", "b1?"])]
 # Each pair's place is its own score: (1, 0) of paper a is 10, (2, 0) 20, (2, 1) 21; of paper b 60. Against the paper
 # before: b0-a0 90, b1-a1 5.
-SCORES = {("a1?", "a0?"): 10, ("a2?", "a0?"): 20, ("a2?", "a1?"): 21, ("b1?", "b0?"): 60, ("b0?", "a0?"): 90,
-          ("b1?", "a1?"): 5}
+SCORES = {
+    ("a1?", "a0?"): 10,
+    ("a2?", "a0?"): 20,
+    ("a2?", "a1?"): 21,
+    ("b1?", "b0?"): 60,
+    ("b0?", "a0?"): 90,
+    ("b1?", "a1?"): 5,
+}
 
 
 def asked(request) -> tuple[str, str]:
@@ -59,8 +65,11 @@ class Backwards(FakeEngine):
 ALL = [("10.1/a", 1, 0, 0.1), ("10.1/a", 2, 0, 0.2), ("10.1/a", 2, 1, 0.21), ("10.1/b", 1, 0, 0.6)]
 
 
-@pytest.mark.parametrize("engine", [FakeEngine(answer()), FakeEngine(answer(), concurrency=3),
-                                    Backwards(answer(), concurrency=4)], ids=["one", "three", "backwards"])
+@pytest.mark.parametrize(
+    "engine",
+    [FakeEngine(answer()), FakeEngine(answer(), concurrency=3), Backwards(answer(), concurrency=4)],
+    ids=["one", "three", "backwards"],
+)
 def test_each_score_lands_at_its_pair(tmp_path, engine):
     """Mean of the 4 pairs: (.1 + .2 + .21 + .6) / 4 = .2775; of the baseline's 2: (.9 + .05) / 2 = .475."""
     report = judge(tmp_path, engine)
@@ -71,7 +80,9 @@ def test_each_score_lands_at_its_pair(tmp_path, engine):
     assert (report.share_low, report.share_high) == (0.75, 0.0)  # .1, .2 and .21; .9 is the baseline's
     assert sum(report.within_counts) == 4 and sum(report.null_counts) == 2
     assert [(pair["i"], pair["j"], pair["question_i"], pair["question_j"]) for pair in report.most_similar][:2] == [
-        (1, 0, "b1?", "b0?"), (2, 1, "a2?", "a1?")]
+        (1, 0, "b1?", "b0?"),
+        (2, 1, "a2?", "a1?"),
+    ]
     assert read_scores(tmp_path / "out", "10.1/a")[1][2, 1] == 0.21
     assert report.num_near_duplicates is None and not (tmp_path / "out" / "near_duplicates.csv").exists()
     assert json.loads((tmp_path / "out" / "similarity.json").read_text())["mode"] == "llm"
@@ -80,8 +91,10 @@ def test_each_score_lands_at_its_pair(tmp_path, engine):
 def test_every_request_is_bound_to_the_schema_and_begins_with_the_same_instructions(tmp_path):
     engine = FakeEngine(answer())
     judge(tmp_path, engine)
-    heads = {(request.prompt.system, request.prompt.user[: request.prompt.user.rindex("First: ")])
-             for request in engine.requests}
+    heads = {
+        (request.prompt.system, request.prompt.user[: request.prompt.user.rindex("First: ")])
+        for request in engine.requests
+    }
     assert len(heads) == 1 and len(heads.pop()[1]) > 800
     assert all(request.prompt.json_schema == SCHEMA for request in engine.requests)
     assert all(request.sampling.temperature == 0 for request in engine.requests)
@@ -91,19 +104,34 @@ def test_every_request_is_bound_to_the_schema_and_begins_with_the_same_instructi
 @pytest.mark.parametrize(
     "text, expected",
     [
-        ('{"score": 0}', 0), ('{"score": 100}', 100), ('{"score":7}', 7), ('{\n "score" : "55"\n}', 55),
+        ('{"score": 0}', 0),
+        ('{"score": 100}', 100),
+        ('{"score":7}', 7),
+        ('{\n "score" : "55"\n}', 55),
         ("score: 30", 30),
-        ('{"score": 101}', None), ('{"score": 1000}', None), ('{"score": -5}', None), ('{"score": 85.5}', None),
-        ('{"score": null}', None), ('{"score": "high"}', None), ("50", None), ("", None), ("I cannot say.", None),
-        ('{"points": 50}', None), ('{"score": 0.8}', None), ("NaN", None), ('{"score": NaN}', None),
+        ('{"score": 101}', None),
+        ('{"score": 1000}', None),
+        ('{"score": -5}', None),
+        ('{"score": 85.5}', None),
+        ('{"score": null}', None),
+        ('{"score": "high"}', None),
+        ("50", None),
+        ("", None),
+        ("I cannot say.", None),
+        ('{"points": 50}', None),
+        ('{"score": 0.8}', None),
+        ("NaN", None),
+        ('{"score": NaN}', None),
     ],
 )
 def test_a_score_is_a_whole_number_from_0_to_100_or_missing(text, expected):
     assert read_score(Completion("x", text, "stop")) == expected
 
 
-@pytest.mark.parametrize("text, expected", [('{"score": 1', None), ('{"score": 10', None), ('{"score": 10 ', 10),
-                                            ('{"score": 10}', 10), ('{"score": ', None)])
+@pytest.mark.parametrize(
+    "text, expected",
+    [('{"score": 1', None), ('{"score": 10', None), ('{"score": 10 ', 10), ('{"score": 10}', 10), ('{"score": ', None)],
+)
 def test_a_number_that_may_have_been_cut_off_is_no_score(text, expected):
     assert read_score(Completion("x", text, "length")) == expected
 
@@ -176,16 +204,24 @@ def test_scores_of_another_model_prompt_or_seed_are_never_mixed_in(tmp_path, cha
         more = {"seed": 1}
     else:
         source = Path(judge_similarity.__code__.co_filename).parent / "prompts" / "question_similarity.yaml"
-        (tmp_path / "question_similarity.yaml").write_text(source.read_text(encoding="utf-8").replace("100: both", "100: the two"))
+        (tmp_path / "question_similarity.yaml").write_text(
+            source.read_text(encoding="utf-8").replace("100: both", "100: the two")
+        )
         more = {"prompt": str(tmp_path / "question_similarity.yaml")}
     with pytest.raises(FingerprintMismatch, match={"engine": "another engine"}.get(change, change)):
         judge(tmp_path, engine, **more)
     assert engine.requests == [] and {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
-@pytest.mark.parametrize("papers", [[("10.1/a", ["a0?", "a1?", "other?"]), PAPERS[1]],
-                                    [("10.1/a", ["a1?", "a0?", "a2?"]), PAPERS[1]],
-                                    [PAPERS[1], PAPERS[0]]], ids=["question", "order", "paper before"])
+@pytest.mark.parametrize(
+    "papers",
+    [
+        [("10.1/a", ["a0?", "a1?", "other?"]), PAPERS[1]],
+        [("10.1/a", ["a1?", "a0?", "a2?"]), PAPERS[1]],
+        [PAPERS[1], PAPERS[0]],
+    ],
+    ids=["question", "order", "paper before"],
+)
 def test_changed_questions_are_refused(tmp_path, papers):
     judge(tmp_path, FakeEngine(answer()))
     engine = FakeEngine(answer())
@@ -322,5 +358,6 @@ def test_the_packaged_model_gives_a_readable_score_for_every_pair(tmp_path, llam
     report = judge(tmp_path, llama_engine, papers)
     assert report.num_pairs == 2 and report.num_missing == 0 and report.null.papers == 1
     assert all(0 <= score <= 1 for *_, score in scores_of(tmp_path))
-    assert all(re.fullmatch(r'\{\s*"score"\s*:\s*\d+\s*\}', call["raw"]) for line in ledger(tmp_path)
-               for call in line["calls"])
+    assert all(
+        re.fullmatch(r'\{\s*"score"\s*:\s*\d+\s*\}', call["raw"]) for line in ledger(tmp_path) for call in line["calls"]
+    )

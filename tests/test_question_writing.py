@@ -48,7 +48,7 @@ def fault_of(text: str, question: str) -> str:
     return question_selection.find_fault(sentence, question_data.make_teacher(sentence, MORE).shown, question)
 
 
-# Papers and sentences -------------------------------------------------------------------------------------------------
+# Papers and sentences ------------------------------------------------------------------------------------------------
 
 
 def test_split_depends_on_the_doi_alone() -> None:
@@ -96,7 +96,7 @@ def test_items_are_the_best_of_each_kind_and_few_of_one_paper(monkeypatch: pytes
     assert scores == sorted(scores, reverse=True)
 
 
-# Asking the base model ------------------------------------------------------------------------------------------------
+# Asking the base model -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_candidates_are_asked_until_one_is_fit_and_resumed(tmp_path: Path) -> No
     assert len({request.sampling.seed for request in engine.requests}) == len(engine.requests)
 
 
-# The selection --------------------------------------------------------------------------------------------------------
+# The selection -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,10 @@ def test_candidates_are_asked_until_one_is_fit_and_resumed(tmp_path: Path) -> No
     [
         (CAUSE, "Why do elephants move closer to the river in the dry season?"),
         (PLOTS, "Why were the field plots near the forest covered with a nylon mesh?"),
-        ("Beetles in the forest formed dense swarms because the larvae were gone.",
-         "Why did beetles in the forest form dense swarms?"),
+        (
+            "Beetles in the forest formed dense swarms because the larvae were gone.",
+            "Why did beetles in the forest form dense swarms?",
+        ),
         (LIMIT, "What limits larval growth in the beetle?"),
         (YIELD, "What explains the low yield of the coupling reaction?"),
         (METHOD, "How was total RNA extracted from the root tips?"),
@@ -170,10 +172,16 @@ def test_a_fit_question_is_kept(text: str, question: str) -> None:
         (CAUSE, "Why do elephants move closer?", "leaves_out"),
         (CAUSE, "Why do elephants moved closer to the river in the dry season?", "garbled"),
         (CAUSE, "Why does elephants move closer to the river in the dry season?", "garbled"),
-        ("Beetles in the forest formed dense swarms because the larvae were gone.",
-         "Why did beetles in the forest formed dense swarm?", "garbled"),
-        ("The field plots were covered with nets because herbivores were frequent.",
-         "Why were with nets covered the field plots?", "garbled"),
+        (
+            "Beetles in the forest formed dense swarms because the larvae were gone.",
+            "Why did beetles in the forest formed dense swarm?",
+            "garbled",
+        ),
+        (
+            "The field plots were covered with nets because herbivores were frequent.",
+            "Why were with nets covered the field plots?",
+            "garbled",
+        ),
         (CAUSE, "Why do hungry elephants move closer to the river in the dry season?", "invented"),
         (CAUSE, "Why do the ponds be empty in the dry season?", "invented"),
         (PLOTS, "Why were covered with a nylon mesh the field plots near the forest?", "garbled"),
@@ -184,8 +192,11 @@ def test_a_fit_question_is_kept(text: str, question: str) -> None:
         (METHOD, "How was total RNA extracted using a silica column kit?", "invented"),
         (METHOD, "How was total RNA extracted from it?", "not_self_contained"),
         (METHOD, "How was total RNA extracted from the RNA?", "garbled"),
-        ("The statistical analysis of the data was performed using the program Stata.",
-         "How was the statistical analysis of the data performed?", "too_general"),
+        (
+            "The statistical analysis of the data was performed using the program Stata.",
+            "How was the statistical analysis of the data performed?",
+            "too_general",
+        ),
         (METHOD, "It is unknown.", "not_a_question"),
     ],
 )
@@ -202,7 +213,7 @@ def test_the_first_fit_question_is_kept() -> None:
     assert choose(sentence, shown, ["Why was it?"]) == ("", {"not_self_contained": 1})
 
 
-# Training and inference -----------------------------------------------------------------------------------------------
+# Training and inference ----------------------------------------------------------------------------------------------
 
 
 class WordTokenizer:
@@ -233,7 +244,7 @@ def test_params_file_names_the_form_and_files_of_the_benchmark() -> None:
     assert params["output_dir"] == f"{question_writing.FOLDER}/model"
 
 
-# The reading ----------------------------------------------------------------------------------------------------------
+# The reading ---------------------------------------------------------------------------------------------------------
 
 
 def write_reading(folder: Path, before: str, after: str) -> None:
@@ -244,8 +255,13 @@ def write_reading(folder: Path, before: str, after: str) -> None:
         for number, letter in enumerate(letters):
             identity = str(len(sides))
             sides[identity] = {"side": side, "sentence": f"10.1/{number // 2}#{number}", "kind": "cause"}
-            verdicts.append({"id": int(identity), "verdict": "good" if letter == "g" else "bad",
-                             "fault": "" if letter == "g" else "question_garbled"})
+            verdicts.append(
+                {
+                    "id": int(identity),
+                    "verdict": "good" if letter == "g" else "bad",
+                    "fault": "" if letter == "g" else "question_garbled",
+                }
+            )
     (folder / "sides.json").write_text(json.dumps(sides))
     (folder / "verdicts.jsonl").write_text("".join(json.dumps(verdict) + "\n" for verdict in verdicts))
 
@@ -273,8 +289,10 @@ def test_join_refuses_what_is_not_whole(tmp_path: Path) -> None:
 
 
 def test_sheet_shows_no_side_and_both_have_the_same_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    items = [Item(f"10.1/{number}", replace(read_sentence(text), start=number))
-             for number, text in enumerate([LIMIT, CAUSE, PLOTS, METHOD] * 2)]
+    items = [
+        Item(f"10.1/{number}", replace(read_sentence(text), start=number))
+        for number, text in enumerate([LIMIT, CAUSE, PLOTS, METHOD] * 2)
+    ]
     items.sort(key=lambda item: KINDS.index(item.sentence.kind.name))
     monkeypatch.setattr(question_writing, "list_parts", lambda: ({}, [], items))
     monkeypatch.setattr(question_writing, "NUM_READ", 5)
@@ -284,8 +302,10 @@ def test_sheet_shows_no_side_and_both_have_the_same_sentences(tmp_path: Path, mo
     rows = [json.loads(line) for line in (tmp_path / "sheet.jsonl").read_text().splitlines()]
     sides = json.loads((tmp_path / "sides.json").read_text())
     assert len(rows) == 10 and set(rows[0]) == {"id", "doi", "sentence", "Q"}
-    by_side = {side: {about["sentence"] for about in sides.values() if about["side"] == side}
-               for side in ("base_examples", "tuned")}
+    by_side = {
+        side: {about["sentence"] for about in sides.values() if about["side"] == side}
+        for side in ("base_examples", "tuned")
+    }
     assert by_side["base_examples"] == by_side["tuned"] and len(by_side["tuned"]) == 5
     for row in rows:
         about = sides[str(row["id"])]

@@ -46,7 +46,11 @@ def test_each_panel_shows_the_shares_of_a_dimension_beside_its_baselines():
 def test_the_legend_names_what_is_drawn():
     [legend] = draw_score_distributions(REPORT).legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        "own pairs", "another paper's", "answers swapped", "pointed at a figure"]
+        "own pairs",
+        "another paper's",
+        "answers swapped",
+        "pointed at a figure",
+    ]
     [legend] = draw_score_distributions(make_report(accuracy=make_dimension([1, 0, 0]))).legends
     assert [text.get_text() for text in legend.get_texts()] == ["own pairs"]
 
@@ -54,7 +58,10 @@ def test_the_legend_names_what_is_drawn():
 def test_differences_stand_with_their_intervals_and_only_what_is_told_apart_is_filled():
     [axes] = draw_null_differences(REPORT).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == [
-        "accuracy: answers swapped", "accuracy: another paper's", "agnosticism: pointed at a figure"]
+        "accuracy: answers swapped",
+        "accuracy: another paper's",
+        "agnosticism: pointed at a figure",
+    ]
     spans = [tuple(line.get_xdata()) for line in axes.lines[1:] if len(line.get_xdata()) == 2]
     assert spans == [(0.8, 1.5), (-0.2, 0.3)]
     dots = [line for line in axes.lines if line.get_marker() == "o"]

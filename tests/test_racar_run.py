@@ -24,9 +24,16 @@ LETTERS = "abc"
 def paper(letter, num_pairs=2, **more):
     """Paper a says "Fact a0 holds at 10 K. Fact a1 holds at 11 K."; its pairs are "Is a0 so?", "Fact a0 holds." """
     facts = " ".join(f"Fact {letter}{n} holds at 1{n} K." for n in range(num_pairs))
-    return {"source": f"{letter}.xml", "doi": f"10.1/{letter}", "keywords": ["k"], "txt": f"Paper {letter}. {facts}",
-            "title": letter, "num_Q&A": num_pairs,
-            "Q&A": [{"Q": f"Is {letter}{n} so?", "A": f"Fact {letter}{n} holds."} for n in range(num_pairs)], **more}
+    return {
+        "source": f"{letter}.xml",
+        "doi": f"10.1/{letter}",
+        "keywords": ["k"],
+        "txt": f"Paper {letter}. {facts}",
+        "title": letter,
+        "num_Q&A": num_pairs,
+        "Q&A": [{"Q": f"Is {letter}{n} so?", "A": f"Fact {letter}{n} holds."} for n in range(num_pairs)],
+        **more,
+    }
 
 
 def sent(engine):
@@ -38,8 +45,10 @@ def asked(request):
     """Dimension, the letter of the paper shown ("" for none), and the items of a request."""
     user = request.prompt.user
     shown = re.search(r"^Paper (\w)\.", user, re.MULTILINE)
-    items = [json.loads(line.partition(". ")[2]) for line in
-             re.search(r"BEGIN ITEMS \w+\n(.*)\nEND ITEMS", user, re.DOTALL)[1].split("\n")]
+    items = [
+        json.loads(line.partition(". ")[2])
+        for line in re.search(r"BEGIN ITEMS \w+\n(.*)\nEND ITEMS", user, re.DOTALL)[1].split("\n")
+    ]
     return re.search(r"one thing only, (\w+)", user)[1], shown[1] if shown else "", items
 
 
@@ -79,8 +88,11 @@ def table(tmp_path):
 
 
 def own(tmp_path, dimension="accuracy"):
-    return [(row["doi"], row["pair"], row["repeat"], row["score"]) for row in table(tmp_path)
-            if row["arm"] == "own" and row["dimension"] == dimension]
+    return [
+        (row["doi"], row["pair"], row["repeat"], row["score"])
+        for row in table(tmp_path)
+        if row["arm"] == "own" and row["dimension"] == dimension
+    ]
 
 
 class Backwards(FakeEngine):
@@ -90,12 +102,21 @@ class Backwards(FakeEngine):
         return [self._answer(self._waiting.pop())] if self._waiting else []
 
 
-ACCURACY = [("10.1/a", 0, 0, 3), ("10.1/a", 1, 0, 2), ("10.1/b", 0, 0, 3), ("10.1/b", 1, 0, 3), ("10.1/c", 0, 0, 3),
-            ("10.1/c", 1, 0, 3)]
+ACCURACY = [
+    ("10.1/a", 0, 0, 3),
+    ("10.1/a", 1, 0, 2),
+    ("10.1/b", 0, 0, 3),
+    ("10.1/b", 1, 0, 3),
+    ("10.1/c", 0, 0, 3),
+    ("10.1/c", 1, 0, 3),
+]
 
 
-@pytest.mark.parametrize("engine", [FakeEngine(sees_all), FakeEngine(sees_all, concurrency=3),
-                                    Backwards(sees_all, concurrency=7)], ids=["one", "three", "backwards"])
+@pytest.mark.parametrize(
+    "engine",
+    [FakeEngine(sees_all), FakeEngine(sees_all, concurrency=3), Backwards(sees_all, concurrency=7)],
+    ids=["one", "three", "backwards"],
+)
 def test_each_score_lands_at_its_pair_beside_its_baselines(tmp_path, engine):
     """Own accuracy (3 + 2 + 3 + 3 + 3 + 3) / 6 = 17 / 6; every baseline pair has 1. Differences of the paper's means:
     against swapped 1.5, 2, 2 = 11 / 6; against another paper's, which paper a has not, 2, 2."""
@@ -113,9 +134,21 @@ def test_each_score_lands_at_its_pair_beside_its_baselines(tmp_path, engine):
     assert report.papers == {"considered": 3, "done": 3, "failed": 0, "unfinished": 0, "not_asked": 0, "excerpt": 0}
     rows = table(tmp_path)
     assert len(rows) == 64 and {row["scale"] for row in rows} == {"1-3"}
-    assert rows[1] == {"record": "record 1", "doi": "10.1/a", "pair": 1, "arm": "own", "dimension": "relevance",
-                       "repeat": 0, "scale": "1-3", "score": 3, "reasons": "because 3", "missing": "",
-                       "judged_on": "paper", "attempts": 1, "digest": rows[1]["digest"]}
+    assert rows[1] == {
+        "record": "record 1",
+        "doi": "10.1/a",
+        "pair": 1,
+        "arm": "own",
+        "dimension": "relevance",
+        "repeat": 0,
+        "scale": "1-3",
+        "score": 3,
+        "reasons": "because 3",
+        "missing": "",
+        "judged_on": "paper",
+        "attempts": 1,
+        "digest": rows[1]["digest"],
+    }
     digests = {(row["doi"], row["pair"]): row["digest"] for row in rows if row["arm"] == "own"}
     assert len(set(digests.values())) == 6  # one a pair, the same for each of its dimensions
     assert all(row["digest"] == (digests[row["doi"], row["pair"]] if row["arm"] == "own" else None) for row in rows)
@@ -130,7 +163,13 @@ def test_records_of_one_pair_with_their_papers_text_are_judged_each_for_itself(t
     flat = [{"doi": doi, "txt": a["txt"], **pair} for doi in ("", "10.1/a") for pair in a["Q&A"]]
     report = run(tmp_path, FakeEngine(sees_all), [*flat, b], dimensions=["accuracy"])
     assert [(row["record"], row["score"]) for row in table(tmp_path) if row["arm"] == "own"] == [
-        ("record 1", 3), ("record 2", 2), ("record 3", 3), ("record 4", 2), ("record 5", 3), ("record 5", 3)]
+        ("record 1", 3),
+        ("record 2", 2),
+        ("record 3", 3),
+        ("record 4", 2),
+        ("record 5", 3),
+        ("record 5", 3),
+    ]
     assert [row["record"] for row in table(tmp_path) if row["arm"] == "other_paper"] == ["record 5"]
     again = run(tmp_path, FakeEngine(sees_all), [*flat, b], dimensions=["accuracy"])
     assert again.scores == report.scores and report.papers["considered"] == 5
@@ -140,8 +179,9 @@ def test_a_paper_that_stands_there_twice_is_no_null_baseline_of_itself(tmp_path)
     papers = [paper("a"), {**paper("a"), "doi": "10.1/copy"}, paper("b"), {**paper("b"), "doi": "10.1/copy2"}]
     report = run(tmp_path, FakeEngine(sees_all), papers)
     assert report.useless == []
-    assert [row["doi"] for row in table(tmp_path) if row["arm"] == "other_paper" and row["dimension"] == "accuracy"] == [
-        "10.1/b"] * 2 + ["10.1/copy2"] * 2
+    assert [
+        row["doi"] for row in table(tmp_path) if row["arm"] == "other_paper" and row["dimension"] == "accuracy"
+    ] == ["10.1/b"] * 2 + ["10.1/copy2"] * 2
 
 
 def test_a_judge_that_thinks_needs_room_and_is_told_so(tmp_path):
@@ -174,11 +214,17 @@ def test_the_scored_output_is_the_published_record_with_scores(tmp_path):
     records = json.loads((tmp_path / "out" / "scored_output.json").read_text(encoding="utf-8"))
     first, expected = records[0], paper("a")
     assert {**first, "Q&A": 0} == {**expected, "Q&A": 0} and [record["doi"] for record in records] == [
-        "10.1/a", "10.1/b", "10.1/c"]
+        "10.1/a",
+        "10.1/b",
+        "10.1/c",
+    ]
     assert first["Q&A"][1] == {
-        **expected["Q&A"][1], "scores": {name: 2 if name == "accuracy" else 3 for name in DIMENSIONS},
-        "reasons": {name: f"because {2 if name == 'accuracy' else 3}" for name in DIMENSIONS}, "judged_on": "paper",
-        "scale": "1-3"}
+        **expected["Q&A"][1],
+        "scores": {name: 2 if name == "accuracy" else 3 for name in DIMENSIONS},
+        "reasons": {name: f"because {2 if name == 'accuracy' else 3}" for name in DIMENSIONS},
+        "judged_on": "paper",
+        "scale": "1-3",
+    }
 
 
 def test_a_judge_that_tells_nothing_apart_is_called_useless_and_one_that_does_is_not(tmp_path, capsys):
@@ -197,8 +243,13 @@ def test_a_judge_that_tells_nothing_apart_is_called_useless_and_one_that_does_is
 
 @pytest.mark.parametrize(
     "low, high, verdict",
-    [(0.1, 0.9, "told apart"), (0.0, 0.9, "useless: not told apart"), (-0.1, 0.2, "useless: not told apart"),
-     (-0.5, -0.1, "useless: the worse ones get more"), (math.nan, math.nan, "undecided")],
+    [
+        (0.1, 0.9, "told apart"),
+        (0.0, 0.9, "useless: not told apart"),
+        (-0.1, 0.2, "useless: not told apart"),
+        (-0.5, -0.1, "useless: the worse ones get more"),
+        (math.nan, math.nan, "undecided"),
+    ],
 )
 def test_the_verdict_is_the_intervals(low, high, verdict):
     mean = Estimate(1.0, 1.0, 1.0, 3)
@@ -323,8 +374,13 @@ def test_a_file_without_papers_is_judged_on_what_needs_none(tmp_path):
     assert report.dimensions["agnosticism"].nulls["bound"].counts == [12, 0, 0]
     assert [row["record"] for row in table(tmp_path) if row["arm"] == "own"] == [f"record {n}" for n in range(1, 13)]
     records = json.loads((tmp_path / "out" / "scored_output.json").read_text(encoding="utf-8"))
-    assert records[11] == {**pairs[11], "scores": {"agnosticism": 3}, "reasons": {"agnosticism": "because 3"},
-                           "judged_on": "no paper", "scale": "1-3"}
+    assert records[11] == {
+        **pairs[11],
+        "scores": {"agnosticism": 3},
+        "reasons": {"agnosticism": "because 3"},
+        "judged_on": "no paper",
+        "scale": "1-3",
+    }
     (tmp_path / "b").mkdir()
     with pytest.raises(InputError, match="no text of a paper; only agnosticism"):
         run(tmp_path / "b", FakeEngine(sees_all), pairs, dimensions=["accuracy"])
@@ -340,8 +396,12 @@ def test_papers_with_and_without_text_stand_in_one_file(tmp_path):
 
 
 def test_a_paper_longer_than_the_context_is_marked(tmp_path):
-    long = paper("a", txt="Paper a. " + " ".join(f"Filler {n} means nothing here at all." for n in range(300))
-                 + " Fact a0 holds at 10 K. Fact a1 holds at 11 K.")
+    long = paper(
+        "a",
+        txt="Paper a. "
+        + " ".join(f"Filler {n} means nothing here at all." for n in range(300))
+        + " Fact a0 holds at 10 K. Fact a1 holds at 11 K.",
+    )
     engine = FakeEngine(sees_all, context_size=1200)
     engine.reply = lambda request: reply_with([2] * len(asked(request)[2]))
     report = run(tmp_path, engine, [long, paper("b")])
@@ -383,9 +443,17 @@ def test_more_papers_of_the_same_file_are_added(tmp_path):
     assert own(tmp_path) == ACCURACY
 
 
-@pytest.mark.parametrize("change, message", [({"scale": "1-5"}, "scale"), ({"dimensions": ["accuracy"]}, "dimensions"),
-                                             ({"repeats": 2}, "repeats"), ({"seed": 1}, "seed"),
-                                             ({"together": True}, "together"), ({"null_papers": 0}, "null_papers")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"scale": "1-5"}, "scale"),
+        ({"dimensions": ["accuracy"]}, "dimensions"),
+        ({"repeats": 2}, "repeats"),
+        ({"seed": 1}, "seed"),
+        ({"together": True}, "together"),
+        ({"null_papers": 0}, "null_papers"),
+    ],
+)
 def test_scores_made_in_another_way_are_never_mixed_in(tmp_path, change, message):
     run(tmp_path, FakeEngine(sees_all))
     before, engine = files(tmp_path), FakeEngine(sees_all)
@@ -499,7 +567,7 @@ def test_the_worst_pairs_are_shown_with_their_evidence(tmp_path, capsys):
     assert [pair["doi"] for pair in report.worst[1:]] == ["10.1/a", "10.1/b", "10.1/b", "10.1/c", "10.1/c"]
     assert worst["evidence"][0]["text"] == "Fact a1 holds at 11 K."
     txt = paper("a")["txt"]
-    assert txt[worst["evidence"][0]["start"]: worst["evidence"][0]["end"]] == "Fact a1 holds at 11 K."
+    assert txt[worst["evidence"][0]["start"] : worst["evidence"][0]["end"]] == "Fact a1 holds at 11 K."
     show_worst(report, 1)
     shown = capsys.readouterr().out
     assert "Q: Is a1 so?" in shown and "accuracy: 2  because 2" in shown and "“Fact a1 holds at 11 K.”" in shown
@@ -514,13 +582,17 @@ def test_only_the_worst_twenty_are_kept(tmp_path):
 
 def test_what_cannot_be_used_is_named_and_the_rest_is_judged(tmp_path):
     half = {**paper("b"), "Q&A": [{"Q": "", "A": "x"}] + paper("b")["Q&A"]}
-    papers = [paper("a"), {"doi": "10.1/x", "txt": "T."}, 7, half,
-              {**paper("x"), "Q&A": []}, paper("a"), paper("c")]
+    papers = [paper("a"), {"doi": "10.1/x", "txt": "T."}, 7, half, {**paper("x"), "Q&A": []}, paper("a"), paper("c")]
     report = run(tmp_path, FakeEngine(sees_all), papers)
     assert own(tmp_path) == ACCURACY and report.papers["done"] == 3
     notes = "\n".join(report.notes)
-    for expected in ("record 2, field 'Q&A'", "record 3", "Q&A[0]", "10.1/x: no question-answer pair",
-                     "same doi as record 1"):
+    for expected in (
+        "record 2, field 'Q&A'",
+        "record 3",
+        "Q&A[0]",
+        "10.1/x: no question-answer pair",
+        "same doi as record 1",
+    ):
         assert expected in notes
     records = json.loads((tmp_path / "out" / "scored_output.json").read_text(encoding="utf-8"))
     assert [record["num_Q&A"] for record in records] == [2, 2, 2]

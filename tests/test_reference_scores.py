@@ -19,7 +19,7 @@ def test_values_by_hand():
 
 
 def test_order_counts_for_rouge_l_alone():
-    """"b a" against "a b": both words shared, but only one of them in order."""
+    """ "b a" against "a b": both words shared, but only one of them in order."""
     found = score("alpha beta", "beta alpha")
     assert found["token_f1"] == 1.0 and found["rouge_l"] == pytest.approx(0.5)
 
@@ -42,21 +42,39 @@ def test_nothing_in_common_is_0(reference, answer):
 
 
 def test_numbers_are_whole_and_letters_of_any_script_count():
-    assert WholeWords().tokenize("The α-Phase of H2O forms at 21.4 °C, not 2,140; it's 3.")\
-        == ["the", "α-phase", "of", "h2o", "forms", "at", "21.4", "c", "not", "2,140", "it's", "3"]
+    assert WholeWords().tokenize("The α-Phase of H2O forms at 21.4 °C, not 2,140; it's 3.") == [
+        "the",
+        "α-phase",
+        "of",
+        "h2o",
+        "forms",
+        "at",
+        "21.4",
+        "c",
+        "not",
+        "2,140",
+        "it's",
+        "3",
+    ]
     assert score("21.4", "21.5")["token_f1"] == 0.0 and score("β", "β")["token_f1"] == 1.0
     assert score("β", "β")["rouge_l"] == 0.0  # the library's own words, kept for numbers published elsewhere
 
 
 def test_each_arm_has_its_scores_and_a_question_without_reference_none():
     vectors = {"": [1, 0], "ref": [1, 0], "own": [1, 0], "far": [0, 1], "q": [1, 1]}
-    entries = [("first", "ref", {"own": "own", "other": "far", "question": "q"}),
-               ("second", "", {"own": "own", "question": "q"}), ("third", "ref", {"own": "", "question": "ref"})]
+    entries = [
+        ("first", "ref", {"own": "own", "other": "far", "question": "q"}),
+        ("second", "", {"own": "own", "question": "q"}),
+        ("third", "ref", {"own": "", "question": "ref"}),
+    ]
     found = dict(score_references(iter(entries), make_embedder(vectors)))
     assert found["second"] == {} and list(found) == ["first", "second", "third"]
     first = {arm: values["embedding_similarity"] for arm, values in found["first"].items()}
-    assert first == {"own": pytest.approx(1), "other": pytest.approx(0),
-                     "question": pytest.approx(math.sqrt(0.5), abs=1e-3)}
+    assert first == {
+        "own": pytest.approx(1),
+        "other": pytest.approx(0),
+        "question": pytest.approx(math.sqrt(0.5), abs=1e-3),
+    }
     assert found["third"]["own"] == {"token_f1": 0.0, "rouge_l": 0.0, "embedding_similarity": 0.0}
     assert found["third"]["question"]["token_f1"] == 1.0
     plain = dict(score_references(iter(entries)))

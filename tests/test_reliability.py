@@ -21,12 +21,14 @@ NONE = math.nan
 ONES = np.ones((1, 12))
 # Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), the reliability data of examples C and following:
 # 4 observers, 12 units, missing values. It prints alpha .743 nominal, .815 ordinal, .849 interval.
-FOUR_OBSERVERS = np.array([
-    [1, 2, 3, 3, 2, 1, 4, 1, 2, NONE, NONE, NONE],
-    [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, NONE, 3],
-    [NONE, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, NONE],
-    [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, NONE],
-]).T
+FOUR_OBSERVERS = np.array(
+    [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, NONE, NONE, NONE],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, NONE, 3],
+        [NONE, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, NONE],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, NONE],
+    ]
+).T
 # The same, example A: 2 observers, 10 units, binary data, alpha .095. With two values all differences are the same.
 MEG_AND_OWEN = np.array([[0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]], float).T
 
@@ -56,8 +58,13 @@ def alpha_written_out(units: list[list[float]], metric: str) -> float:
             return (c - k) ** 2
         return (sum(margin[g] for g in margin if c <= g <= k) - (margin[c] + margin[k]) / 2) ** 2
 
-    observed = sum(difference(values[i], values[j]) / (len(values) - 1) for values in units
-                   for i in range(len(values)) for j in range(len(values)) if i != j) / len(every)
+    observed = sum(
+        difference(values[i], values[j]) / (len(values) - 1)
+        for values in units
+        for i in range(len(values))
+        for j in range(len(values))
+        if i != j
+    ) / len(every)
     expected = sum(margin[c] * margin[k] * difference(c, k) for c in margin for k in margin)
     return 1 - observed / (expected / len(every) / (len(every) - 1))
 
@@ -178,13 +185,16 @@ def test_ranks_are_shuffled_where_the_measure_is_one_of_ranks():
     ratings, papers = np.column_stack([chance.permutation(20), chance.permutation(20)]).astype(float), np.arange(20)
     ratings[ratings == 19] = 1000
     by_column = np.stack([stats.rankdata(column) for column in ratings.T], axis=1)
-    for measure, plain, ranks in (("spearman", "pearson", by_column),
-                                  ("alpha_ordinal", "alpha_interval", stats.rankdata(ratings).reshape(20, 2))):
+    for measure, plain, ranks in (
+        ("spearman", "pearson", by_column),
+        ("alpha_ordinal", "alpha_interval", stats.rankdata(ratings).reshape(20, 2)),
+    ):
         found = measure_agreement(measure, ratings, papers, shuffle=True)
         expected = measure_agreement(plain, ranks, papers, shuffle=True)
         raw = measure_agreement(plain, ratings, papers, shuffle=True)
         assert (found.null, found.null_low, found.null_high) == pytest.approx(
-            (expected.null, expected.null_low, expected.null_high))
+            (expected.null, expected.null_low, expected.null_high)
+        )
         assert abs(found.null_high - raw.null_high) > 0.1
 
 

@@ -67,10 +67,13 @@ def test_levels_are_those_of_the_prompt(source: Path) -> None:
     assert [level["score"] for level in five["levels"]] == [5, 4, 3, 2, 1]
     assert five["levels"][1]["label"] == five["levels"][3]["label"] == "lies between the two levels next to it"
     assert [open_review(source).describe_dimension(name)["shown"] for name in DIMENSIONS[:3]] == [
-        "question", "question, paper", "question, paper, answer"]
+        "question",
+        "question, paper",
+        "question, paper, answer",
+    ]
 
 
-# Evidence -------------------------------------------------------------------------------------------------------------
+# Evidence ------------------------------------------------------------------------------------------------------------
 
 
 def write_evidence(folder: Path, **changes: Any) -> None:
@@ -119,10 +122,10 @@ def test_offsets_are_counted_as_a_browser_counts() -> None:
     units = txt.encode("utf-16-le")
     for span in [(0, 2), (1, 6), (6, 8)]:
         [(start, end)] = to_utf16(txt, [span])
-        assert units[2 * start:2 * end].decode("utf-16-le") == txt[slice(*span)]
+        assert units[2 * start : 2 * end].decode("utf-16-le") == txt[slice(*span)]
 
 
-# The still page -------------------------------------------------------------------------------------------------------
+# The still page ------------------------------------------------------------------------------------------------------
 
 
 def hostile_review(tmp_path: Path) -> Any:

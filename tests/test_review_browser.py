@@ -39,8 +39,10 @@ def write_paper(folder: Path) -> None:
     for number in range(3):
         lines.insert(500 * (number + 1), FACT.format(number, number))
     txt = "\n".join(lines)
-    pairs = [{"Q": f"How hot was sample {number}? {HOSTILE}", "A": f"{FACT.format(number, number)} {HOSTILE}"}
-             for number in range(3)]
+    pairs = [
+        {"Q": f"How hot was sample {number}? {HOSTILE}", "A": f"{FACT.format(number, number)} {HOSTILE}"}
+        for number in range(3)
+    ]
     record = {"doi": "10.1/a", "txt": txt, "title": f"Heat {HOSTILE}", "keywords": [], "num_Q&A": 3, "Q&A": pairs}
     evidence = []
     for number, pair in enumerate(pairs):
@@ -59,8 +61,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, rater in (("review", "Anna"), ("killed", "Anna"), ("sample", None)):
         parameters = {"file_path": str(folder / "qas.json"), "output_dir": str(folder / name), "rater": rater}
         path = str(folder / f"{name}.ipynb")
-        papermill.execute_notebook(ROOT / "notebooks" / "08_review.ipynb", path, parameters, prepare_only=True,
-                                   progress_bar=False)
+        papermill.execute_notebook(
+            ROOT / "notebooks" / "08_review.ipynb", path, parameters, prepare_only=True, progress_bar=False
+        )
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
             if cell.cell_type == "code":
@@ -76,12 +79,25 @@ def lab(folder: Path) -> Iterator[str]:
     settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    folders = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "run", "JUPYTERLAB_SETTINGS_DIR": "settings",
-               "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    folders = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_RUNTIME_DIR": "run",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+    }
     environment = os.environ | {name: str(folder / place) for name, place in folders.items()}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--ServerApp.port=0",
-               f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--expose-app-in-browser",
-               *(["--allow-root"] if os.getuid() == 0 else [])]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--ip=127.0.0.1",
+        "--ServerApp.port=0",
+        f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={folder}",
+        "--expose-app-in-browser",
+        *(["--allow-root"] if os.getuid() == 0 else []),
+    ]
     with (folder / "lab.log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
@@ -126,9 +142,11 @@ def run_notebook(page: Any, address: str) -> None:
 
 
 def wait_for_kernel(page: Any) -> None:
-    page.wait_for_function("() => { const kernel = window.jupyterapp?.shell?.currentWidget?.context?.sessionContext"
-                           "?.session?.kernel;"
-                           "return kernel?.connectionStatus === 'connected' && kernel.status === 'idle'; }")
+    page.wait_for_function(
+        "() => { const kernel = window.jupyterapp?.shell?.currentWidget?.context?.sessionContext"
+        "?.session?.kernel;"
+        "return kernel?.connectionStatus === 'connected' && kernel.status === 'idle'; }"
+    )
 
 
 class Reviewer:
@@ -145,8 +163,11 @@ class Reviewer:
         for key in keys.split():
             self.page.keyboard.press(key)
         if until:
-            self.page.wait_for_function("now => { const { place, current } = document.querySelector('.sciqag-review')"
-                                        ".dataset; return `${place} ${current}` === now; }", arg=until)
+            self.page.wait_for_function(
+                "now => { const { place, current } = document.querySelector('.sciqag-review')"
+                ".dataset; return `${place} ${current}` === now; }",
+                arg=until,
+            )
 
     @property
     def steps(self) -> list[tuple[Any, ...]]:
@@ -165,8 +186,11 @@ class Reviewer:
 
 def kill_kernels(folder: Path) -> None:
     """All those of this folder's own server: their connection files lie in its runtime folder."""
-    kernels = [process for process in psutil.process_iter(["cmdline"])
-               if any(part.startswith(str(folder / "run")) for part in process.info["cmdline"] or ())]
+    kernels = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(part.startswith(str(folder / "run")) for part in process.info["cmdline"] or ())
+    ]
     assert kernels
     for kernel in kernels:
         kernel.kill()
@@ -179,15 +203,17 @@ def order_of(folder: Path) -> list[int]:
 def check_inert(page: Any) -> None:
     assert page.evaluate("() => window.broken") is None
     made = ".jp-OutputArea-output :is(script, img:not([src^='data:']), b, strong, mjx-container, .MathJax)"
-    found = page.evaluate(f"() => [...document.querySelectorAll(\"{made}\")].map((one) => one.outerHTML)")
+    found = page.evaluate(f'() => [...document.querySelectorAll("{made}")].map((one) => one.outerHTML)')
     assert [one for one in found if one not in ("<b>Question</b>", "<b>Answer</b>")] == []
 
 
 def test_a_review_by_keyboard(lab: str, page: Any, folder: Path) -> None:
     run_notebook(page, lab.format("review.ipynb"))
     anna, (first, second, third) = Reviewer(page, folder / "review"), order_of(folder)
-    cells = ("() => { const { widgets, mode } = window.jupyterapp.shell.currentWidget.content; return [mode, ...widgets"
-             ".map(({ model }) => `${model.id} ${model.type} ${model.executionCount}`)].join(); }")
+    cells = (
+        "() => { const { widgets, mode } = window.jupyterapp.shell.currentWidget.content; return [mode, ...widgets"
+        ".map(({ model }) => `${model.id} ${model.type} ${model.executionCount}`)].join(); }"
+    )
     before = anna.evaluate(cells)
     assert (anna.text("count"), anna.text("question")) == ("Pair 1 of 3", f"How hot was sample {first}? {HOSTILE}")
     assert "Heat" not in anna.text("paper") and anna.text("answer") == "shown when relevance is scored"
@@ -200,9 +226,11 @@ def test_a_review_by_keyboard(lab: str, page: Any, folder: Path) -> None:
     assert anna.text("answer") == f"{FACT.format(first, first)} {HOSTILE}"
     page.wait_for_selector(".sciqag-evidence")
     assert page.locator(".sciqag-evidence").all_text_contents() == [FACT.format(first, first)]
-    assert anna.evaluate("() => { const [mark, pane] = ['.sciqag-evidence', '.sciqag-paper'].map((name) => document"
-                         ".querySelector(name).getBoundingClientRect());"
-                         "return mark.top > pane.top && mark.bottom < pane.bottom; }"), "evidence is out of sight"
+    assert anna.evaluate(
+        "() => { const [mark, pane] = ['.sciqag-evidence', '.sciqag-paper'].map((name) => document"
+        ".querySelector(name).getBoundingClientRect());"
+        "return mark.top > pane.top && mark.bottom < pane.bottom; }"
+    ), "evidence is out of sight"
     page.screenshot(path=folder / "review.png")
     check_inert(page)
 
@@ -238,8 +266,10 @@ def test_a_review_by_keyboard(lab: str, page: Any, folder: Path) -> None:
     anna.press("1", until="2 completeness")
     assert anna.steps[8:] == [(third, "agnosticism", 1), (third, "relevance", 1)]
     assert anna.evaluate(cells) == before, "a command of JupyterLab's was run"
-    strike = ("options => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { bubbles: true, cancelable:"
-              "true, ...options }))")
+    strike = (
+        "options => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { bubbles: true, cancelable:"
+        "true, ...options }))"
+    )
     page.evaluate(strike, {"key": "2", "repeat": True})  # a key held down
     page.evaluate(strike, {"key": "é", "code": "Digit2"})  # the same key of a French keyboard
     anna.press("2 2", until="2 ")

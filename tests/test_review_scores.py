@@ -44,11 +44,13 @@ def test_raters_see_nothing_of_each_other(session: ReviewSession, source: Path, 
 
 
 def test_a_killed_process_loses_nothing_that_was_shown(source: Path, tmp_path: Path) -> None:
-    code = ("import sys, time; from sciqag_lib.review.pairs import open_review; "
-            "from sciqag_lib.review.session import ReviewSession; "
-            "session = ReviewSession(open_review(sys.argv[1]), 'anna', sys.argv[2])\n"
-            "for value in (3, 2, 1): session.score(value)\n"
-            "print('scored', flush=True); time.sleep(60)")
+    code = (
+        "import sys, time; from sciqag_lib.review.pairs import open_review; "
+        "from sciqag_lib.review.session import ReviewSession; "
+        "session = ReviewSession(open_review(sys.argv[1]), 'anna', sys.argv[2])\n"
+        "for value in (3, 2, 1): session.score(value)\n"
+        "print('scored', flush=True); time.sleep(60)"
+    )
     child = subprocess.Popen([sys.executable, "-c", code, str(source), str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT)
     assert child.stdout is not None and child.stdout.readline() == b"scored\n"
     child.send_signal(signal.SIGKILL)
@@ -59,8 +61,9 @@ def test_a_killed_process_loses_nothing_that_was_shown(source: Path, tmp_path: P
     assert again.mark.scores == {"agnosticism": 3, "relevance": 2, "completeness": 1}
 
 
-def test_a_step_waits_until_it_is_on_the_disk(session: ReviewSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-                                              ) -> None:
+def test_a_step_waits_until_it_is_on_the_disk(
+    session: ReviewSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     synced = []
     monkeypatch.setattr("sciqag_lib.review.scores.os.fsync", lambda _: synced.append(len(steps(tmp_path))))
     session.score(3)
@@ -68,8 +71,9 @@ def test_a_step_waits_until_it_is_on_the_disk(session: ReviewSession, monkeypatc
     assert synced == [1, 2], "each line was written when it was synced"
 
 
-def test_a_full_disk_is_told_and_the_score_is_not_shown(session: ReviewSession, monkeypatch: pytest.MonkeyPatch
-                                                        ) -> None:
+def test_a_full_disk_is_told_and_the_score_is_not_shown(
+    session: ReviewSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -79,8 +83,9 @@ def test_a_full_disk_is_told_and_the_score_is_not_shown(session: ReviewSession, 
     assert (session.dimension, session.mark.scores) == ("agnosticism", {})
 
 
-def test_a_half_written_line_does_not_count_and_spoils_nothing(session: ReviewSession, source: Path, tmp_path: Path
-                                                               ) -> None:
+def test_a_half_written_line_does_not_count_and_spoils_nothing(
+    session: ReviewSession, source: Path, tmp_path: Path
+) -> None:
     score_pairs(session, 3, 2)
     path = rater_path(tmp_path, "anna")
     path.write_bytes(path.read_bytes()[:-20])
@@ -100,8 +105,9 @@ def test_a_file_torn_in_its_first_line_is_gone_on_with(session: ReviewSession, s
     assert ReviewSession(open_review(source), "anna", tmp_path).mark.scores == {"agnosticism": 2}
 
 
-def test_two_windows_of_one_rater_do_not_work_past_each_other(session: ReviewSession, source: Path, tmp_path: Path
-                                                              ) -> None:
+def test_two_windows_of_one_rater_do_not_work_past_each_other(
+    session: ReviewSession, source: Path, tmp_path: Path
+) -> None:
     second = ReviewSession(open_review(source), "anna", tmp_path)
     second.score(2)
     with pytest.raises(ReviewError, match="'anna' is reviewing in another window"):
@@ -112,20 +118,27 @@ def test_two_windows_of_one_rater_do_not_work_past_each_other(session: ReviewSes
 
 BAD_LINES = [
     ({"score": 4}, "field 'score': expected a whole number from 1 to 3, found 4"),
-    ({"score": 0}, "field 'score'"), ({"score": "3"}, "field 'score'"), ({"score": True}, "field 'score'"),
-    ({"score": 2.5}, "field 'score'"), ({"score": None}, "field 'score'"),
+    ({"score": 0}, "field 'score'"),
+    ({"score": "3"}, "field 'score'"),
+    ({"score": True}, "field 'score'"),
+    ({"score": 2.5}, "field 'score'"),
+    ({"score": None}, "field 'score'"),
     ({"dimension": "beauty"}, "field 'dimension': expected one of agnosticism"),
     ({"dimension": ["accuracy"]}, "field 'dimension'"),
-    ({"pair": "0"}, "field 'pair': expected int, found '0'"), ({"paper": None}, "field 'paper'"),
-    ({"rater": 7}, "field 'rater'"), ({"scale": "1-4"}, "field 'scale': expected 1-3 or 1-5"),
-    ({"digest": None}, "field 'digest'"), ({"comment": 3}, "field 'comment': expected str, found 3"),
+    ({"pair": "0"}, "field 'pair': expected int, found '0'"),
+    ({"paper": None}, "field 'paper'"),
+    ({"rater": 7}, "field 'rater'"),
+    ({"scale": "1-4"}, "field 'scale': expected 1-3 or 1-5"),
+    ({"digest": None}, "field 'digest'"),
+    ({"comment": 3}, "field 'comment': expected str, found 3"),
     ({"skipped": "yes"}, "field 'skipped': expected bool"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("changes", "message"), BAD_LINES)
-def test_a_bad_line_is_named_and_the_rest_counts(session: ReviewSession, source: Path, tmp_path: Path,
-                                                 changes: dict[str, Any], message: str) -> None:
+def test_a_bad_line_is_named_and_the_rest_counts(
+    session: ReviewSession, source: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
     score_pairs(session, 3, 2)
     path = rater_path(tmp_path, "anna")
     lines = path.read_text().splitlines()
@@ -138,8 +151,9 @@ def test_a_bad_line_is_named_and_the_rest_counts(session: ReviewSession, source:
     assert str(problem) in export_scores(session.review, tmp_path).notes
 
 
-def test_scores_of_a_changed_text_or_of_other_pairs_are_named_and_not_used(session: ReviewSession, tmp_path: Path
-                                                                           ) -> None:
+def test_scores_of_a_changed_text_or_of_other_pairs_are_named_and_not_used(
+    session: ReviewSession, tmp_path: Path
+) -> None:
     score_pairs(session, *[3] * 20)
     changed = paper("a")
     changed["Q&A"][0]["A"] = "Another answer."
@@ -163,8 +177,24 @@ def test_a_file_of_another_rater_or_scale_is_refused(session: ReviewSession, sou
         ReviewSession(open_review(source), "bob", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "..", ".", "a/b\\c", "~root", "a b", "名" * 60, "𝛼" * 60, "x" * 60,
-                                  "%2e%2e", "C:", "<b>", "a\u0301"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../etc/passwd",
+        "..",
+        ".",
+        "a/b\\c",
+        "~root",
+        "a b",
+        "名" * 60,
+        "𝛼" * 60,
+        "x" * 60,
+        "%2e%2e",
+        "C:",
+        "<b>",
+        "a\u0301",
+    ],
+)
 def test_no_name_leads_out_of_the_folder(name: str, source: Path, tmp_path: Path) -> None:
     path = rater_path(tmp_path / "out", name)
     assert path.parent == tmp_path / "out" / "raters" and len(path.name.encode()) < 255
@@ -181,20 +211,27 @@ def test_long_names_that_begin_alike_have_files_of_their_own(tmp_path: Path) -> 
     assert rater_path(tmp_path, "é") == rater_path(tmp_path, "e\u0301"), "one name, written in two ways"
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("", "an empty one"), (" \n", "an empty one"), ("x" * 61, "61 characters"), ("a\x00b", "control characters"),
-    ("experts", "a name that the tables use"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "an empty one"),
+        (" \n", "an empty one"),
+        ("x" * 61, "61 characters"),
+        ("a\x00b", "control characters"),
+        ("experts", "a name that the tables use"),
+    ],
+)
 def test_names_that_cannot_be_one_are_refused(name: str, message: str, source: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"rater: expected a name .* found {message}"):
         ReviewSession(open_review(source), name, tmp_path)
 
 
-# The export and what is made of it ------------------------------------------------------------------------------------
+# The export and what is made of it -----------------------------------------------------------------------------------
 
 
-def test_the_export_is_what_the_analysis_reads(session: ReviewSession, source: Path, tmp_path: Path, capsys: Any
-                                               ) -> None:
+def test_the_export_is_what_the_analysis_reads(
+    session: ReviewSession, source: Path, tmp_path: Path, capsys: Any
+) -> None:
     score_pairs(session, 3, 2, 1, 3, 2, 1)
     other = ReviewSession(open_review(source), "bob", tmp_path)
     other.skip()
@@ -204,14 +241,19 @@ def test_the_export_is_what_the_analysis_reads(session: ReviewSession, source: P
     rows = list(csv.reader((tmp_path / "scores.csv").open(newline="")))
     assert rows[0] == ["paper", "pair", "dimension", "rater", "kind", "score", "answer_words"]
     given = [row for row in rows if row[:2] == [first.paper, str(first.number)]]
-    assert given == [[first.paper, str(first.number), name, "anna", "expert", str(value), "6"]
-                     for name, value in zip(DIMENSIONS, (3, 2, 1, 3, 2))]  # fmt: skip
+    assert given == [
+        [first.paper, str(first.number), name, "anna", "expert", str(value), "6"]
+        for name, value in zip(DIMENSIONS, (3, 2, 1, 3, 2))
+    ]
     assert len(rows) == 1 + 5 + 1 + 5
-    assert export.notes == ["anna: pairs that lack a dimension: relevance 1, completeness 1, accuracy 1, "
-                            "reasonableness 1"]
+    assert export.notes == [
+        "anna: pairs that lack a dimension: relevance 1, completeness 1, accuracy 1, reasonableness 1"
+    ]
     show_raters(export, 4)
-    assert capsys.readouterr().out.splitlines()[:2] == ["anna: 1 of 4 pairs scored, 0 skipped",
-                                                        "bob: 1 of 4 pairs scored, 1 skipped"]
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "anna: 1 of 4 pairs scored, 0 skipped",
+        "bob: 1 of 4 pairs scored, 1 skipped",
+    ]
     report = analyse_agreement(tmp_path / "scores.csv", tmp_path / "agreement")
     assert report.experts == ["anna", "bob"] and report.num_pairs == 2
     reasons = {(row["rater"], row["pair"], row["dimension"]): row["reason"] for row in report.left_out}
@@ -236,18 +278,25 @@ def test_one_bad_file_does_not_stop_the_others(session: ReviewSession, tmp_path:
     (tmp_path / "raters" / "gil.jsonl").write_text("")
     export = export_scores(session.review, tmp_path)
     assert list(export.raters) == ["anna"]
-    assert ["lack a dimension" in export.notes[0], "bob.jsonl: expected a JSON" in export.notes[1],
-            "'eve' began on the scale 1-5" in export.notes[2], "'anna' is the rater of another" in export.notes[3],
-            "gil.jsonl: holds no step" in export.notes[4]] == [True] * 5
+    assert [
+        "lack a dimension" in export.notes[0],
+        "bob.jsonl: expected a JSON" in export.notes[1],
+        "'eve' began on the scale 1-5" in export.notes[2],
+        "'anna' is the rater of another" in export.notes[3],
+        "gil.jsonl: holds no step" in export.notes[4],
+    ] == [True] * 5
 
 
-def test_agreement_takes_raters_tables_and_judges(session: ReviewSession, source: Path, tmp_path: Path, capsys: Any
-                                                  ) -> None:
+def test_agreement_takes_raters_tables_and_judges(
+    session: ReviewSession, source: Path, tmp_path: Path, capsys: Any
+) -> None:
     empty = export_scores(session.review, tmp_path)
     sample = ROOT / "data" / "expert_scores.csv"
     report = analyse_review(empty, session.review, tmp_path, judged=[tmp_path / "no such"], sample=sample)
     assert report and report.experts == ["expert 1", "expert 2"]
-    assert "nobody has scored a pair yet; what follows is an invented sample, expert_scores.csv" in capsys.readouterr().out
+    assert (
+        "nobody has scored a pair yet; what follows is an invented sample, expert_scores.csv" in capsys.readouterr().out
+    )
     assert analyse_review(empty, session.review, tmp_path) is None
     score_pairs(session, *[3, 2, 1, 3, 2] * 4)
     alone = export_scores(session.review, tmp_path)
@@ -267,8 +316,19 @@ def write_judged(folder: Path, review: Any) -> None:
 
     blank = {name: "" if kind == "text" else 0 for name, kind in COLUMNS.items()}
     with write_table(folder, "scores", COLUMNS) as table:
-        table.add(blank | {"doi": pair.paper, "pair": pair.number, "arm": "own", "dimension": "accuracy",
-                           "scale": "1-3", "score": 1 + number % 3, "digest": pair.digest} for number, pair in enumerate(review.pairs))
+        table.add(
+            blank
+            | {
+                "doi": pair.paper,
+                "pair": pair.number,
+                "arm": "own",
+                "dimension": "accuracy",
+                "scale": "1-3",
+                "score": 1 + number % 3,
+                "digest": pair.digest,
+            }
+            for number, pair in enumerate(review.pairs)
+        )
 
 
 def test_a_judge_of_other_words_is_refused(session: ReviewSession, source: Path, tmp_path: Path) -> None:

@@ -36,10 +36,15 @@ def test_scores_move_on_and_are_on_disk_at_once(session: ReviewSession, tmp_path
         assert len(steps(tmp_path)) == number
     assert (session.place, session.dimension) == (1, "agnosticism")
     assert [(step["dimension"], step["score"], step["scale"]) for step in steps(tmp_path)] == [
-        ("agnosticism", 3, "1-3"), ("relevance", 2, "1-3"), ("completeness", 1, "1-3"), ("accuracy", 3, "1-3"),
-        ("reasonableness", 2, "1-3")]
+        ("agnosticism", 3, "1-3"),
+        ("relevance", 2, "1-3"),
+        ("completeness", 1, "1-3"),
+        ("accuracy", 3, "1-3"),
+        ("reasonableness", 2, "1-3"),
+    ]
     assert {(step["rater"], step["paper"], step["pair"]) for step in steps(tmp_path)} == {
-        ("anna", session.review.pairs[0].paper, session.review.pairs[0].number)}
+        ("anna", session.review.pairs[0].paper, session.review.pairs[0].number)
+    }
     assert session.view()["scored"] == 1
 
 
@@ -73,8 +78,9 @@ def test_skip_takes_scores_back_and_is_taken_back_by_a_score(session: ReviewSess
     assert session.view()["skipped"] == 0 and session.mark.scores == {"agnosticism": 2}
 
 
-def test_back_does_not_lead_to_scores_that_were_taken_back(session: ReviewSession, source: Path, tmp_path: Path
-                                                           ) -> None:
+def test_back_does_not_lead_to_scores_that_were_taken_back(
+    session: ReviewSession, source: Path, tmp_path: Path
+) -> None:
     session.move_pair(1)
     session.score(3)
     session.move_pair(-1)
@@ -155,15 +161,17 @@ def test_comments_are_kept_replaced_and_taken_back(session: ReviewSession, tmp_p
     assert session.view()["comment"] == "the unit is odd\n, look"
     assert export_scores(session.review, tmp_path).raters["anna"].pairs[session.pair.key].comment
     rows = list(csv.reader((tmp_path / "comments.csv").open(newline="")))
-    assert rows == [["paper", "pair", "rater", "comment"],
-                    [session.pair.paper, str(session.pair.number), "anna", "the unit is odd\n, look"]]
+    assert rows == [
+        ["paper", "pair", "rater", "comment"],
+        [session.pair.paper, str(session.pair.number), "anna", "the unit is odd\n, look"],
+    ]
     session.comment("")
     assert session.mark.comment == ""
     export_scores(session.review, tmp_path)
     assert (tmp_path / "comments.csv").read_text() == "paper,pair,rater,comment\n"
 
 
-# The widget -----------------------------------------------------------------------------------------------------------
+# The widget ----------------------------------------------------------------------------------------------------------
 
 
 class Sent(list):
@@ -212,8 +220,9 @@ def test_the_widget_stores_no_text_in_the_notebook(session: ReviewSession, monke
     assert "melt" not in stored and "anna" not in stored and "10.1/" not in stored
 
 
-def test_a_key_meant_for_the_pair_before_is_not_counted(session: ReviewSession, monkeypatch: pytest.MonkeyPatch,
-                                                         tmp_path: Path) -> None:
+def test_a_key_meant_for_the_pair_before_is_not_counted(
+    session: ReviewSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     widget, sent = make_widget(session, monkeypatch)
     for value in (3, 3, 3, 3, 3, 3):
         strike(widget, "score", value, seen=0)
@@ -223,8 +232,9 @@ def test_a_key_meant_for_the_pair_before_is_not_counted(session: ReviewSession, 
 
 @pytest.mark.parametrize("message", [{}, {"action": "no such"}, {"action": "score", "value": "3"},
                                      {"action": "score", "value": 9}, {"action": "pair", "value": -1}])  # fmt: skip
-def test_odd_messages_do_no_harm(session: ReviewSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-                                 message: dict[str, Any]) -> None:
+def test_odd_messages_do_no_harm(
+    session: ReviewSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, message: dict[str, Any]
+) -> None:
     widget, sent = make_widget(session, monkeypatch)
     widget._answer(widget, {"seen": 0, "number": 1} | message, [])
     assert steps(tmp_path) == [] and sent[-1]["kind"] == "view"

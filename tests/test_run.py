@@ -14,22 +14,22 @@ from sciqag_lib import run
 from sciqag_lib.params import ParamsError, check_params, load_params
 from sciqag_lib.paths import REPO_ROOT
 
-FIRST = '''output_dir: str = "out"  # where papers.json goes
+FIRST = """output_dir: str = "out"  # where papers.json goes
 text = "paper"
 rate: float = 0.5
 limit: Optional[int] = None
 names: list[str] = ["a"]
 anything = None
-quick = False'''
-SECOND = '''file_path: str = "default.json"
+quick = False"""
+SECOND = """file_path: str = "default.json"
 output_dir: str = "out"
 seed = 1
-limit: Union[int, None] = 3'''
-WRITE = '''import json, pathlib
+limit: Union[int, None] = 3"""
+WRITE = """import json, pathlib
 pathlib.Path(output_dir, "papers.json").write_text(json.dumps([text]))
-print("prepared", text)'''
-READ = '''import pathlib, sciqag_lib
-print("read", pathlib.Path(file_path).read_text(), seed, limit)'''
+print("prepared", text)"""
+READ = """import pathlib, sciqag_lib
+print("read", pathlib.Path(file_path).read_text(), seed, limit)"""
 
 
 def write_notebook(path: Path, parameters: str, code: str, main_output: str = "") -> None:
@@ -105,8 +105,15 @@ def test_given_paths_are_kept(params_path: Path) -> None:
     assert run.place_steps(steps, REPO_ROOT / "runs" / "x")[1]["file_path"] == "elsewhere/papers.json"
 
 
-@pytest.mark.parametrize("text, found", [("{run_dir}/01_first", "runs/x/01_first"), ("{run_dir}", "runs/x"),
-                                         ("a {run_dir}/b", "a {run_dir}/b"), ("{run_dir}s/b", "{run_dir}s/b")])
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("{run_dir}/01_first", "runs/x/01_first"),
+        ("{run_dir}", "runs/x"),
+        ("a {run_dir}/b", "a {run_dir}/b"),
+        ("{run_dir}s/b", "{run_dir}s/b"),
+    ],
+)
 def test_a_path_can_start_at_the_run_folder(params_path: Path, text: str, found: str) -> None:
     steps = check_params(make_params(params_path.parent, **{"01_first.text": text}), params_path)
     assert run.place_steps(steps, REPO_ROOT / "runs" / "x")[0]["text"] == found
@@ -138,13 +145,13 @@ def test_wrong_params_exit_2_before_anything_runs(params_path: Path) -> None:
 
 # Run folders ---------------------------------------------------------------------------------------------------------
 
-LEDGER = '''import pathlib
+LEDGER = """import pathlib
 class FingerprintMismatch(RuntimeError): pass
 made_with = pathlib.Path("..", output_dir, "made_with")
 if made_with.exists() and made_with.read_text() != str(seed):
     raise FingerprintMismatch(f"seed: was {made_with.read_text()}, now {seed}")
 print("fresh" if not made_with.exists() else "again")
-made_with.write_text(str(seed))'''
+made_with.write_text(str(seed))"""
 
 
 @pytest.fixture

@@ -19,9 +19,15 @@ def write(path, *rows: str, header: str = HEADER):
 
 
 def test_scores_are_read_by_dimension_and_rater(tmp_path):
-    path = write(tmp_path / "s.csv", "10.1/b,2,accuracy,ann,expert,3,40", "10.1/b,10,accuracy,ann,expert,1,12",
-                 '10.1/a,1,Accuracy," ann ",Expert,2.5,', "10.1/b,2,accuracy,gpt,judge,2,40",
-                 "10.1/a,1,relevance,gpt,judge,,", header=HEADER + ",answer_words")
+    path = write(
+        tmp_path / "s.csv",
+        "10.1/b,2,accuracy,ann,expert,3,40",
+        "10.1/b,10,accuracy,ann,expert,1,12",
+        '10.1/a,1,Accuracy," ann ",Expert,2.5,',
+        "10.1/b,2,accuracy,gpt,judge,2,40",
+        "10.1/a,1,relevance,gpt,judge,,",
+        header=HEADER + ",answer_words",
+    )
     table = read_scores(path)
     assert table.pairs == [("10.1/a", "1"), ("10.1/b", "2"), ("10.1/b", "10")]
     assert table.papers.tolist() == [0, 1, 1] and table.raters == {"ann": "expert", "gpt": "judge"}
@@ -33,23 +39,31 @@ def test_scores_are_read_by_dimension_and_rater(tmp_path):
 
 
 def test_parquet_and_several_files_give_the_same_table(tmp_path):
-    rows = [("10.1/a", number, "accuracy", rater, kind, score) for number, (rater, kind, score) in enumerate(
-        [("ann", "expert", 3.0), ("ann", "expert", math.nan), ("gpt", "judge", 1.0)])]
+    rows = [
+        ("10.1/a", number, "accuracy", rater, kind, score)
+        for number, (rater, kind, score) in enumerate(
+            [("ann", "expert", 3.0), ("ann", "expert", math.nan), ("gpt", "judge", 1.0)]
+        )
+    ]
     frame = pd.DataFrame(rows, columns=HEADER.split(","))
     frame.to_csv(tmp_path / "all.csv", index=False)
     frame.assign(pair=frame.pair.astype(float), more="text").to_parquet(tmp_path / "all.parquet")
     frame[:2].to_csv(tmp_path / "experts.csv", index=False)
     frame[2:].to_parquet(tmp_path / "judge.parquet")
-    tables = [read_scores(tmp_path / "all.csv"), read_scores(str(tmp_path / "all.parquet")),
-              read_scores([tmp_path / "judge.parquet", tmp_path / "experts.csv"])]
+    tables = [
+        read_scores(tmp_path / "all.csv"),
+        read_scores(str(tmp_path / "all.parquet")),
+        read_scores([tmp_path / "judge.parquet", tmp_path / "experts.csv"]),
+    ]
     for table in tables:
         assert table.pairs == [("10.1/a", "0"), ("10.1/a", "2")] and not table.bad
         np.testing.assert_array_equal(table.ratings("accuracy", ["ann", "gpt"]), [[3, math.nan], [math.nan, 1]])
 
 
 def test_a_paper_is_the_same_in_every_spelling_of_its_doi(tmp_path):
-    path = write(tmp_path / "s.csv", "10.1016/J.AB.1,0,accuracy,ann,expert,3",
-                 "10.1016-j.ab.1.json,0,accuracy,gpt,judge,2")
+    path = write(
+        tmp_path / "s.csv", "10.1016/J.AB.1,0,accuracy,ann,expert,3", "10.1016-j.ab.1.json,0,accuracy,gpt,judge,2"
+    )
     assert read_scores(path).pairs == [("10.1016/J.AB.1", "0")]
 
 
@@ -99,24 +113,48 @@ def test_a_score_given_twice_counts_once_and_two_different_ones_do_not_count(tmp
 
 
 def test_a_wrong_length_leaves_the_score(tmp_path):
-    path = write(tmp_path / "s.csv", "10.1/a,0,accuracy,ann,expert,3,many", "10.1/a,1,accuracy,ann,expert,2,30",
-                 "10.1/a,1,accuracy,ben,expert,2,31", header=HEADER + ",answer_words")
+    path = write(
+        tmp_path / "s.csv",
+        "10.1/a,0,accuracy,ann,expert,3,many",
+        "10.1/a,1,accuracy,ann,expert,2,30",
+        "10.1/a,1,accuracy,ben,expert,2,31",
+        header=HEADER + ",answer_words",
+    )
     table = read_scores(path)
     assert [(bad.record, bad.field) for bad in table.bad] == [("line 2", "answer_words"), ("line 4", "answer_words")]
     assert table.ratings("accuracy", ["ann"]).tolist() == [[3], [2]] and table.lengths[1] == 30
 
 
 def test_missing_dimensions_are_named(tmp_path):
-    path = write(tmp_path / "s.csv", "10.1/a,0,accuracy,ann,expert,3", "10.1/a,0,relevance,ann,expert,3",
-                 "10.1/a,0,accuracy,gpt,judge,3")
-    assert read_scores(path).notes == ["nobody scored agnosticism, completeness, reasonableness",
-                                       "judge 'gpt' gives no score for relevance"]
+    path = write(
+        tmp_path / "s.csv",
+        "10.1/a,0,accuracy,ann,expert,3",
+        "10.1/a,0,relevance,ann,expert,3",
+        "10.1/a,0,accuracy,gpt,judge,3",
+    )
+    assert read_scores(path).notes == [
+        "nobody scored agnosticism, completeness, reasonableness",
+        "judge 'gpt' gives no score for relevance",
+    ]
 
 
 def test_the_experts_mean_is_of_two_or_more_or_of_the_only_one(tmp_path):
-    path = write(tmp_path / "s.csv", *(f"10.1/a,{pair},accuracy,{name},expert,{score}" for pair, name, score in (
-        (0, "ann", 1), (0, "ben", 2), (1, "ann", 3), (2, "ben", 3), (3, "ann", 1), (3, "ben", 1), (3, "cat", 3))),
-        "10.1/a,0,relevance,ann,expert,2")
+    path = write(
+        tmp_path / "s.csv",
+        *(
+            f"10.1/a,{pair},accuracy,{name},expert,{score}"
+            for pair, name, score in (
+                (0, "ann", 1),
+                (0, "ben", 2),
+                (1, "ann", 3),
+                (2, "ben", 3),
+                (3, "ann", 1),
+                (3, "ben", 1),
+                (3, "cat", 3),
+            )
+        ),
+        "10.1/a,0,relevance,ann,expert,2",
+    )
     table = read_scores(path)
     np.testing.assert_array_equal(table.experts_mean("accuracy"), [1.5, math.nan, math.nan, 5 / 3])
     np.testing.assert_array_equal(table.experts_mean("relevance"), [2, math.nan, math.nan, math.nan])
@@ -127,8 +165,12 @@ def test_the_experts_mean_is_of_two_or_more_or_of_the_only_one(tmp_path):
 
 
 def test_an_open_quotation_mark_is_named_and_swallows_nothing_unnoticed(tmp_path):
-    path = write(tmp_path / "s.csv", "10.1/a,0,accuracy,ann,expert,3", '10.1/a,1,accuracy,"ann,expert,3',
-                 "10.1/a,2,accuracy,ann,expert,3")
+    path = write(
+        tmp_path / "s.csv",
+        "10.1/a,0,accuracy,ann,expert,3",
+        '10.1/a,1,accuracy,"ann,expert,3',
+        "10.1/a,2,accuracy,ann,expert,3",
+    )
     [bad] = read_scores(path).bad
     assert bad.record == "line 3" and "quotation mark that is not closed, up to line 4" in bad.message
 
@@ -159,8 +201,12 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
 def test_other_files_that_can_not_be_used_are_refused(tmp_path):
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
     pd.DataFrame({"paper": ["10.1/a"]}).to_parquet(tmp_path / "narrow.parquet")
-    for name, message in (("broken.parquet", "cannot be read as Parquet"), ("narrow.parquet", "missing pair, dimens"),
-                          ("none.parquet", "cannot be read"), ("none.csv", "cannot be read \\(No such file")):
+    for name, message in (
+        ("broken.parquet", "cannot be read as Parquet"),
+        ("narrow.parquet", "missing pair, dimens"),
+        ("none.parquet", "cannot be read"),
+        ("none.csv", "cannot be read \\(No such file"),
+    ):
         with pytest.raises(InputError, match=message):
             read_scores(tmp_path / name)
 
@@ -178,15 +224,23 @@ JUDGED = "record,doi,pair,arm,dimension,repeat,scale,score,reasons,missing,judge
 
 
 def test_a_table_of_05_evaluation_is_a_judge_whose_repeats_count_by_their_mean(tmp_path):
-    experts = write(tmp_path / "experts.csv", "10.1/a,0,accuracy,ann,expert,3", "10.1/a,1,accuracy,ann,expert,2",
-                    "record 2,0,accuracy,ann,expert,1")
-    judged = write(tmp_path / "scores.csv", "record 1,10.1/a,0,own,accuracy,0,1-3,3,good,,paper,1",
-                   "record 1,10.1/a,0,own,accuracy,1,1-3,2,fair,,paper,1",
-                   "record 1,10.1/a,0,swapped,accuracy,0,1-3,1,bad,,paper,1",
-                   "record 1,10.1/a,1,own,accuracy,0,1-3,,,no score,paper,3",
-                   "record 1,10.1/a,1,own,accuracy,1,1-3,1,bad,,paper,1",
-                   "record 1,10.1/a,0,own,relevance,0,1-3,,,no score,paper,3",
-                   "record 2,,0,own,accuracy,0,1-3,2,fair,,none,1", header=JUDGED)
+    experts = write(
+        tmp_path / "experts.csv",
+        "10.1/a,0,accuracy,ann,expert,3",
+        "10.1/a,1,accuracy,ann,expert,2",
+        "record 2,0,accuracy,ann,expert,1",
+    )
+    judged = write(
+        tmp_path / "scores.csv",
+        "record 1,10.1/a,0,own,accuracy,0,1-3,3,good,,paper,1",
+        "record 1,10.1/a,0,own,accuracy,1,1-3,2,fair,,paper,1",
+        "record 1,10.1/a,0,swapped,accuracy,0,1-3,1,bad,,paper,1",
+        "record 1,10.1/a,1,own,accuracy,0,1-3,,,no score,paper,3",
+        "record 1,10.1/a,1,own,accuracy,1,1-3,1,bad,,paper,1",
+        "record 1,10.1/a,0,own,relevance,0,1-3,,,no score,paper,3",
+        "record 2,,0,own,accuracy,0,1-3,2,fair,,none,1",
+        header=JUDGED,
+    )
     pd.read_csv(judged).to_parquet(tmp_path / "scores.parquet")
     for path in (judged, tmp_path / "scores.parquet"):
         table = read_scores(experts, judges={"gpt": path})

@@ -53,21 +53,31 @@ def score(tmp_path, *papers, vectors=None, **more):
 def test_scores_and_baseline_of_two_papers_by_hand(tmp_path):
     """Paper 1 asks a, b, c: .5, .5, 0; paper 2 asks d, b: .5. Mean of the 4 pairs: 1.5 / 4 = .375.
     Between them: ad 0, ab .5, bd .5, bb 1, cd -.5, cb 0: 1.5 / 6 = .25."""
-    report = score(tmp_path, ("10.1/a", ["a?", "b?", "c?"]), ("10.1/b", ["d?", "b?"]), vectors=FOUR,
-                   near_duplicate=0.99)
+    report = score(
+        tmp_path, ("10.1/a", ["a?", "b?", "c?"]), ("10.1/b", ["d?", "b?"]), vectors=FOUR, near_duplicate=0.99
+    )
     assert rows(tmp_path / "out", "similarity") == [
-        {"doi": "10.1/a", "i": 1, "j": 0, "score": 0.5}, {"doi": "10.1/a", "i": 2, "j": 0, "score": 0.5},
-        {"doi": "10.1/a", "i": 2, "j": 1, "score": 0.0}, {"doi": "10.1/b", "i": 1, "j": 0, "score": 0.5}]
+        {"doi": "10.1/a", "i": 1, "j": 0, "score": 0.5},
+        {"doi": "10.1/a", "i": 2, "j": 0, "score": 0.5},
+        {"doi": "10.1/a", "i": 2, "j": 1, "score": 0.0},
+        {"doi": "10.1/b", "i": 1, "j": 0, "score": 0.5},
+    ]
     assert rows(tmp_path / "out", "papers") == [
         {"doi": "10.1/a", "questions": 3, "pairs": 3, "missing": 0, "mean": 0.3333, "max": 0.5},
-        {"doi": "10.1/b", "questions": 2, "pairs": 1, "missing": 0, "mean": 0.5, "max": 0.5}]
+        {"doi": "10.1/b", "questions": 2, "pairs": 1, "missing": 0, "mean": 0.5, "max": 0.5},
+    ]
     assert (report.num_papers, report.num_pairs, report.num_missing) == (2, 4, 0)
     assert report.within.mean == pytest.approx(0.375) and report.null.mean == pytest.approx(0.25)
     assert math.isnan(report.null.low)  # two papers are one pair of papers: nothing to resample
-    assert [(pair["doi"], pair["i"], pair["j"], pair["score"], pair["question_i"], pair["question_j"])
-            for pair in report.most_similar] == [
-        ("10.1/a", 1, 0, 0.5, "b?", "a?"), ("10.1/a", 2, 0, 0.5, "c?", "a?"), ("10.1/b", 1, 0, 0.5, "b?", "d?"),
-        ("10.1/a", 2, 1, 0.0, "c?", "b?")]
+    assert [
+        (pair["doi"], pair["i"], pair["j"], pair["score"], pair["question_i"], pair["question_j"])
+        for pair in report.most_similar
+    ] == [
+        ("10.1/a", 1, 0, 0.5, "b?", "a?"),
+        ("10.1/a", 2, 0, 0.5, "c?", "a?"),
+        ("10.1/b", 1, 0, 0.5, "b?", "d?"),
+        ("10.1/a", 2, 1, 0.0, "c?", "b?"),
+    ]
     assert sum(report.within_counts) == 4 and sum(report.null_counts) == 6
     # Bins are 0.025 wide from -1 on: -.5 is in bin 20, 0 in 40, .5 in 60, and 1 closes the last, 79.
     assert {bin: count for bin, count in enumerate(report.null_counts) if count} == {20: 1, 40: 2, 60: 2, 79: 1}
@@ -79,8 +89,10 @@ def test_scores_and_baseline_of_two_papers_by_hand(tmp_path):
 
 def test_the_baseline_is_that_of_every_pair_of_questions_of_different_papers():
     chance = np.random.default_rng(0)
-    groups = [(f"10.1/{number}", normalize_rows(chance.standard_normal((size, 6)).astype(np.float32)))
-              for number, size in enumerate([2, 5, 3, 7, 2])]
+    groups = [
+        (f"10.1/{number}", normalize_rows(chance.standard_normal((size, 6)).astype(np.float32)))
+        for number, size in enumerate([2, 5, 3, 7, 2])
+    ]
     values = [float(x @ y) for (_, one), (_, two) in combinations(groups, 2) for x in one for y in two]
     results = []
     for order in (groups, groups[::-1]):
@@ -98,8 +110,9 @@ def test_the_baseline_is_that_of_every_pair_of_questions_of_different_papers():
 def test_the_baseline_keeps_so_many_papers_whatever_their_order(monkeypatch):
     monkeypatch.setattr(similarity, "MAX_NULL_PAPERS", 4)
     chance = np.random.default_rng(1)
-    groups = [(f"10.1/{number}", normalize_rows(chance.standard_normal((2, 6)).astype(np.float32)))
-              for number in range(12)]
+    groups = [
+        (f"10.1/{number}", normalize_rows(chance.standard_normal((2, 6)).astype(np.float32))) for number in range(12)
+    ]
     found = []
     for order, seed in ((groups, 0), (groups[::-1], 0), (groups, 1)):
         sample = NullSample(seed)
@@ -137,11 +150,16 @@ def collect(scores_of: dict[str, np.ndarray], mode: str = "embedding") -> Simila
 def test_the_most_similar_pairs_are_those_of_a_full_sort():
     chance = np.random.default_rng(2)
     scores = {f"p{number}": np.round(chance.uniform(-1, 1, (9, 9)), 1) for number in range(20)}  # full of ties
-    everything = [(-matrix[i, j], place, doi, i, j) for place, (doi, matrix) in enumerate(scores.items())
-                  for i in range(9) for j in range(i)]
+    everything = [
+        (-matrix[i, j], place, doi, i, j)
+        for place, (doi, matrix) in enumerate(scores.items())
+        for i in range(9)
+        for j in range(i)
+    ]
     report = collect(scores).report("m", Estimate(0, 0, 0, 0), np.zeros(80, int), 0)
     assert [(-pair["score"], pair["doi"], pair["i"], pair["j"]) for pair in report.most_similar] == [
-        (value, doi, i, j) for value, _, doi, i, j in sorted(everything)[:20]]
+        (value, doi, i, j) for value, _, doi, i, j in sorted(everything)[:20]
+    ]
     assert sum(report.within_counts) == report.num_pairs == 20 * 36
 
 
@@ -188,16 +206,19 @@ def test_the_two_modes_never_share_a_folder(tmp_path):
 
 
 def test_a_second_run_writes_the_same_files_from_the_cache(tmp_path):
-    path = write_qas(tmp_path / "qas.json", *((f"10.1/{number}", [f"{number} {part}?" for part in range(4)])
-                                              for number in range(5)))
+    path = write_qas(
+        tmp_path / "qas.json", *((f"10.1/{number}", [f"{number} {part}?" for part in range(4)]) for number in range(5))
+    )
     found = []
     for _ in range(2):
         embedder = make_embedder(cache_dir=tmp_path / "cache")
         embed_similarity(path, tmp_path / "out", embedder)
         found.append({file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()})
     assert embedder.num_encoded == 0 and embedder.num_cached == 20 and found[0] == found[1]
-    assert set(found[0]) == {"similarity.json", *(f"{name}.{end}" for end in ("csv", "parquet")
-                                                  for name in ("similarity", "papers", "near_duplicates"))}
+    assert set(found[0]) == {
+        "similarity.json",
+        *(f"{name}.{end}" for end in ("csv", "parquet") for name in ("similarity", "papers", "near_duplicates")),
+    }
 
 
 def test_a_run_that_dies_leaves_the_results_of_before_and_its_vectors(tmp_path, monkeypatch):
@@ -206,7 +227,7 @@ def test_a_run_that_dies_leaves_the_results_of_before_and_its_vectors(tmp_path, 
     embed_similarity(path, tmp_path / "out", make_embedder(FOUR))
     before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
     dying = make_embedder({"a?": FOUR["c?"], "b?": FOUR["d?"], "c?": None}, tmp_path / "cache")
-    with pytest.raises(Exception):
+    with pytest.raises(Exception):  # noqa: B017  (whatever the encoder raises)
         embed_similarity(path, tmp_path / "out", dying)
     assert {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()} == before
     again = make_embedder(FOUR, tmp_path / "cache")
@@ -238,8 +259,15 @@ def test_a_papers_scores_are_read_as_a_matrix(tmp_path):
 
 def test_papers_that_cannot_be_scored_are_named_and_the_rest_goes_on(tmp_path):
     vectors = {**FOUR, "nan?": [math.nan] * 4}
-    report = score(tmp_path, ("10.1/none", []), ("10.1/one", ["d?"]), ("10.1/nan", ["nan?", "a?"]),
-                   ("10.1/good", ["a?", "b?"]), ("10.1/GOOD", ["c?", "d?"]), vectors=vectors)
+    report = score(
+        tmp_path,
+        ("10.1/none", []),
+        ("10.1/one", ["d?"]),
+        ("10.1/nan", ["nan?", "a?"]),
+        ("10.1/good", ["a?", "b?"]),
+        ("10.1/GOOD", ["c?", "d?"]),
+        vectors=vectors,
+    )
     assert [row["doi"] for row in rows(tmp_path / "out", "papers")] == ["10.1/good"] and report.num_pairs == 1
     notes = "\n".join(report.notes)
     assert len(report.notes) == 4 and "10.1/none: no question" in notes and "10.1/one: 1 question" in notes
@@ -281,7 +309,7 @@ def test_the_limit_counts_papers_that_are_used(tmp_path):
 
 
 def test_questions_in_other_scripts_are_kept_as_they_are(tmp_path):
-    questions = ["锂离子电池的容量是多少？", "Pourquoi l'eau gèle-t-elle ?", "\"quoted\", ;\n\t<b>"]
+    questions = ["锂离子电池的容量是多少？", "Pourquoi l'eau gèle-t-elle ?", '"quoted", ;\n\t<b>']
     report = score(tmp_path, ("10.1/ä", questions), near_duplicate=-1)
     assert {pair["question_i"] for pair in report.most_similar} == set(questions[1:])
     assert {row["text_a"] for row in rows(tmp_path / "out", "near_duplicates")} == set(questions[:2])
@@ -299,7 +327,8 @@ def test_what_is_shown_stands_beside_its_baseline(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "low, high, said",
-    [(0.5, 0.4, False), (0.4, 0.4, True), (0.3, 0.4, True), (math.nan, 0.4, False), (0.5, math.nan, False)])
+    [(0.5, 0.4, False), (0.4, 0.4, True), (0.3, 0.4, True), (math.nan, 0.4, False), (0.5, math.nan, False)],
+)
 def test_overlapping_intervals_are_named_and_missing_ones_are_not(tmp_path, capsys, low, high, said):
     report = score(tmp_path, ("10.1/a", ["a?", "b?"]), vectors=FOUR)
     report.within, report.null = Estimate(0.5, low, 0.9, 4), Estimate(0.2, 0.1, high, 4)
@@ -311,8 +340,11 @@ def test_overlapping_intervals_are_named_and_missing_ones_are_not(tmp_path, caps
 
 
 def find_all(vectors, threshold: float) -> list[tuple[int, int]]:
-    found = [(int(a), int(b)) for rows_a, rows_b, _ in find_near_duplicates(vectors, threshold)
-             for a, b in zip(rows_a, rows_b)]
+    found = [
+        (int(a), int(b))
+        for rows_a, rows_b, _ in find_near_duplicates(vectors, threshold)
+        for a, b in zip(rows_a, rows_b)
+    ]
     assert len(found) == len(set(found))  # no pair twice
     return sorted(found)
 
@@ -354,12 +386,23 @@ def test_each_pair_is_written_with_its_places_texts_and_score(tmp_path):
     half = np.array([[1, 0], [0.8, 0.6]], np.float32)
     with store_of(tmp_path, ("10.1/a", ["é?", "two?"], half), ("10.1/b", ["three?"], half[:1])) as store:
         assert [store.read(row) for row in (2, 0, 1)] == [
-            ("10.1/b", 0, "three?"), ("10.1/a", 0, "é?"), ("10.1/a", 1, "two?")]
+            ("10.1/b", 0, "three?"),
+            ("10.1/a", 0, "é?"),
+            ("10.1/a", 1, "two?"),
+        ]
         assert write_near_duplicates(store, tmp_path, 0.8) == 3
         assert write_near_duplicates(store, tmp_path, 0.81) == 1
     assert rows(tmp_path, "near_duplicates") == [
-        {"doi_a": "10.1/a", "question_a": 0, "doi_b": "10.1/b", "question_b": 0, "score": 1.0, "text_a": "é?",
-         "text_b": "three?"}]
+        {
+            "doi_a": "10.1/a",
+            "question_a": 0,
+            "doi_b": "10.1/b",
+            "question_b": 0,
+            "score": 1.0,
+            "text_a": "é?",
+            "text_b": "three?",
+        }
+    ]
 
 
 def test_the_store_leaves_no_file_behind(tmp_path):
@@ -393,7 +436,8 @@ def test_the_sample_file_with_the_packaged_model(tmp_path, embedder):
     assert report.within.mean > report.null.mean + 0.1 and sum(report.null_counts) == 3 * 36
     for record in json.loads(QAS.read_text(encoding="utf-8")):
         _, scores = read_scores(tmp_path / "out", record["doi"])
-        vectors = embedder.model.encode([pair["Q"] for pair in record["Q&A"]], normalize_embeddings=True,
-                                        show_progress_bar=False)
+        vectors = embedder.model.encode(
+            [pair["Q"] for pair in record["Q&A"]], normalize_embeddings=True, show_progress_bar=False
+        )
         below = np.tril_indices(6, -1)
         assert scores[below] == pytest.approx((vectors @ vectors.T)[below], abs=2e-3)

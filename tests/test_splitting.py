@@ -43,7 +43,8 @@ def test_a_number_of_papers_is_exact_and_moves_papers_to_train_alone():
     few, whole = split(PAPERS[:700], 50), split(PAPERS, 50)
     for found, size in ((few, 700), (whole, 2000)):
         assert Counter(CATEGORIES[place] for place in range(size) if found[PAPERS[place]] == "test") == Counter(
-            {f"category {number}": 50 for number in range(4)})
+            {f"category {number}": 50 for number in range(4)}
+        )
     moved = [(few[paper], whole[paper]) for paper in few if few[paper] != whole[paper]]
     assert moved and set(moved) == {("test", "train")}
 
@@ -60,10 +61,10 @@ def test_small_categories_have_both_sides_and_a_single_paper_is_train():
     papers = [f"10.2/{number}" for number in range(300)]
     categories = [f"category {number // 3}" for number in range(300)]
     found = split_papers(papers, categories, 0.01, 0)
-    sides = [Counter(found[start: start + 3]) for start in range(0, 300, 3)]
+    sides = [Counter(found[start : start + 3]) for start in range(0, 300, 3)]
     assert all(side["test"] == 1 for side in sides)
     found = split_papers(papers, categories, 0.99, 0)
-    assert all(side == 1 for side in (found[start: start + 3].count("train") for start in range(0, 300, 3)))
+    assert all(side == 1 for side in (found[start : start + 3].count("train") for start in range(0, 300, 3)))
     for test_size in (0.99, 50):
         assert split_papers(["10.1/a"], ["alone"], test_size, 0) == ["train"]
     assert Counter(split_papers(papers[:7], [None] * 7, 50, 0)) == {"train": 4, "test": 3}  # at most half
@@ -86,7 +87,7 @@ def test_a_size_that_cannot_be_meant(test_size):
 
 def test_earlier_places_are_read_and_checked(tmp_path):
     path = tmp_path / "papers.csv"
-    path.write_text('paper,doi,split\n10.1/a,10.1/A,test\n10.1/b,x,train\n', encoding="utf-8")
+    path.write_text("paper,doi,split\n10.1/a,10.1/A,test\n10.1/b,x,train\n", encoding="utf-8")
     assert read_earlier(path) == {"10.1/a": "test", "10.1/b": "train"}
     path.write_text("paper,split\n10.1/a,test\n10.1/b,dev\n", encoding="utf-8")
     with pytest.raises(InputError, match="papers.csv, line 3: .*found '10.1/b' and 'dev'"):

@@ -24,8 +24,15 @@ from sciqag_lib.training.tokenized import TokenizedDataset
 from sciqag_lib.training.trainer import GeneratorTrainer
 
 ROOT = Path(__file__).resolve().parents[1]
-SETTINGS = {"prompt_form": "alpaca", "model_max_length": 256, "max_steps": 6, "per_device_train_batch_size": 2,
-            "learning_rate": 1.0e-2, "logging_steps": 1, "save_steps": 2}  # fmt: skip
+SETTINGS = {
+    "prompt_form": "alpaca",
+    "model_max_length": 256,
+    "max_steps": 6,
+    "per_device_train_batch_size": 2,
+    "learning_rate": 1.0e-2,
+    "logging_steps": 1,
+    "save_steps": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +82,16 @@ def test_run_learns_and_every_save_loads(model, tmp_path, capsys):
     assert (out / "figures" / "loss.png").stat().st_size > 5000
     assert json.loads((out / "finished.json").read_text())["eval_loss"] == last
     text = capsys.readouterr().out
-    for word in ("43,168 of them trained", "100.00%", "sdpa", "examples: 16", "6 steps of 2 rows", "memory of a process", "tokens/s", " left"):
+    for word in (
+        "43,168 of them trained",
+        "100.00%",
+        "sdpa",
+        "examples: 16",
+        "6 steps of 2 rows",
+        "memory of a process",
+        "tokens/s",
+        " left",
+    ):
         assert word in text, word
     assert not (out / ".saving").exists()
 
@@ -105,8 +121,17 @@ def test_validation_loss_is_the_mean_over_answer_tokens(model, tmp_path):
 @pytest.mark.parametrize("eval_batch", [1, 2])
 def test_packed_run_goes_over_all_tokens(model, tmp_path, eval_batch, capsys):
     valid = write_examples(tmp_path / "valid.jsonl", 3, seed=1)
-    lines = run_here(model, tmp_path, packing=True, per_device_train_batch_size=1, max_steps=-1, num_train_epochs=1,
-                     save_strategy="no", eval_data_path=valid, per_device_eval_batch_size=eval_batch)  # fmt: skip
+    lines = run_here(
+        model,
+        tmp_path,
+        packing=True,
+        per_device_train_batch_size=1,
+        max_steps=-1,
+        num_train_epochs=1,
+        save_strategy="no",
+        eval_data_path=valid,
+        per_device_eval_batch_size=eval_batch,
+    )
     text = capsys.readouterr().out
     examples = next(line for line in text.splitlines() if line.startswith("examples: 16"))
     assert f"{lines[-2]['tokens']:,} tokens" in examples  # the last training line before the last evaluation
@@ -115,9 +140,21 @@ def test_packed_run_goes_over_all_tokens(model, tmp_path, eval_batch, capsys):
 
 def test_packing_does_not_move_the_validation_loss(model, tmp_path):
     valid = write_examples(tmp_path / "valid.jsonl", 5, seed=1)
-    losses = [next(line["eval_loss"] for line in run_here(
-        model, tmp_path, packing=packing, max_steps=1, eval_data_path=valid, output_dir=tmp_path / f"out{packing}",
-        per_device_eval_batch_size=3)) for packing in (True, False)]  # fmt: skip
+    losses = [
+        next(
+            line["eval_loss"]
+            for line in run_here(
+                model,
+                tmp_path,
+                packing=packing,
+                max_steps=1,
+                eval_data_path=valid,
+                output_dir=tmp_path / f"out{packing}",
+                per_device_eval_batch_size=3,
+            )
+        )
+        for packing in (True, False)
+    ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
@@ -187,7 +224,7 @@ def test_stretched_adapter_says_so_to_whoever_loads_it(model, tmp_path):
     assert loaded.config.rope_parameters["factor"] == 3
 
 
-# Stopped and taken up again --------------------------------------------------------------------------------------------
+# Stopped and taken up again ------------------------------------------------------------------------------------------
 
 
 class Stop(Exception):
@@ -200,9 +237,14 @@ def whole(model, tmp_path) -> dict[int, float]:
     return list_losses(run_here(model, tmp_path, output_dir=tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("changes", [
-    {}, {"packing": True, "per_device_train_batch_size": 1}, {"method": "lora", "lora_dropout": 0.1},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"packing": True, "per_device_train_batch_size": 1},
+        {"method": "lora", "lora_dropout": 0.1},
+    ],
+)
 def test_run_goes_on_as_if_nothing_had_happened(model, tmp_path, monkeypatch, capsys, changes):
     undisturbed = list_losses(run_here(model, tmp_path, output_dir=tmp_path / "whole", **changes))
     step = GeneratorTrainer.training_step
@@ -250,8 +292,17 @@ def test_first_save_may_come_before_the_first_update(model, tmp_path):
 
 def test_best_checkpoint_is_loaded_in_the_end(model, tmp_path):
     valid = write_examples(tmp_path / "valid.jsonl", 3, seed=1)
-    lines = run_here(model, tmp_path, eval_data_path=valid, eval_strategy="steps", eval_steps=2, save_total_limit=1,
-                     load_best_model_at_end=True, metric_for_best_model="eval_loss", greater_is_better=True)  # fmt: skip
+    lines = run_here(
+        model,
+        tmp_path,
+        eval_data_path=valid,
+        eval_strategy="steps",
+        eval_steps=2,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=True,
+    )
     worst = max((line["eval_loss"], line["step"]) for line in lines if "eval_loss" in line and line["step"])
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert measure_loss(loaded, tmp_path, 3) == pytest.approx(worst[0], abs=1e-5)
@@ -289,7 +340,9 @@ def test_full_disk_leaves_the_last_checkpoint(model, tmp_path, monkeypatch):
         return save(self, output_dir)
 
     monkeypatch.setattr(GeneratorTrainer, "_save_optimizer_and_scheduler", fill)
-    with pytest.raises(InputError, match="checkpoint-4 could not be written: .*No space left.*checkpoint-2 is whole; free"):
+    with pytest.raises(
+        InputError, match="checkpoint-4 could not be written: .*No space left.*checkpoint-2 is whole; free"
+    ):
         run_here(model, tmp_path)
     assert not (tmp_path / "out" / ".saving").exists()
     AutoModelForCausalLM.from_pretrained(tmp_path / "out" / "checkpoint-2")
@@ -304,8 +357,10 @@ def test_killed_process_goes_on(model, tmp_path, moment):
     out, log = tmp_path / "out", tmp_path / "log.txt"
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
-        is_time = {"step": lambda: len(read_log(out / "log.jsonl")) >= 13,
-                   "save": lambda: any((out / ".saving").glob("checkpoint-1*"))}[moment]  # fmt: skip
+        is_time = {
+            "step": lambda: len(read_log(out / "log.jsonl")) >= 13,
+            "save": lambda: any((out / ".saving").glob("checkpoint-1*")),
+        }[moment]
         deadline = time.monotonic() + 180
         while not is_time():
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
@@ -319,7 +374,7 @@ def test_killed_process_goes_on(model, tmp_path, moment):
     assert list_losses(read_log(out / "log.jsonl")) == pytest.approx(whole, abs=1e-5)
 
 
-# Refused -----------------------------------------------------------------------------------------------------------------
+# Refused -------------------------------------------------------------------------------------------------------------
 
 
 def test_folder_of_another_run_is_refused(model, tmp_path):
@@ -359,9 +414,14 @@ def test_run_that_cannot_fit_is_refused_before_anything_is_loaded(tmp_path, monk
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("content", "expected"), [
-    ("", "it is empty"), ('{"instruction": "a", "input": "b"}\n', "output"), ('{"instruction": "a", "inp', "line 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "it is empty"),
+        ('{"instruction": "a", "input": "b"}\n', "output"),
+        ('{"instruction": "a", "inp', "line 1"),
+    ],
+)
 def test_unusable_data_are_named(model, tmp_path, content, expected):
     (tmp_path / "train.jsonl").write_text(content)
     with pytest.raises(InputError, match=expected):
@@ -406,12 +466,15 @@ def test_refused_run_leaves_the_folder_free(model, tmp_path):
     run_here(model, tmp_path, method="lora", max_steps=1)
 
 
-@pytest.mark.parametrize(("changes", "expected"), [
-    ({"eval_strategy": "steps"}, "eval_strategy steps: expected eval_data_path"),
-    ({"save_only_model": True}, "save_only_model: a run could not go on"),
-    ({"method": "lora", "trainable_params": "embd,norm"}, "no module of this model has embd in its name"),
-    ({"load_best_model_at_end": True}, "settings that can't be: .*strategy"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"eval_strategy": "steps"}, "eval_strategy steps: expected eval_data_path"),
+        ({"save_only_model": True}, "save_only_model: a run could not go on"),
+        ({"method": "lora", "trainable_params": "embd,norm"}, "no module of this model has embd in its name"),
+        ({"load_best_model_at_end": True}, "settings that can't be: .*strategy"),
+    ],
+)
 def test_settings_that_cannot_be_are_named(model, tmp_path, changes, expected):
     with pytest.raises(InputError, match=expected):
         run_here(model, tmp_path, **changes)

@@ -33,13 +33,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_command(folder: Path, out: str, processes: int = 2, launcher: tuple[str, ...] = (), **changes) -> list[str]:
-    values = {"model_name_or_path": folder / "model", "data_path": folder / "train.jsonl", "output_dir": folder / out,
-              "eval_data_path": folder / "valid.jsonl", "prompt_form": "alpaca", "model_max_length": 256,
-              "max_steps": 4, "per_device_train_batch_size": 2, "learning_rate": 1e-2, "logging_steps": 1,
-              "save_steps": 2, **changes}  # fmt: skip
+    values = {
+        "model_name_or_path": folder / "model",
+        "data_path": folder / "train.jsonl",
+        "output_dir": folder / out,
+        "eval_data_path": folder / "valid.jsonl",
+        "prompt_form": "alpaca",
+        "model_max_length": 256,
+        "max_steps": 4,
+        "per_device_train_batch_size": 2,
+        "learning_rate": 1e-2,
+        "logging_steps": 1,
+        "save_steps": 2,
+        **changes,
+    }
     flags = [word for name, value in values.items() if value is not None for word in (f"--{name}", str(value))]
-    launch = [*TORCHRUN, *(launcher or ("--standalone", f"--nproc_per_node={processes}"))] if processes > 1 else \
-        [sys.executable]
+    launch = (
+        [*TORCHRUN, *(launcher or ("--standalone", f"--nproc_per_node={processes}"))]
+        if processes > 1
+        else [sys.executable]
+    )
     return [*launch, str(ROOT / "train.py"), *flags]
 
 
@@ -48,8 +61,14 @@ def make_environment(folder: Path) -> dict[str, str]:
 
 
 def run(folder: Path, out: str, processes: int = 2, **changes) -> str:
-    result = subprocess.run(make_command(folder, out, processes, **changes), cwd=folder, env=make_environment(folder),
-                            capture_output=True, text=True, timeout=560)  # fmt: skip
+    result = subprocess.run(
+        make_command(folder, out, processes, **changes),
+        cwd=folder,
+        env=make_environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=560,
+    )
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
     return result.stdout
 
@@ -68,7 +87,7 @@ def measure_loss(folder: Path, out: str) -> float:
     return list_validation(folder, f"{out}-again")[0]
 
 
-# Stage 3 --------------------------------------------------------------------------------------------------------------
+# Stage 3 -------------------------------------------------------------------------------------------------------------
 
 
 def test_published_stage3_gives_the_losses_of_one_process_loads_and_resumes(folder):
@@ -107,8 +126,19 @@ def _take_up_again(folder: Path) -> None:
 def test_lora_with_embeddings_packed_and_shifted_under_stage3(folder):
     import peft
 
-    text = run(folder, "lora", deepspeed=ROOT / "ds_configs" / "stage3_cpu.json", method="lora", lora_r=4, attention="s2",
-        packing=True, model_max_length=512, bf16=True, per_device_train_batch_size=1, activation_checkpointing=True)  # fmt: skip
+    text = run(
+        folder,
+        "lora",
+        deepspeed=ROOT / "ds_configs" / "stage3_cpu.json",
+        method="lora",
+        lora_r=4,
+        attention="s2",
+        packing=True,
+        model_max_length=512,
+        bf16=True,
+        per_device_train_batch_size=1,
+        activation_checkpointing=True,
+    )
     assert "16 examples in 8 rows" in text or "16 examples in 7 rows" in text
     weights = load_file(folder / "lora" / "adapter_model.safetensors")
     assert all(weight.numel() and weight.isfinite().all() for weight in weights.values())
@@ -133,11 +163,20 @@ def test_published_command_as_printed(folder):
         --save_total_limit 2 --learning_rate 2e-5 --weight_decay 0.0 --warmup_steps 20
         --lr_scheduler_type constant_with_warmup --logging_steps 1 --deepspeed ds_configs/stage3.json --tf32 False"""
     result = subprocess.run(
-        [*TORCHRUN, "--standalone", "--nproc_per_node=2", str(ROOT / "train.py"), *command.split()], cwd=folder,
-        env=make_environment(folder), capture_output=True, text=True)  # fmt: skip
+        [*TORCHRUN, "--standalone", "--nproc_per_node=2", str(ROOT / "train.py"), *command.split()],
+        cwd=folder,
+        env=make_environment(folder),
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 0, result.stderr[-4000:]
-    for note in ("evaluation_strategy is called eval_strategy now", "low_rank_training False is called method full now",
-                 "attention s2", "flash", "12,288"):
+    for note in (
+        "evaluation_strategy is called eval_strategy now",
+        "low_rank_training False is called method full now",
+        "attention s2",
+        "flash",
+        "12,288",
+    ):
         assert note in result.stdout, note
     assert len(list_losses(folder, "OUT")) == 15
     assert AutoModelForCausalLM.from_pretrained(folder / "OUT").dtype == torch.bfloat16
@@ -161,8 +200,16 @@ def test_two_processes_without_deepspeed_give_the_same_losses(folder):
 
 @pytest.mark.slow
 def test_packaged_model_under_published_stage3(folder, packaged_model):
-    run(folder, "smollm", model_name_or_path=packaged_model, deepspeed=ROOT / "ds_configs" / "stage3.json", bf16=True,
-        max_steps=2, learning_rate=1e-5, per_device_train_batch_size=1)  # fmt: skip
+    run(
+        folder,
+        "smollm",
+        model_name_or_path=packaged_model,
+        deepspeed=ROOT / "ds_configs" / "stage3.json",
+        bf16=True,
+        max_steps=2,
+        learning_rate=1e-5,
+        per_device_train_batch_size=1,
+    )
     loaded = AutoModelForCausalLM.from_pretrained(folder / "smollm", dtype=torch.float32)
     assert loaded.config.hidden_size == 576
     losses = list_validation(folder, "smollm")
@@ -178,7 +225,7 @@ def test_other_number_of_processes_is_refused(folder):
     assert "processes: there 2, here 1" in result.stderr and "a new output_dir" in result.stderr
 
 
-# More machines, and processes that die --------------------------------------------------------------------------------
+# More machines, and processes that die -------------------------------------------------------------------------------
 
 
 def find_port() -> int:
@@ -190,14 +237,23 @@ def find_port() -> int:
 def start_agents(folder: Path, outs: list[str], *changes: dict) -> list[subprocess.Popen]:
     """Two torchrun agents as two machines of one process each, with the changed flags of each; `outs` are their output
     folders."""
-    rendezvous = ("--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d", f"--rdzv_endpoint=127.0.0.1:{find_port()}",
-                  "--rdzv_id=test", "--local_addr=127.0.0.1")  # fmt: skip
+    rendezvous = (
+        "--nnodes=2",
+        "--nproc_per_node=1",
+        "--rdzv_backend=c10d",
+        f"--rdzv_endpoint=127.0.0.1:{find_port()}",
+        "--rdzv_id=test",
+        "--local_addr=127.0.0.1",
+    )
     agents = []
     for number, out in enumerate(outs):
         with (folder / f"agent{number}.txt").open("w") as file:
             command = make_command(folder, out, 2, rendezvous, **changes[number])
-            agents.append(subprocess.Popen(command, cwd=folder, env=make_environment(folder), stdout=file, stderr=file,
-                                           start_new_session=True))  # fmt: skip
+            agents.append(
+                subprocess.Popen(
+                    command, cwd=folder, env=make_environment(folder), stdout=file, stderr=file, start_new_session=True
+                )
+            )
     return agents
 
 
@@ -216,7 +272,9 @@ def test_two_machines_with_shared_and_own_file_systems(folder, shared, deepspeed
     outs = [f"nodes{number}-{shared}-{deepspeed}" for number in ((0, 0) if shared else (0, 1))]
     changes = {"deepspeed": deepspeed and ROOT / "ds_configs" / f"{deepspeed}.json"}
     changes |= {} if shared else {"save_on_each_node": True}
-    assert wait_for(start_agents(folder, outs, changes, changes), folder) == [0, 0], (folder / "agent0.txt").read_text()[-3000:]
+    assert wait_for(start_agents(folder, outs, changes, changes), folder) == [0, 0], (
+        folder / "agent0.txt"
+    ).read_text()[-3000:]
     run(folder, f"one-{outs[1]}", 1, gradient_accumulation_steps=2)
     written = next(out for out in outs if (folder / out / "log.jsonl").exists())
     assert list_losses(folder, written) == pytest.approx(list_losses(folder, f"one-{outs[1]}"), abs=1e-4)
@@ -227,7 +285,9 @@ def test_two_machines_with_shared_and_own_file_systems(folder, shared, deepspeed
         shutil.rmtree(folder / out / "checkpoint-4", ignore_errors=True)
         (folder / out / "finished.json").unlink(missing_ok=True)
     before = list_losses(folder, written)
-    assert wait_for(start_agents(folder, outs, changes, changes), folder) == [0, 0], (folder / "agent0.txt").read_text()[-3000:]
+    assert wait_for(start_agents(folder, outs, changes, changes), folder) == [0, 0], (
+        folder / "agent0.txt"
+    ).read_text()[-3000:]
     assert "goes on from checkpoint-2" in (folder / "agent0.txt").read_text() + (folder / "agent1.txt").read_text()
     assert list_losses(folder, written) == pytest.approx(before, abs=1e-5)
 
@@ -235,7 +295,9 @@ def test_two_machines_with_shared_and_own_file_systems(folder, shared, deepspeed
 @pytest.mark.slow
 def test_machines_with_other_data_or_flags_are_named(folder):
     (folder / "other.jsonl").write_text((folder / "train.jsonl").read_text().replace("paper", "page"))
-    agents = start_agents(folder, ["differ0", "differ1"], {}, {"data_path": folder / "other.jsonl", "learning_rate": 0.5})
+    agents = start_agents(
+        folder, ["differ0", "differ1"], {}, {"data_path": folder / "other.jsonl", "learning_rate": 0.5}
+    )
     assert 0 not in wait_for(agents, folder)
     text = (folder / "agent0.txt").read_text() + (folder / "agent1.txt").read_text()
     assert "expected the same settings in every process, found different ones of data_path, learning_rate" in text
@@ -243,8 +305,14 @@ def test_machines_with_other_data_or_flags_are_named(folder):
 
 @pytest.mark.slow
 def test_when_one_process_dies_the_others_stop_within_a_minute_saying_which(folder):
-    command = make_command(folder, "dying", max_steps=2000, save_steps=4, eval_data_path=None,
-                           deepspeed=ROOT / "ds_configs" / "stage3_cpu.json")  # fmt: skip
+    command = make_command(
+        folder,
+        "dying",
+        max_steps=2000,
+        save_steps=4,
+        eval_data_path=None,
+        deepspeed=ROOT / "ds_configs" / "stage3_cpu.json",
+    )
     log = folder / "dying.txt"
     with log.open("w") as file:
         launcher = subprocess.Popen(command, cwd=folder, env=make_environment(folder), stdout=file, stderr=file)

@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 
@@ -147,8 +147,17 @@ def test_published_sciglm() -> None:
         "output_dir": "runs/train",
     }  # fmt: skip
     assert config["fp16"] == config["bf16"] == {"enabled": "auto"}
-    for word in ("train_file", "overwrite_cache", "overwrite_output_dir", "predict_with_generate", "local_rank",
-                 "model_max_length 641", "warmup_ratio 0", "fp16 True wins", "scheduler block"):
+    for word in (
+        "train_file",
+        "overwrite_cache",
+        "overwrite_output_dir",
+        "predict_with_generate",
+        "local_rank",
+        "model_max_length 641",
+        "warmup_ratio 0",
+        "fp16 True wins",
+        "scheduler block",
+    ):
         assert notes_with(found, word), word
 
 
@@ -310,7 +319,7 @@ def test_refused_in_a_params_file(line: str, expected: str, tmp_path: Path) -> N
 
 def test_convert_value_keeps_the_kind_of_a_number() -> None:
     assert isinstance(convert_value("a", FlagText("500"), float), int)
-    assert isinstance(convert_value("a", FlagText("5e-1"), Optional[float]), float)
+    assert isinstance(convert_value("a", FlagText("5e-1"), float | None), float)
     assert convert_value("a", 3.0, float) == 3.0
     with pytest.raises(InputError):
         convert_value("a", 3.0, int)
@@ -358,11 +367,18 @@ def test_the_flag_wins_over_the_file(tmp_path: Path) -> None:
         "adam_beta1": 0.8, "gradient_accumulation_steps": 2, "max_grad_norm": 0.5, "adam_beta2": 0.99,
         "weight_decay": 0.1,
     }  # fmt: skip
-    for words in (("per_device_train_batch_size 1 wins", "4"), ("learning_rate 2e-05 wins", "0.001"),
-                  ("cosine wins", "WarmupLR", '"warmup_max_lr": 0.1'), ("bf16 True wins", "fp16.enabled true"),
-                  ("bf16 True wins", "one is added"), ("train_batch_size 64 is left out",),
-                  ("gradient_accumulation_steps 2 is taken",), ("max_grad_norm 0.5 is taken",),
-                  ("adam_beta2 0.99 is taken",), ("weight_decay 0.1 is taken",)):
+    for words in (
+        ("per_device_train_batch_size 1 wins", "4"),
+        ("learning_rate 2e-05 wins", "0.001"),
+        ("cosine wins", "WarmupLR", '"warmup_max_lr": 0.1'),
+        ("bf16 True wins", "fp16.enabled true"),
+        ("bf16 True wins", "one is added"),
+        ("train_batch_size 64 is left out",),
+        ("gradient_accumulation_steps 2 is taken",),
+        ("max_grad_norm 0.5 is taken",),
+        ("adam_beta2 0.99 is taken",),
+        ("weight_decay 0.1 is taken",),
+    ):
         assert notes_with(found, *words), words
     assert len(found.notes) == 11  # and the output folder
     assert json.loads(path.read_text())["gradient_clipping"] == 0.5
@@ -393,7 +409,10 @@ def test_another_optimizer_takes_the_block_out() -> None:
     [
         ({"zero_optimisation": {"stage": 3}}, "no key 'zero_optimisation' (did you mean 'zero_optimization'?)"),
         ({"zero_optimization": {"stagee": 3}}, "'zero_optimization.stagee' (did you mean 'zero_optimization.stage'?)"),
-        ({"activation_checkpointing": {"partition_activationz": True}}, "'activation_checkpointing.partition_activationz'"),
+        (
+            {"activation_checkpointing": {"partition_activationz": True}},
+            "'activation_checkpointing.partition_activationz'",
+        ),
         ({"zero_optimization": {"offload_param": {"devise": "cpu"}}}, "'zero_optimization.offload_param.devise'"),
         ({"bf16": {"enable": True}}, "did you mean 'bf16.enabled'?"),
         ({"bf16": True}, "bf16: expected a block {...}, found True"),
@@ -411,8 +430,10 @@ def test_refused_deepspeed_file(config: dict[str, Any], expected: str, tmp_path:
     assert message.startswith(f"{path}: ") and expected in message
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ('{"bf16": {}, "bf16": {}}', "'bf16' stands twice"), ("{", "expected a JSON file"), ("[]", "found list")])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [('{"bf16": {}, "bf16": {}}', "'bf16' stands twice"), ("{", "expected a JSON file"), ("[]", "found list")],
+)
 def test_torn_deepspeed_file(text: str, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "ds.json"
     path.write_text(text)

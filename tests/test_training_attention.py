@@ -132,8 +132,10 @@ def test_packed_examples_are_as_if_alone(name: str) -> None:
     packed, model = make_batch([lengths]), make_model(name)
     together = run(model, packed)[1]
     starts = np.cumsum([0, *lengths[:-1]])
-    alone = [run(model, {"input_ids": ids, "labels": ids, "use_cache": False})[1]
-             for ids in (packed["input_ids"][:, s : s + n] for s, n in zip(starts, lengths, strict=True))]
+    alone = [
+        run(model, {"input_ids": ids, "labels": ids, "use_cache": False})[1]
+        for ids in (packed["input_ids"][:, s : s + n] for s, n in zip(starts, lengths, strict=True))
+    ]
     assert (together - torch.cat(alone)).abs().max() <= 1e-5
 
 
@@ -257,8 +259,10 @@ def test_in_eval_mode_s2_is_full_attention(name: str, lengths: list[list[int]]) 
 def test_generation_with_a_cache_equals_sdpa(name: str, cache: str) -> None:
     batch = make_batch([[21], [9]])
     prompts = {key: batch[key].flip(1) for key in ("input_ids", "attention_mask")}  # padded on the left
-    texts = [make_model(each).eval().generate(**prompts, max_new_tokens=20, do_sample=False, cache_implementation=cache)
-             for each in (name, "sdpa")]
+    texts = [
+        make_model(each).eval().generate(**prompts, max_new_tokens=20, do_sample=False, cache_implementation=cache)
+        for each in (name, "sdpa")
+    ]
     assert texts[0].shape == (2, 41) and texts[0].tolist() == texts[1].tolist()
 
 
@@ -349,7 +353,8 @@ def test_rows_are_cut_once_a_batch(monkeypatch) -> None:
 def test_no_mask_of_quadratic_size_is_made() -> None:
     seen, model = [], make_model("s2")
     model.model.layers[0].self_attn.register_forward_pre_hook(
-        lambda module, args, kwargs: seen.append(kwargs["attention_mask"]), with_kwargs=True)
+        lambda module, args, kwargs: seen.append(kwargs["attention_mask"]), with_kwargs=True
+    )
     run(model, make_batch([[13, 8, 11]]))
     run(model, make_batch([[29], [17]]))
     assert seen[0] is None and seen[1].shape == (2, 29)

@@ -290,8 +290,10 @@ def test_a_query_that_many_papers_share_is_found_and_kept():
     assert split_input("word " * 1000) == ("word " * 1000, "")
 
 
-RECORDS = [{"instruction": "Do.", "input": f"Paper {number}. " * (number + 1), "output": f"Out {number}."}
-           for number in range(150)]  # more than two batches
+RECORDS = [
+    {"instruction": "Do.", "input": f"Paper {number}. " * (number + 1), "output": f"Out {number}."}
+    for number in range(150)
+]  # more than two batches
 
 
 def test_the_cache_holds_every_example_and_counts_what_it_does_not(tmp_path):
@@ -405,8 +407,9 @@ def test_the_cache_is_the_same_whatever_the_number_of_threads(tmp_path, monkeypa
     path = write(tmp_path / "t.json", records)
 
     def read_cache(num_workers):
-        dataset = tokenize_file(path, tmp_path / f"cache{num_workers}", ExampleEncoder(TOKENIZER, 256), "content",
-                                "summary", num_workers)
+        dataset = tokenize_file(
+            path, tmp_path / f"cache{num_workers}", ExampleEncoder(TOKENIZER, 256), "content", "summary", num_workers
+        )
         return {file.name: file.read_bytes() for file in dataset.folder.iterdir()}
 
     one = read_cache(1)
@@ -469,8 +472,11 @@ def test_an_encoder_and_the_tokenizers_other_users_leave_each_other_alone():
 
 def test_of_a_book_only_what_may_be_kept_is_tokenised_again(monkeypatch):
     sizes, encode_head = [], ExampleEncoder._encode_head
-    monkeypatch.setattr(ExampleEncoder, "_encode_head", lambda self, *arguments: sizes.append(
-        len(head := encode_head(self, *arguments))) or head)
+    monkeypatch.setattr(
+        ExampleEncoder,
+        "_encode_head",
+        lambda self, *arguments: sizes.append(len(head := encode_head(self, *arguments))) or head,
+    )
     book = "é" * 500 + "one two " * 5000  # its beginning has more tokens a character than the rest
     encoded = ExampleEncoder(TOKENIZER, 500).encode([Example("Do.", book, "The answer.")])[0]
     assert 492 <= len(encoded.ids) <= 500 and sizes[0] < 1200

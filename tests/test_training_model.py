@@ -126,7 +126,11 @@ def test_padding_is_a_token_that_is_there(tmp_path):
 def test_modules_trained_whole_are_those_named(tmp_path):
     loaded = AutoModelForCausalLM.from_pretrained(write_model(tmp_path / "base"))
     assert model.list_whole_modules(loaded, ["embed", "norm"]) == [
-        "embed_tokens", "input_layernorm", "norm", "post_attention_layernorm"]
+        "embed_tokens",
+        "input_layernorm",
+        "norm",
+        "post_attention_layernorm",
+    ]
     assert model.list_whole_modules(loaded, []) == []
 
 
@@ -141,7 +145,7 @@ def test_attention_without_a_gpu(attention, flash, packing, expected):
     assert name == expected and ("flash_attention_2 needs a GPU" in reason) == flash
 
 
-# Data ------------------------------------------------------------------------------------------------------------------
+# Data ----------------------------------------------------------------------------------------------------------------
 
 
 def test_packing_is_chosen_where_rows_are_filled_by_several():
@@ -223,7 +227,7 @@ def test_doubtful_run_is_said_and_impossible_one_refused(monkeypatch):
         summary.refuse_too_large(summary.MemoryEstimate(500, 0, 1100))
 
 
-# Machine, log ----------------------------------------------------------------------------------------------------------
+# Machine, log --------------------------------------------------------------------------------------------------------
 
 
 def test_lock_of_a_killed_build_is_not_waited_for(tmp_path, monkeypatch):

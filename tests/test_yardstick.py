@@ -56,9 +56,15 @@ def finds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]
     return yardstick.count_finds(PAIRS, yardstick.check_pairs(folder / "pairs.json", folder / "checks"))
 
 
-@pytest.mark.parametrize("check, fault, least", [  # as benchmarks/RESULTS.md reports
-    ("context_bound_strict", "context_bound", 3), ("not_self_contained", "context_bound", 8),
-    ("numbers not in the paper", "changed_number", 5), ("wrong_number", "changed_number", 4)])
+@pytest.mark.parametrize(
+    "check, fault, least",
+    [  # as benchmarks/RESULTS.md reports
+        ("context_bound_strict", "context_bound", 3),
+        ("not_self_contained", "context_bound", 8),
+        ("numbers not in the paper", "changed_number", 5),
+        ("wrong_number", "changed_number", 4),
+    ],
+)
 def test_checks_find_no_fewer_faults_than_reported(
     finds: dict[str, dict[str, int]], check: str, fault: str, least: int
 ) -> None:
@@ -82,7 +88,8 @@ def test_lowered_scores_are_counted_by_fault() -> None:
 def test_a_judge_is_set_beside_the_readers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two papers, a judge that gives 1, 2, 3, 1, ... by a pair's place: it stands beside both readers on all of them."""
+    """Two papers, a judge that gives 1, 2, 3, 1, ... by a pair's place: it is set beside both readers."""
+
     def reply(request: Request) -> str:
         count = request.prompt.json_schema["properties"]["scores"]["minItems"] if request.prompt.json_schema else 0
         return json.dumps({"scores": [{"score": 1 + place % 3, "reasons": "so"} for place in range(count)]})

@@ -45,12 +45,36 @@ NO_JUDGES = EXPERTS, LENGTH_JUDGE = "experts", "answer length"  # the raters of 
 FEW_PAPERS = 20  # simulated raters, 5 pairs a paper: 90% of the intervals over 10 papers hold the truth, over 20 or 50
 # papers 91 to 96%
 LISTED = 20
-COLUMNS = {"rater": "text", "against": "text", "dimension": "text", "measure": "text", "value": "real", "low": "real",
-           "high": "real", "pairs": "whole", "papers": "whole", "null": "real", "null_low": "real", "null_high": "real",
-           "published": "real", "reason": "text"}
-COMPARISON_COLUMNS = {"first": "text", "second": "text", "dimension": "text", "measure": "text", "value_first": "real",
-                      "value_second": "real", "difference": "real", "low": "real", "high": "real", "pairs": "whole",
-                      "papers": "whole", "verdict": "text"}
+COLUMNS = {
+    "rater": "text",
+    "against": "text",
+    "dimension": "text",
+    "measure": "text",
+    "value": "real",
+    "low": "real",
+    "high": "real",
+    "pairs": "whole",
+    "papers": "whole",
+    "null": "real",
+    "null_low": "real",
+    "null_high": "real",
+    "published": "real",
+    "reason": "text",
+}
+COMPARISON_COLUMNS = {
+    "first": "text",
+    "second": "text",
+    "dimension": "text",
+    "measure": "text",
+    "value_first": "real",
+    "value_second": "real",
+    "difference": "real",
+    "low": "real",
+    "high": "real",
+    "pairs": "whole",
+    "papers": "whole",
+    "verdict": "text",
+}
 LEFT_OUT_COLUMNS = {"dimension": "text", "rater": "text", "paper": "text", "pair": "text", "reason": "text"}
 
 
@@ -87,8 +111,9 @@ class AgreementReport:
         return next((row.result for row in self.rows if (row.rater, row.dimension, row.measure) == keys), None)
 
 
-def analyse_agreement(path: Paths, output_dir: str | Path, scale: int = 3, seed: int = 0,
-                      judges: Mapping[str, str | Path] | None = None) -> AgreementReport:
+def analyse_agreement(
+    path: Paths, output_dir: str | Path, scale: int = 3, seed: int = 0, judges: Mapping[str, str | Path] | None = None
+) -> AgreementReport:
     """Measure agreement in a table of scores, or in several; `judges` adds what 05_evaluation wrote: name, path.
 
     Writes agreement, comparisons and left_out (.parquet and .csv) and agreement.json into `output_dir`. InputError: as
@@ -98,8 +123,10 @@ def analyse_agreement(path: Paths, output_dir: str | Path, scale: int = 3, seed:
     table = read_scores(path, scale, judges)
     experts, names = table.of_kind("expert"), table.of_kind("judge")
     if not experts or len(table.raters) < 2:
-        raise InputError(f"{path}: expected an expert and somebody to compare with, found {len(experts)} experts and "
-                         f"{len(names)} judges; the column kind says who is which")
+        raise InputError(
+            f"{path}: expected an expert and somebody to compare with, found {len(experts)} experts and "
+            f"{len(names)} judges; the column kind says who is which"
+        )
     taken = next((name for name in table.raters if name in NO_JUDGES), None)
     if taken:
         raise InputError(f"{path}: a rater is called {taken!r}, which names other rows of the results; rename it")
@@ -111,8 +138,18 @@ def analyse_agreement(path: Paths, output_dir: str | Path, scale: int = 3, seed:
             comparisons += _compare_with_length(table, dimension, seed)
     for first, second in combinations(names, 2):
         comparisons += compare_judges(table, first, second, seed)
-    report = AgreementReport(scale, experts, names, len(table.pairs), len(np.unique(table.papers)), rows, comparisons,
-                             left_out, [str(record) for record in table.bad], table.notes)
+    report = AgreementReport(
+        scale,
+        experts,
+        names,
+        len(table.pairs),
+        len(np.unique(table.papers)),
+        rows,
+        comparisons,
+        left_out,
+        [str(record) for record in table.bad],
+        table.notes,
+    )
     report.notes += _describe_left_out(left_out) + _describe_limits(report)
     _write(Path(output_dir), report)
     return report
@@ -120,8 +157,10 @@ def analyse_agreement(path: Paths, output_dir: str | Path, scale: int = 3, seed:
 
 def _measure_dimension(table: ScoreTable, dimension: str, seed: int) -> list[AgreementRow]:
     experts, mean = table.of_kind("expert"), table.experts_mean(dimension)
-    rows = [_measure(EXPERTS, dimension, measure, table.ratings(dimension, experts), table.papers, seed, experts)
-            for measure in MEASURES]
+    rows = [
+        _measure(EXPERTS, dimension, measure, table.ratings(dimension, experts), table.papers, seed, experts)
+        for measure in MEASURES
+    ]
     columns = [(judge, table.ratings(dimension, [judge])[:, 0], tuple(MEASURES)) for judge in table.of_kind("judge")]
     if np.isfinite(table.lengths).any():
         columns.append((LENGTH_JUDGE, table.lengths, CORRELATIONS))
@@ -131,8 +170,9 @@ def _measure_dimension(table: ScoreTable, dimension: str, seed: int) -> list[Agr
     return rows
 
 
-def _measure(rater: str, dimension: str, measure: str, ratings: np.ndarray, papers: np.ndarray, seed: int,
-             names: Sequence[str]) -> AgreementRow:
+def _measure(
+    rater: str, dimension: str, measure: str, ratings: np.ndarray, papers: np.ndarray, seed: int, names: Sequence[str]
+) -> AgreementRow:
     result = measure_agreement(measure, ratings, papers, seed, shuffle=rater != EXPERTS, names=names)
     published = None if rater in NO_JUDGES else PUBLISHED.get(measure, {}).get(dimension)
     against = "each other" if rater == EXPERTS else MEAN_OF_EXPERTS
@@ -162,8 +202,15 @@ def _find_left_out(table: ScoreTable, dimension: str) -> list[dict[str, str]]:
             found.append({"dimension": dimension, "rater": rater, "paper": paper, "pair": pair, "reason": reason})
         for place in np.flatnonzero(usable & ~scored) if kind == "judge" and scored.any() else ():
             paper, pair = table.pairs[place]
-            found.append({"dimension": dimension, "rater": rater, "paper": paper, "pair": pair,
-                          "reason": "the experts scored it, this judge did not"})
+            found.append(
+                {
+                    "dimension": dimension,
+                    "rater": rater,
+                    "paper": paper,
+                    "pair": pair,
+                    "reason": "the experts scored it, this judge did not",
+                }
+            )
     return found
 
 
@@ -188,15 +235,25 @@ def _describe_limits(report: AgreementReport) -> list[str]:
     """What is undefined, what is no better than chance, and what the numbers can't carry; each once."""
     notes = []
     if len(report.experts) == 1:
-        notes.append(f"one expert, {report.experts[0]!r}: experts can't be held against each other, and judges are "
-                     f"held against this one")
+        notes.append(
+            f"one expert, {report.experts[0]!r}: experts can't be held against each other, and judges are "
+            f"held against this one"
+        )
     if report.num_papers < FEW_PAPERS:
-        notes.append(f"the intervals are somewhat too narrow: papers are what is resampled, and there are "
-                     f"{report.num_papers} of them; have scores from {FEW_PAPERS} or more")
+        notes.append(
+            f"the intervals are somewhat too narrow: papers are what is resampled, and there are "
+            f"{report.num_papers} of them; have scores from {FEW_PAPERS} or more"
+        )
     notes += _describe_reasons(report)
     for judge in report.judges:
-        weak = [row.dimension for row in report.rows if row.rater == judge and row.measure == "spearman"
-                and not math.isnan(row.result.value) and not row.result.above_chance]
+        weak = [
+            row.dimension
+            for row in report.rows
+            if row.rater == judge
+            and row.measure == "spearman"
+            and not math.isnan(row.result.value)
+            and not row.result.above_chance
+        ]
         if weak:
             notes.append(f"{judge}: can't be told from its own scores shuffled, by Spearman, for {', '.join(weak)}")
     return notes
@@ -208,8 +265,10 @@ def _describe_reasons(report: AgreementReport) -> list[str]:
         if row.result.reason and not (row.rater == EXPERTS and len(report.experts) == 1):
             dimensions, measures = places.setdefault((row.rater, row.result.reason), ({}, {}))
             dimensions[row.dimension] = measures[MEASURES[row.measure]] = None
-    return [f"{rater}, {', '.join(dimensions)} ({', '.join(measures)}): {reason}"
-            for (rater, reason), (dimensions, measures) in places.items()]
+    return [
+        f"{rater}, {', '.join(dimensions)} ({', '.join(measures)}): {reason}"
+        for (rater, reason), (dimensions, measures) in places.items()
+    ]
 
 
 def _write(folder: Path, report: AgreementReport) -> None:
@@ -228,8 +287,10 @@ def _round(row: dict[str, Any]) -> dict[str, Any]:
 
 def show_agreement(report: AgreementReport) -> None:
     """Print each rater's agreement beside its null baseline and the published one, then the comparisons' verdicts."""
-    print(f"{report.num_pairs:,} pairs of {report.num_papers:,} papers, scale 1 to {report.scale} | experts: "
-          f"{', '.join(report.experts)} | judges: {', '.join(report.judges) or 'none'}")
+    print(
+        f"{report.num_pairs:,} pairs of {report.num_papers:,} papers, scale 1 to {report.scale} | experts: "
+        f"{', '.join(report.experts)} | judges: {', '.join(report.judges) or 'none'}"
+    )
     raters = dict.fromkeys(row.rater for row in report.rows)
     for rater in raters:
         if rater != EXPERTS or len(report.experts) > 1:
@@ -244,8 +305,13 @@ def show_agreement(report: AgreementReport) -> None:
 def _show_rater(report: AgreementReport, rater: str) -> None:
     rows = [row for row in report.rows if row.rater == rater]
     measures = [measure for measure in MEASURES if any(row.measure == measure for row in rows)]
-    print(f"\n{rater} against {rows[0].against}" + " (95% interval)" + "\n" + f"{'':16}{'pairs':>6}  "
-          + "".join(f"{MEASURES[measure]:<23}" for measure in measures).rstrip())
+    print(
+        f"\n{rater} against {rows[0].against}"
+        + " (95% interval)"
+        + "\n"
+        + f"{'':16}{'pairs':>6}  "
+        + "".join(f"{MEASURES[measure]:<23}" for measure in measures).rstrip()
+    )
     for dimension in dict.fromkeys(row.dimension for row in rows):
         found = [report.find(rater, dimension, measure) for measure in measures]
         print(f"{dimension:<16}{found[0].pairs:>6}  " + "".join(f"{str(one):<23}" for one in found).rstrip())

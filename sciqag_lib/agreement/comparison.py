@@ -56,29 +56,46 @@ def compare_judges(table: ScoreTable, first: str, second: str, seed: int = 0) ->
         if (dimension, first) in table.scores and (dimension, second) in table.scores:
             ratings = table.ratings(dimension, [first, second])
             if table.of_kind("expert"):
-                results += compare_agreement((first, second), dimension, ratings, table.experts_mean(dimension),
-                                             table.papers, tuple(MEASURES), seed)
+                results += compare_agreement(
+                    (first, second),
+                    dimension,
+                    ratings,
+                    table.experts_mean(dimension),
+                    table.papers,
+                    tuple(MEASURES),
+                    seed,
+                )
             results.append(_compare_means((first, second), dimension, ratings, table.papers, seed))
     return results
 
 
-def compare_agreement(names: tuple[str, str], dimension: str, ratings: np.ndarray, experts: np.ndarray,
-                      papers: np.ndarray, measures: tuple[str, ...], seed: int) -> list[Comparison]:
+def compare_agreement(
+    names: tuple[str, str],
+    dimension: str,
+    ratings: np.ndarray,
+    experts: np.ndarray,
+    papers: np.ndarray,
+    measures: tuple[str, ...],
+    seed: int,
+) -> list[Comparison]:
     """ratings: (pairs, 2), the two to compare; experts: (pairs,), what either is held against; nan is missing."""
     shared = np.isfinite(ratings).all(1) & np.isfinite(experts)
     ratings, experts, papers = ratings[shared], experts[shared], papers[shared]
     sides = [np.stack([column, experts], axis=1) for column in ratings.T]
     results = []
     for measure in measures:
-        reasons = [reason for name, side in zip(names, sides)
-                   if (reason := explain_undefined(measure, side, (name, "experts' mean")))]
+        reasons = [
+            reason
+            for name, side in zip(names, sides)
+            if (reason := explain_undefined(measure, side, (name, "experts' mean")))
+        ]
         if reasons:
             results.append(_make(names, dimension, measure, (math.nan,) * 5, papers, f"not compared ({reasons[0]})"))
             continue
         ones = np.ones((1, len(papers)))
         values = [float(agree(measure, side, ones)[0]) for side in sides]
 
-        def difference(weights: np.ndarray) -> np.ndarray:
+        def difference(weights: np.ndarray, measure: str = measure) -> np.ndarray:
             return agree(measure, sides[0], weights) - agree(measure, sides[1], weights)
 
         low, high, reason = resample_papers(difference, papers, 2 * ratings.size, seed)
@@ -87,8 +104,9 @@ def compare_agreement(names: tuple[str, str], dimension: str, ratings: np.ndarra
     return results
 
 
-def _compare_means(names: tuple[str, str], dimension: str, ratings: np.ndarray, papers: np.ndarray, seed: int
-                   ) -> Comparison:
+def _compare_means(
+    names: tuple[str, str], dimension: str, ratings: np.ndarray, papers: np.ndarray, seed: int
+) -> Comparison:
     shared = np.isfinite(ratings).all(1)
     ratings, papers = ratings[shared], papers[shared]
     if len(papers) < MIN_PAIRS:
@@ -101,8 +119,9 @@ def _compare_means(names: tuple[str, str], dimension: str, ratings: np.ndarray, 
     return _make(names, dimension, MEAN, values, papers, verdict)
 
 
-def compare_sets(first: ScoreTable, second: ScoreTable, names: tuple[str, str], rater: str | None = None,
-                 seed: int = 0) -> list[Comparison]:
+def compare_sets(
+    first: ScoreTable, second: ScoreTable, names: tuple[str, str], rater: str | None = None, seed: int = 0
+) -> list[Comparison]:
     """Two sets of pairs written about the same papers, by two models or prompts: the difference of their mean scores.
 
     The pairs of a paper are other ones in each set, so papers are what is paired; `pairs` counts those of both sets. A
@@ -116,12 +135,16 @@ def compare_sets(first: ScoreTable, second: ScoreTable, names: tuple[str, str], 
         shared = sorted(set(sides[0]) & set(sides[1]))
         if not sides[0] or not sides[1]:
             continue
-        sums, counts = (np.array([[side[paper][part] for paper in shared] for side in sides], float).reshape(2, -1)
-                        for part in (0, 1))
+        sums, counts = (
+            np.array([[side[paper][part] for paper in shared] for side in sides], float).reshape(2, -1)
+            for part in (0, 1)
+        )
         results.append(_compare_sums(names, dimension, sums, counts, seed))
     if not results:
-        raise InputError(f"expected scores by {rater or 'experts'} on the same dimension in both sets, found none; the "
-                         f"sets' raters are {', '.join(sorted({*first.raters, *second.raters}))}")
+        raise InputError(
+            f"expected scores by {rater or 'experts'} on the same dimension in both sets, found none; the "
+            f"sets' raters are {', '.join(sorted({*first.raters, *second.raters}))}"
+        )
     return results
 
 
@@ -136,8 +159,9 @@ def _mean_by_paper(table: ScoreTable, dimension: str, rater: str | None) -> dict
     return found
 
 
-def _compare_sums(names: tuple[str, str], dimension: str, sums: np.ndarray, counts: np.ndarray, seed: int
-                  ) -> Comparison:
+def _compare_sums(
+    names: tuple[str, str], dimension: str, sums: np.ndarray, counts: np.ndarray, seed: int
+) -> Comparison:
     """sums, counts: (2, papers)."""
     papers = np.arange(sums.shape[1])
     pairs = int(counts.sum())
@@ -153,8 +177,9 @@ def _compare_sums(names: tuple[str, str], dimension: str, sums: np.ndarray, coun
     return _make(names, dimension, MEAN, (first, second, first - second, low, high), papers, verdict, pairs)
 
 
-def _judge(names: tuple[str, str], low: float, high: float, papers: np.ndarray, what: str, pairs: int | None = None
-           ) -> str:
+def _judge(
+    names: tuple[str, str], low: float, high: float, papers: np.ndarray, what: str, pairs: int | None = None
+) -> str:
     if math.isnan(low):
         return "not told (no interval from one paper)"
     if low > 0 or high < 0:
@@ -163,7 +188,15 @@ def _judge(names: tuple[str, str], low: float, high: float, papers: np.ndarray, 
     return f"no difference can be told from this many pairs ({number:,} of {of:,} papers)"
 
 
-def _make(names: tuple[str, str], dimension: str, measure: str, values: tuple[float, ...], papers: np.ndarray,
-          verdict: str, pairs: int | None = None) -> Comparison:
-    return Comparison(*names, dimension, measure, *values, len(papers) if pairs is None else pairs,
-                      len(np.unique(papers)), verdict)
+def _make(
+    names: tuple[str, str],
+    dimension: str,
+    measure: str,
+    values: tuple[float, ...],
+    papers: np.ndarray,
+    verdict: str,
+    pairs: int | None = None,
+) -> Comparison:
+    return Comparison(
+        *names, dimension, measure, *values, len(papers) if pairs is None else pairs, len(np.unique(papers)), verdict
+    )

@@ -29,8 +29,9 @@ SHUFFLED_LABEL, UNDEFINED_LABEL = "judge's scores shuffled: 97.5% below", "not d
 Bar = tuple[str, str, list[Agreement]]  # label, colour, one value for each dimension
 
 
-def draw_agreement(report: AgreementReport, measures: Sequence[str] = CORRELATIONS,
-                   judges: Sequence[str] | None = None) -> "Figure":
+def draw_agreement(
+    report: AgreementReport, measures: Sequence[str] = CORRELATIONS, judges: Sequence[str] | None = None
+) -> "Figure":
     """Bars with 95% intervals, a panel for each measure: judges beside the published one, experts, answer length.
 
     measures: one or two of reliability.MEASURES; only correlations were published. The line across a judge's bar is
@@ -40,11 +41,15 @@ def draw_agreement(report: AgreementReport, measures: Sequence[str] = CORRELATIO
     judges = list(report.judges if judges is None else judges)
     wrong = [name for name in (*measures, *judges) if name not in MEASURES and name not in report.judges]
     if wrong or not 1 <= len(measures) <= 2 or len(judges) > MAX_JUDGES:
-        raise ValueError(f"expected 1 or 2 of the measures {', '.join(MEASURES)} and at most {MAX_JUDGES} of the "
-                         f"judges {', '.join(report.judges)}, found {', '.join(wrong or [*measures, *judges])}")
+        raise ValueError(
+            f"expected 1 or 2 of the measures {', '.join(MEASURES)} and at most {MAX_JUDGES} of the "
+            f"judges {', '.join(report.judges)}, found {', '.join(wrong or [*measures, *judges])}"
+        )
     dimensions = list(dict.fromkeys(row.dimension for row in report.rows))
-    title = (f"Agreement with experts: {report.num_pairs:,} pairs of {report.num_papers:,} papers, "
-             f"{len(report.experts)} expert{'s' * (len(report.experts) > 1)}, scale 1 to {report.scale}")
+    title = (
+        f"Agreement with experts: {report.num_pairs:,} pairs of {report.num_papers:,} papers, "
+        f"{len(report.experts)} expert{'s' * (len(report.experts) > 1)}, scale 1 to {report.scale}"
+    )
     width = TWO_COLUMNS if len(measures) > 1 else ONE_COLUMN
     with new_figure(title, width, 3.4, ncols=len(measures)) as (figure, panels):
         handles: dict[str, object] = {}
@@ -52,35 +57,48 @@ def draw_agreement(report: AgreementReport, measures: Sequence[str] = CORRELATIO
             _draw_panel(axes, report, measure, dimensions, judges)
             handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels())}
         labels = sorted(handles, key=(SHUFFLED_LABEL, UNDEFINED_LABEL).count)  # the bars first
-        figure.legend([handles[label] for label in labels], labels, loc="outside lower center",
-                      ncols=3 if width == TWO_COLUMNS else 2)
+        figure.legend(
+            [handles[label] for label in labels],
+            labels,
+            loc="outside lower center",
+            ncols=3 if width == TWO_COLUMNS else 2,
+        )
     return figure
 
 
-def draw_comparison(report: AgreementReport, first: str, second: str, measures: Sequence[str] = ("spearman", MEAN)
-                    ) -> "Figure":
+def draw_comparison(
+    report: AgreementReport, first: str, second: str, measures: Sequence[str] = ("spearman", MEAN)
+) -> "Figure":
     """first minus second for each dimension with 95% intervals; filled where they can be told apart.
 
     ValueError: the report compares no such two, in this order, by these measures.
     """
-    found = {(one.dimension, one.measure): one for one in report.comparisons
-             if (one.first, one.second) == (first, second)}
+    found = {
+        (one.dimension, one.measure): one for one in report.comparisons if (one.first, one.second) == (first, second)
+    }
     dimensions = list(dict.fromkeys(dimension for dimension, _ in found))
     missing = [measure for measure in measures if not any(name == measure for _, name in found)]
     if missing or not measures:
         couples = dict.fromkeys(f"{one.first!r} and {one.second!r}" for one in report.comparisons)
-        raise ValueError(f"expected two that are compared ({', '.join(couples) or 'none'}) and measures they are "
-                         f"compared by, found {first!r} and {second!r} by {', '.join(missing) or 'none'}")
+        raise ValueError(
+            f"expected two that are compared ({', '.join(couples) or 'none'}) and measures they are "
+            f"compared by, found {first!r} and {second!r} by {', '.join(missing) or 'none'}"
+        )
     width = TWO_COLUMNS if len(measures) > 1 else ONE_COLUMN
     title = f"{first} minus {second}, 95% intervals"
     with new_figure(title, width, 1.3 + 0.26 * len(dimensions), ncols=len(measures)) as (figure, panels):
         for axes, measure in zip(np.atleast_1d(panels), measures):
             _draw_differences(axes, [found.get((dimension, measure)) for dimension in dimensions])
             axes.set_yticks(range(len(dimensions)), dimensions if measure == measures[0] else [])
-            axes.set(ylim=(len(dimensions) - 0.5, -0.5), xlabel="difference in " + (
-                "mean score" if measure == MEAN else f"agreement with experts, {MEASURES[measure]}"))
-        handles = [axes.plot([], [], "o", markersize=4, color=BLUE, markerfacecolor=face, label=label)[0]
-                   for face, label in ((BLUE, "differ"), ("white", "no difference can be told"))]
+            axes.set(
+                ylim=(len(dimensions) - 0.5, -0.5),
+                xlabel="difference in "
+                + ("mean score" if measure == MEAN else f"agreement with experts, {MEASURES[measure]}"),
+            )
+        handles = [
+            axes.plot([], [], "o", markersize=4, color=BLUE, markerfacecolor=face, label=label)[0]
+            for face, label in ((BLUE, "differ"), ("white", "no difference can be told"))
+        ]
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
@@ -129,18 +147,30 @@ def _draw_bar(axes: "Axes", places: np.ndarray, width: float, bar: Bar, shuffled
     with_interval = np.array([math.isfinite(one.low) for one in found])
     errors = np.array([[one.value - one.low, one.high - one.value] for one in found]).T
     if with_interval.any():
-        axes.errorbar(places[with_interval], values[with_interval], yerr=np.clip(errors[:, with_interval], 0, None),
-                      fmt="none", ecolor="black", elinewidth=0.8, capsize=1.5)
+        axes.errorbar(
+            places[with_interval],
+            values[with_interval],
+            yerr=np.clip(errors[:, with_interval], 0, None),
+            fmt="none",
+            ecolor="black",
+            elinewidth=0.8,
+            capsize=1.5,
+        )
     if shuffled:
-        line = {"color": "white", "linewidth": 1.2, "solid_capstyle": "butt",
-                "path_effects": [withStroke(linewidth=2.4, foreground="black")]}
+        line = {
+            "color": "white",
+            "linewidth": 1.2,
+            "solid_capstyle": "butt",
+            "path_effects": [withStroke(linewidth=2.4, foreground="black")],
+        }
         for place, one in zip(places, found):
             axes.plot([place - width / 2, place + width / 2], [one.null_high] * 2, zorder=3, **line)
         axes.plot([], [], label=SHUFFLED_LABEL, **line)
     undefined = ~np.isfinite(values)
     if undefined.any():
-        axes.plot(places[undefined], np.zeros(undefined.sum()), "x", color=color, markersize=4, markeredgewidth=1.2,
-                  zorder=4)
+        axes.plot(
+            places[undefined], np.zeros(undefined.sum()), "x", color=color, markersize=4, markeredgewidth=1.2, zorder=4
+        )
         axes.plot([], [], "x", color="black", markersize=4, label=UNDEFINED_LABEL)
 
 

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ SCALES = (3, 5)
 
 Pair = tuple[str, str]  # paper, number within it
 PlacedRows = Iterator[tuple[str, dict[str, Any] | BadRecord]]  # each with its place, "line 3" or "row 3"
-Paths = Union[str, Path, Sequence[str | Path]]
+Paths = str | Path | Sequence[str | Path]
 
 
 @dataclass
@@ -119,8 +119,10 @@ def _read_judged(path: Path, name: str, scale: int) -> PlacedRows:
             continue
         cells = {column: _clean(row[column]) for column in JUDGED_COLUMNS}
         if cells["scale"] != f"1-{scale}":
-            raise InputError(f"{path}, {where}, column scale: expected 1-{scale}, found {cells['scale']!r}; scores of "
-                             f"two scales can't be compared: set scale to that of all files")
+            raise InputError(
+                f"{path}, {where}, column scale: expected 1-{scale}, found {cells['scale']!r}; scores of "
+                f"two scales can't be compared: set scale to that of all files"
+            )
         if cells["arm"] == "own":
             key = (cells["doi"] or cells["record"], cells["pair"], cells["dimension"])
             scores = found.setdefault(key, (where, []))[1]
@@ -141,22 +143,41 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> PlacedRows:
                 try:
                     cells = next(reader, None)
                 except csv.Error as error:
-                    yield where, BadRecord(str(path), where, "", f"cannot be read as CSV ({error}); look for a "
-                                           f"quotation mark that is not closed, up to line {reader.line_num}")
+                    yield (
+                        where,
+                        BadRecord(
+                            str(path),
+                            where,
+                            "",
+                            f"cannot be read as CSV ({error}); look for a "
+                            f"quotation mark that is not closed, up to line {reader.line_num}",
+                        ),
+                    )
                     continue
                 if cells is None:
                     return
                 if len(cells) == len(header):
                     yield where, dict(zip(header, cells))
                 elif any(cell.strip() for cell in cells):
-                    yield where, BadRecord(str(path), where, "", f"expected {len(header)} cells as in the header, "
-                                           f"found {len(cells)}; a text that holds a comma needs quotation marks")
+                    yield (
+                        where,
+                        BadRecord(
+                            str(path),
+                            where,
+                            "",
+                            f"expected {len(header)} cells as in the header, "
+                            f"found {len(cells)}; a text that holds a comma needs quotation marks",
+                        ),
+                    )
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text, found {error.object[error.start:error.start + 1]!r}; save it "
-                         f"as CSV in UTF-8") from error
+        raise InputError(
+            f"{path}: expected UTF-8 text, found {error.object[error.start : error.start + 1]!r}; save it "
+            f"as CSV in UTF-8"
+        ) from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of a CSV or Parquet file"
-                         ) from error
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); give the path of a CSV or Parquet file"
+        ) from error
 
 
 def _read_header(path: Path, reader: Any) -> list[str]:
@@ -180,8 +201,9 @@ def _read_parquet(path: Path, columns: tuple[str, ...]) -> PlacedRows:
                 number += 1
                 yield f"row {number}", row
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); give the path of a CSV or Parquet file"
-                         ) from error
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); give the path of a CSV or Parquet file"
+        ) from error
     except pyarrow.ArrowException as error:
         raise InputError(f"{path}: cannot be read as Parquet ({error}); write it again") from error
 
@@ -190,8 +212,10 @@ def _check_header(path: Path, header: list[str], columns: tuple[str, ...]) -> No
     missing = [name for name in columns if name not in header]
     if missing:
         split = "; its cells seem to be divided by another character than a comma" if len(header) == 1 else ""
-        raise InputError(f"{path}: expected the columns {', '.join(columns)}, missing {', '.join(missing)}, found "
-                         f"{', '.join(map(repr, header)) or 'an empty file'}{split}")
+        raise InputError(
+            f"{path}: expected the columns {', '.join(columns)}, missing {', '.join(missing)}, found "
+            f"{', '.join(map(repr, header)) or 'an empty file'}{split}"
+        )
     twice = next((name for name in (*columns, LENGTH) if header.count(name) > 1), None)
     if twice:
         raise InputError(f"{path}: the column {twice!r} stands twice in its header; leave one")
@@ -212,8 +236,10 @@ def _add_row(rows: _Rows, file: str, where: str, row: dict[str, Any]) -> BadReco
     if not cells["score"]:
         rows.empty += 1
     else:
-        problem = _add_score(rows, (cells["dimension"], cells["rater"], pair), float(cells["score"]), f"{file}, {where}"
-                             ) or problem
+        problem = (
+            _add_score(rows, (cells["dimension"], cells["rater"], pair), float(cells["score"]), f"{file}, {where}")
+            or problem
+        )
     return BadRecord(file, where, *problem) if problem else None
 
 
@@ -273,8 +299,10 @@ def _add_score(rows: _Rows, key: tuple[str, str, Pair], score: float, where: str
         rows.repeated += 1
         return None
     rows.conflicts.add(key)
-    return "score", (f"{key[1]!r} gives this pair {score:g} for {key[0]}, and {first:g} in {there}; neither is used: "
-                     f"leave the one that holds")
+    return "score", (
+        f"{key[1]!r} gives this pair {score:g} for {key[0]}, and {first:g} in {there}; neither is used: "
+        f"leave the one that holds"
+    )
 
 
 def _make_table(rows: _Rows) -> ScoreTable:
@@ -287,9 +315,16 @@ def _make_table(rows: _Rows) -> ScoreTable:
         array[places[pair]] = score
     lengths = np.array([rows.lengths.get(pair, (math.nan, ""))[0] for pair in pairs])
     numbers = {paper: number for number, paper in enumerate(sorted({paper for paper, _ in pairs}))}
-    table = ScoreTable(rows.scale, [(rows.names[paper], pair) for paper, pair in pairs],
-                       np.array([numbers[paper] for paper, _ in pairs]), dict(sorted(rows.raters.items())), scores,
-                       lengths, rows.bad, [])
+    table = ScoreTable(
+        rows.scale,
+        [(rows.names[paper], pair) for paper, pair in pairs],
+        np.array([numbers[paper] for paper, _ in pairs]),
+        dict(sorted(rows.raters.items())),
+        scores,
+        lengths,
+        rows.bad,
+        [],
+    )
     table.notes = _describe_gaps(table, rows)
     return table
 

@@ -68,8 +68,15 @@ def measure_coverage(scores: np.ndarray, num_chunks: int = NUM_CHUNKS, share: fl
     return Coverage(*(float(value[0]) for value in values))
 
 
-def measure_random(num_pairs: int, num_sentences: int, doi: str, seed: int, num_chunks: int = NUM_CHUNKS,
-                   share: float = TOP_SHARE, num_draws: int = NUM_DRAWS) -> Coverage:
+def measure_random(
+    num_pairs: int,
+    num_sentences: int,
+    doi: str,
+    seed: int,
+    num_chunks: int = NUM_CHUNKS,
+    share: float = TOP_SHARE,
+    num_draws: int = NUM_DRAWS,
+) -> Coverage:
     """The mean over `num_draws` matrices of random scores; the seed is derived from (seed, doi), so that the order of
     papers does not matter."""
     random = np.random.default_rng(derive_seed(seed, doi))

@@ -46,14 +46,39 @@ TOP_LISTED = 10  # sentences of each pair, as in the published scatter
 MIN_STRETCH, STRETCHES = 5, 3  # sentences; stretches listed of each paper
 MAX_NOTES = 20
 COLUMNS = {
-    "coverage": {"doi": "text", "questions": "whole", "sentences": "whole", "top": "whole",
-                 **{name + end: "real" for name in DEFINITIONS for end in ("", "_random", "_difference")}},
-    "top_sentences": {"doi": "text", "question": "whole", "rank": "whole", "sentence": "whole", "start": "whole",
-                      "end": "whole", "score": "real"},
-    "sections": {"doi": "text", "section": "text", "start": "whole", "end": "whole", "sentences": "whole",
-                 "touched": "whole"},
-    "stretches": {"doi": "text", "first": "whole", "last": "whole", "start": "whole", "end": "whole",
-                  "sentences": "whole", "begins": "text"},
+    "coverage": {
+        "doi": "text",
+        "questions": "whole",
+        "sentences": "whole",
+        "top": "whole",
+        **{name + end: "real" for name in DEFINITIONS for end in ("", "_random", "_difference")},
+    },
+    "top_sentences": {
+        "doi": "text",
+        "question": "whole",
+        "rank": "whole",
+        "sentence": "whole",
+        "start": "whole",
+        "end": "whole",
+        "score": "real",
+    },
+    "sections": {
+        "doi": "text",
+        "section": "text",
+        "start": "whole",
+        "end": "whole",
+        "sentences": "whole",
+        "touched": "whole",
+    },
+    "stretches": {
+        "doi": "text",
+        "first": "whole",
+        "last": "whole",
+        "start": "whole",
+        "end": "whole",
+        "sentences": "whole",
+        "begins": "text",
+    },
 }
 
 
@@ -87,8 +112,11 @@ class CoverageReport:
 def score_papers(records: Iterator[QARecord], embedder: Embedder, notes: list[str]) -> Iterator[ScoredPaper]:
     """The cosine of every pair (its question and answer, after the model's retrieval instruction where it has one) to
     every sentence of its paper. A record without text, pairs or finite scores becomes a note."""
-    groups = (((record, spans), [record.txt[start:end] for start, end in spans])
-              for record in records if (spans := _find_sentences(record, notes)))
+    groups = (
+        ((record, spans), [record.txt[start:end] for start, end in spans])
+        for record in records
+        if (spans := _find_sentences(record, notes))
+    )
     for (record, spans), sentences in embedder.embed_groups(groups, "document"):
         pairs = embedder.embed([f"{question} {answer}" for question, answer in record.pairs], "query")
         scores = pairs @ sentences.T
@@ -107,8 +135,9 @@ def _find_sentences(record: QARecord, notes: list[str]) -> list[tuple[int, int]]
     return spans
 
 
-def read_papers_with_qas(file_path: str | Path, notes: list[str], limit: int | None = None,
-                         evidence_path: Path | None = None) -> Iterator[QARecord]:
+def read_papers_with_qas(
+    file_path: str | Path, notes: list[str], limit: int | None = None, evidence_path: Path | None = None
+) -> Iterator[QARecord]:
     """The usable records, with the sections of an evidence.json where they have none of their own."""
     sections = SectionFile(evidence_path or Path(file_path).parent / "evidence.json")
     number = 0
@@ -123,34 +152,48 @@ def read_papers_with_qas(file_path: str | Path, notes: list[str], limit: int | N
         yield record
 
 
-def analyse_coverage(file_path: str | Path, output_dir: str | Path, embedder: Embedder,
-                     num_chunks: int = NUM_CHUNKS, top_share: float = TOP_SHARE, limit: int | None = None,
-                     seed: int = 0, evidence_path: Path | None = None) -> CoverageReport:
+def analyse_coverage(
+    file_path: str | Path,
+    output_dir: str | Path,
+    embedder: Embedder,
+    num_chunks: int = NUM_CHUNKS,
+    top_share: float = TOP_SHARE,
+    limit: int | None = None,
+    seed: int = 0,
+    evidence_path: Path | None = None,
+) -> CoverageReport:
     """Measure every paper of `file_path` and write the tables of COLUMNS (.parquet and .csv) and coverage.json.
 
     Raises InputError where a parameter is off, or no paper can be measured.
     """
     if num_chunks < 1 or not 0 < top_share <= 1:
-        raise InputError(f"expected num_chunks of at least 1 and top_share over 0, at most 1; found {num_chunks!r} and "
-                         f"{top_share!r}")
+        raise InputError(
+            f"expected num_chunks of at least 1 and top_share over 0, at most 1; found {num_chunks!r} and {top_share!r}"
+        )
     output_dir, notes = Path(output_dir), []
     rows: list[list[float]] = []
     counts = {"pairs": 0, "sections": 0, "untouched": 0}
     records = read_papers_with_qas(file_path, notes, limit, evidence_path)
     with ExitStack() as stack:
-        tables = {name: stack.enter_context(write_table(output_dir, name, columns)) for name, columns in COLUMNS.items()}
+        tables = {
+            name: stack.enter_context(write_table(output_dir, name, columns)) for name, columns in COLUMNS.items()
+        }
         for paper in tqdm(score_papers(records, embedder, notes), unit="paper", desc="covering"):
             row = measure_paper(paper, num_chunks, top_share, seed)
             if not row["top"]:
-                notes.append(f"{paper.record.name}: {len(paper.spans)} sentences, of which {top_share:.0%} is less than "
-                             "one, so it has no value")
+                notes.append(
+                    f"{paper.record.name}: {len(paper.spans)} sentences, of which {top_share:.0%} is less than "
+                    "one, so it has no value"
+                )
             tables["coverage"].add([row])
             rows.append([row[name + end] for name in DEFINITIONS for end in ("", "_random", "_difference")])
             counts["pairs"] += len(paper.record.pairs)
             _add_places(tables, paper, top_share, counts)
         if not rows:
-            raise InputError(f"{file_path}: holds no paper with text and pairs"
-                             + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""))
+            raise InputError(
+                f"{file_path}: holds no paper with text and pairs"
+                + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else "")
+            )
     report = _make_report(embedder.model_id, np.array(rows), num_chunks, top_share, counts, notes, seed)
     write_report(output_dir / "coverage.json", report)
     return report
@@ -161,11 +204,18 @@ def measure_paper(paper: ScoredPaper, num_chunks: int, top_share: float, seed: i
     num_pairs, num_sentences = paper.scores.shape
     values = asdict(measure_coverage(paper.scores, num_chunks, top_share))
     random = asdict(measure_random(num_pairs, num_sentences, paper.record.doi, seed, num_chunks, top_share))
-    row: dict[str, Any] = {"doi": paper.record.doi, "questions": num_pairs, "sentences": num_sentences,
-                           "top": count_top(num_sentences, top_share)}
+    row: dict[str, Any] = {
+        "doi": paper.record.doi,
+        "questions": num_pairs,
+        "sentences": num_sentences,
+        "top": count_top(num_sentences, top_share),
+    }
     for name in DEFINITIONS:
-        row |= {name: round(values[name], 4), f"{name}_random": round(random[name], 4),
-                f"{name}_difference": round(values[name] - random[name], 4)}
+        row |= {
+            name: round(values[name], 4),
+            f"{name}_random": round(random[name], 4),
+            f"{name}_difference": round(values[name] - random[name], 4),
+        }
     return row
 
 
@@ -173,9 +223,17 @@ def _add_places(tables: dict[str, TableWriter], paper: ScoredPaper, top_share: f
     doi, spans = paper.record.doi, paper.spans
     for question, places in enumerate(rank_sentences(paper.scores, TOP_LISTED)):
         tables["top_sentences"].add(
-            {"doi": doi, "question": question, "rank": rank, "sentence": int(place), "start": spans[place][0],
-             "end": spans[place][1], "score": round(float(paper.scores[question, place]), 4)}
-            for rank, place in enumerate(places, start=1))
+            {
+                "doi": doi,
+                "question": question,
+                "rank": rank,
+                "sentence": int(place),
+                "start": spans[place][0],
+                "end": spans[place][1],
+                "score": round(float(paper.scores[question, place]), 4),
+            }
+            for rank, place in enumerate(places, start=1)
+        )
     if not count_top(len(spans), top_share):  # no sentence is a best one: nothing is touched, and nothing untouched
         return
     touched = touch_sentences(paper.scores, top_share)
@@ -184,38 +242,76 @@ def _add_places(tables: dict[str, TableWriter], paper: ScoredPaper, top_share: f
         hit, sentences = share_touched(spans, touched, after, section.end)
         counts["sections"] += bool(sentences)
         counts["untouched"] += bool(sentences) and not hit
-        tables["sections"].add([{"doi": doi, "section": section.title, "start": section.start, "end": section.end,
-                                 "sentences": sentences, "touched": hit}])
+        tables["sections"].add(
+            [
+                {
+                    "doi": doi,
+                    "section": section.title,
+                    "start": section.start,
+                    "end": section.end,
+                    "sentences": sentences,
+                    "touched": hit,
+                }
+            ]
+        )
     for first, end in find_untouched(touched, MIN_STRETCH)[:STRETCHES]:
         start, stop = spans[first][0], spans[end - 1][1]
-        tables["stretches"].add([{"doi": doi, "first": first, "last": end - 1, "start": start, "end": stop,
-                                  "sentences": end - first, "begins": paper.record.txt[start: start + 80]}])
+        tables["stretches"].add(
+            [
+                {
+                    "doi": doi,
+                    "first": first,
+                    "last": end - 1,
+                    "start": start,
+                    "end": stop,
+                    "sentences": end - first,
+                    "begins": paper.record.txt[start : start + 80],
+                }
+            ]
+        )
 
 
 def _skip_heading(section: Section, txt: str) -> int:
     """Where the section's text begins: a heading alone is nothing that a question could be about."""
     line_end = txt.find("\n", section.start, section.end)
-    first_line = txt[section.start: section.end if line_end < 0 else line_end].strip()
+    first_line = txt[section.start : section.end if line_end < 0 else line_end].strip()
     return section.start + len(first_line) if section.title.endswith(first_line) else section.start
 
 
-def _make_report(model: str, rows: np.ndarray, num_chunks: int, top_share: float, counts: dict[str, int],
-                 notes: list[str], seed: int) -> CoverageReport:
+def _make_report(
+    model: str, rows: np.ndarray, num_chunks: int, top_share: float, counts: dict[str, int], notes: list[str], seed: int
+) -> CoverageReport:
     estimates = [estimate_values(column, seed) for column in rows.T]
     by_kind = [dict(zip(DEFINITIONS, estimates[place::3])) for place in range(3)]
-    return CoverageReport(model, num_chunks, top_share, len(rows), counts["pairs"], *by_kind, counts["untouched"],
-                          counts["sections"], notes)
+    return CoverageReport(
+        model,
+        num_chunks,
+        top_share,
+        len(rows),
+        counts["pairs"],
+        *by_kind,
+        counts["untouched"],
+        counts["sections"],
+        notes,
+    )
 
 
 def show_coverage(report: CoverageReport) -> None:
     """Print each definition beside random scores on the same papers."""
-    print(f"{report.num_papers:,} papers, {report.num_pairs:,} pairs, {report.num_chunks} chunks, "
-          f"top {report.top_share:.0%} of the sentences | {report.model}")
+    print(
+        f"{report.num_papers:,} papers, {report.num_pairs:,} pairs, {report.num_chunks} chunks, "
+        f"top {report.top_share:.0%} of the sentences | {report.model}"
+    )
     for name in DEFINITIONS:
-        print(f"{name:10}  mean {report.values[name]}\n{'':10}  random scores on the same papers "
-              f"{report.random[name]}; difference {report.difference[name]}; published {PUBLISHED[name]}")
-    print("The definitions are not comparable with each other. A higher value is not better in itself: random scores touch\n"
-          "sentences all over a paper. Read the difference to them, and the sections that no pair touches.")
+        print(
+            f"{name:10}  mean {report.values[name]}\n{'':10}  random scores on the same papers "
+            f"{report.random[name]}; difference {report.difference[name]}; published {PUBLISHED[name]}"
+        )
+    print(
+        "The definitions are not comparable with each other. A higher value is not better in itself: random scores\n"
+        "touch "
+        "sentences all over a paper. Read the difference to them, and the sections that no pair touches."
+    )
     print(f"sections that no pair touches: {report.sections_untouched:,} of {report.sections:,}")
     show_notes(report.notes, MAX_NOTES, "coverage.json")
 
@@ -226,8 +322,9 @@ def count_answer_numbers(file_path: str | Path, limit: int | None = None) -> Num
     return count_numbers((record.doi, record.txt, record.pairs) for record in records if record.txt.strip())
 
 
-def score_one_paper(file_path: str | Path, embedder: Embedder, doi: str | None = None,
-                    evidence_path: Path | None = None) -> ScoredPaper:
+def score_one_paper(
+    file_path: str | Path, embedder: Embedder, doi: str | None = None, evidence_path: Path | None = None
+) -> ScoredPaper:
     """The scores of one paper, of the first that can be measured where `doi` is None. InputError: there is none."""
     notes: list[str] = []
     for record in read_papers_with_qas(file_path, notes, None, evidence_path):

@@ -88,9 +88,7 @@ def draw_similarity_histogram(
     return figure
 
 
-def draw_top_sentences(
-    top: Sequence[Sequence[int]], num_sentences: int, title: str, num_chunks: int = 10
-) -> "Figure":
+def draw_top_sentences(top: Sequence[Sequence[int]], num_sentences: int, title: str, num_chunks: int = 10) -> "Figure":
     """Scatter of each pair's top sentences over the paper, with light lines where its chunks begin.
 
     top: one sequence of sentence indices per question-answer pair, which may differ in length.

@@ -37,8 +37,12 @@ from sciqag_lib.records.papers import normalize_doi
 from sciqag_lib.records.qa_records import QARecord
 from sciqag_lib.tables import write_report, write_table
 
-SCHEMA = {"type": "object", "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 100}},
-          "required": ["score"], "additionalProperties": False}
+SCHEMA = {
+    "type": "object",
+    "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 100}},
+    "required": ["score"],
+    "additionalProperties": False,
+}
 MAX_ROUNDS = 3  # the first time and twice for scores that could not be read
 REPLY_TOKENS = 16
 MAX_OTHER = 400  # characters of another paper's question: one that fits into no context must not fail its neighbour too
@@ -55,8 +59,10 @@ class JudgeItem:
         questions = self.record.questions
         rows, columns = np.tril_indices(len(questions), -1)
         own = [(questions[i], questions[j]) for i, j in zip(rows, columns)]
-        return own + [(question, self.others[number % len(self.others)])
-                      for number, question in enumerate(questions if self.others else [])]
+        return own + [
+            (question, self.others[number % len(self.others)])
+            for number, question in enumerate(questions if self.others else [])
+        ]
 
 
 class JudgeJob:
@@ -84,8 +90,10 @@ class JudgeJob:
     def _check_length(self, doi: str, longest: tuple[str, str]) -> None:
         [tokens] = self.engine.count_tokens([self.engine.format(self._request(doi, longest, 0, 1).prompt)])
         if tokens + REPLY_TOKENS > self.engine.context_size:
-            raise InputError(f"two of its questions make a prompt of {tokens:,} tokens, and with {REPLY_TOKENS} for the reply "
-                             f"the context of {self.engine.context_size:,} is too short; raise context_size")
+            raise InputError(
+                f"two of its questions make a prompt of {tokens:,} tokens, and with {REPLY_TOKENS} for the reply "
+                f"the context of {self.engine.context_size:,} is too short; raise context_size"
+            )
 
     def _request(self, doi: str, pair: tuple[str, str], place: int, attempt: int) -> Request:
         again = self.prompt.texts.get("unreadable", "") if attempt else ""
@@ -96,14 +104,24 @@ class JudgeJob:
         return Request(f"{doi}#{place}.{attempt}", prompt, sampling)
 
     def describe(self, item: JudgeItem) -> dict[str, Any]:
-        return {"doi": item.record.doi, "questions": item.record.questions, "digest": _digest(item),
-                "prompt": f"{self.prompt.name} v{self.prompt.version}", "seed": self.seed}
+        return {
+            "doi": item.record.doi,
+            "questions": item.record.questions,
+            "digest": _digest(item),
+            "prompt": f"{self.prompt.name} v{self.prompt.version}",
+            "seed": self.seed,
+        }
 
     def finish(self, item: JudgeItem, scores: list[int | None]) -> dict[str, Any]:
         num_own = len(item.record.pairs) * (len(item.record.pairs) - 1) // 2
         status = "done" if any(score is not None for score in scores) else "failed"
-        return {"status": status, "reason": "" if status == "done" else "no_readable_score", "message": "",
-                "scores": scores[:num_own], "null_scores": scores[num_own:]}
+        return {
+            "status": status,
+            "reason": "" if status == "done" else "no_readable_score",
+            "message": "",
+            "scores": scores[:num_own],
+            "null_scores": scores[num_own:],
+        }
 
 
 def read_score(completion: Completion) -> int | None:
@@ -114,9 +132,16 @@ def read_score(completion: Completion) -> int | None:
     return int(match[1]) if match and int(match[1]) <= 100 else None
 
 
-def judge_similarity(file_path: str | Path, output_dir: str | Path, engine: Engine,
-                     limit: int | None = None, seed: int = 0, max_total_tokens: int | None = None,
-                     max_minutes: float | None = None, prompt: str = "question_similarity") -> SimilarityReport:
+def judge_similarity(
+    file_path: str | Path,
+    output_dir: str | Path,
+    engine: Engine,
+    limit: int | None = None,
+    seed: int = 0,
+    max_total_tokens: int | None = None,
+    max_minutes: float | None = None,
+    prompt: str = "question_similarity",
+) -> SimilarityReport:
     """Have `engine` judge all pairs of each paper's questions; go on where an earlier run on `output_dir` stopped.
 
     Writes ledger.jsonl, similarity and papers (.parquet and .csv) and similarity.json. A score that cannot be read in
@@ -126,8 +151,13 @@ def judge_similarity(file_path: str | Path, output_dir: str | Path, engine: Engi
     """
     output_dir = claim_folder(output_dir, "llm")
     prompt_file = load_prompt(prompt)
-    fingerprint = {"job": "question_similarity", "engine": engine.name, "model": engine.model_id,
-                   "prompt": f"{prompt_file.name} v{prompt_file.version} {prompt_file.digest}", "seed": seed}
+    fingerprint = {
+        "job": "question_similarity",
+        "engine": engine.name,
+        "model": engine.model_id,
+        "prompt": f"{prompt_file.name} v{prompt_file.version} {prompt_file.digest}",
+        "seed": seed,
+    }
     notes: list[str] = []
     with Ledger(output_dir / "ledger.jsonl", fingerprint) as ledger:
         num_to_ask, num_calls = _plan(list_items(file_path, notes, limit), ledger)
@@ -140,15 +170,15 @@ def judge_similarity(file_path: str | Path, output_dir: str | Path, engine: Engi
         finally:
             report = _write_tables(list_items(file_path, [], limit), ledger, output_dir, engine, notes, seed)
     if run.fatal:
-        raise EngineError(f"{run.fatal}; {report.num_papers:,} papers are judged and kept; "
-                          "mend the cause and run again to go on")
+        raise EngineError(
+            f"{run.fatal}; {report.num_papers:,} papers are judged and kept; mend the cause and run again to go on"
+        )
     if run.stopped:
         print(f"stopped: {run.stopped}. Run again with the same output_dir to go on")
     return report
 
 
-def list_items(file_path: str | Path, notes: list[str], limit: int | None
-               ) -> Iterator[tuple[int, str, JudgeItem]]:
+def list_items(file_path: str | Path, notes: list[str], limit: int | None) -> Iterator[tuple[int, str, JudgeItem]]:
     """Position, id and item of each paper with at least two questions."""
     before: list[str] = []
     for position, record in enumerate(usable_records(file_path, notes, limit)):
@@ -163,8 +193,10 @@ def _plan(items: Iterator[tuple[int, str, JudgeItem]], ledger: Ledger) -> tuple[
     for _, item_id, item in items:
         line = ledger.read(item_id)
         if line and line["digest"] != _digest(item):
-            raise FingerprintMismatch(f"{ledger.path}: the questions of {item.record.doi}, or of the paper before it, are "
-                                      "not those its scores were made from; use another output_dir")
+            raise FingerprintMismatch(
+                f"{ledger.path}: the questions of {item.record.doi}, or of the paper before it, are "
+                "not those its scores were made from; use another output_dir"
+            )
         if not ledger.finished(item_id):
             num_to_ask += 1
             num_calls += len(item.pairs())
@@ -175,12 +207,21 @@ def _digest(item: JudgeItem) -> str:
     return digest_of(item.pairs())
 
 
-def _write_tables(items: Iterator[tuple[int, str, JudgeItem]], ledger: Ledger, output_dir: Path, engine: Engine,
-                  notes: list[str], seed: int) -> SimilarityReport:
+def _write_tables(
+    items: Iterator[tuple[int, str, JudgeItem]],
+    ledger: Ledger,
+    output_dir: Path,
+    engine: Engine,
+    notes: list[str],
+    seed: int,
+) -> SimilarityReport:
     sums, numbers, null_counts = [], [], count_scores(np.zeros(0), "llm")
     with ExitStack() as stack:
-        tables = SimilarityTables("llm", stack.enter_context(write_table(output_dir, "similarity", PAIR_COLUMNS)),
-                                  stack.enter_context(write_table(output_dir, "papers", PAPER_COLUMNS)))
+        tables = SimilarityTables(
+            "llm",
+            stack.enter_context(write_table(output_dir, "similarity", PAIR_COLUMNS)),
+            stack.enter_context(write_table(output_dir, "papers", PAPER_COLUMNS)),
+        )
         tables.notes = notes
         for _, item_id, item in items:
             line = ledger.read(item_id)
@@ -196,7 +237,9 @@ def _write_tables(items: Iterator[tuple[int, str, JudgeItem]], ledger: Ledger, o
             sums.append(null.sum())
             numbers.append(len(null))
             null_counts = null_counts + count_scores(null, "llm")
-        report = tables.report(f"{engine.name} {engine.model_id}", estimate_mean(sums, numbers, seed), null_counts, seed)
+        report = tables.report(
+            f"{engine.name} {engine.model_id}", estimate_mean(sums, numbers, seed), null_counts, seed
+        )
     write_report(output_dir / REPORT, report)
     return report
 

@@ -36,8 +36,14 @@ LOW, HIGH = 0.3, 0.7  # the published shares: below and above, of judged scores 
 MAX_NULL_PAPERS = 300  # 3,000 questions, 4.5 million pairs: more would not move the baseline's third digit
 LISTED = 20
 PAIR_COLUMNS = {"doi": "text", "i": "whole", "j": "whole", "score": "real"}
-PAPER_COLUMNS = {"doi": "text", "questions": "whole", "pairs": "whole", "missing": "whole", "mean": "real",
-                 "max": "real"}
+PAPER_COLUMNS = {
+    "doi": "text",
+    "questions": "whole",
+    "pairs": "whole",
+    "missing": "whole",
+    "mean": "real",
+    "max": "real",
+}
 
 
 @dataclass
@@ -79,13 +85,22 @@ class SimilarityTables:
         rows, columns = np.tril_indices(len(questions), -1)
         values = scores[rows, columns].astype(float)
         known = values[np.isfinite(values)]
-        self._pairs.add({"doi": doi, "i": int(i), "j": int(j), "score": round(float(value), 4)}
-                        for i, j, value in zip(rows, columns, values))
-        self._papers.add([{
-            "doi": doi, "questions": len(questions), "pairs": len(values), "missing": len(values) - len(known),
-            "mean": round(float(known.mean()), 4) if len(known) else math.nan,
-            "max": round(float(known.max()), 4) if len(known) else math.nan,
-        }])
+        self._pairs.add(
+            {"doi": doi, "i": int(i), "j": int(j), "score": round(float(value), 4)}
+            for i, j, value in zip(rows, columns, values)
+        )
+        self._papers.add(
+            [
+                {
+                    "doi": doi,
+                    "questions": len(questions),
+                    "pairs": len(values),
+                    "missing": len(values) - len(known),
+                    "mean": round(float(known.mean()), 4) if len(known) else math.nan,
+                    "max": round(float(known.max()), 4) if len(known) else math.nan,
+                }
+            ]
+        )
         self.sums.append(known.sum())
         self.counts.append(len(known))
         self.missing += len(values) - len(known)
@@ -94,23 +109,40 @@ class SimilarityTables:
         self.histogram += count_scores(known, self.mode)
         self._keep_best(doi, questions, rows, columns, values)
 
-    def _keep_best(self, doi: str, questions: list[str], rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> None:
+    def _keep_best(
+        self, doi: str, questions: list[str], rows: np.ndarray, columns: np.ndarray, values: np.ndarray
+    ) -> None:
         floor = self._best[0][0] if len(self._best) == LISTED else -math.inf
         for place in np.flatnonzero(values > floor):
             i, j, score = int(rows[place]), int(columns[place]), float(values[place])
-            entry = {"doi": doi, "i": i, "j": j, "score": round(score, 4),
-                     "question_i": questions[i], "question_j": questions[j]}
+            entry = {
+                "doi": doi,
+                "i": i,
+                "j": j,
+                "score": round(score, 4),
+                "question_i": questions[i],
+                "question_j": questions[j],
+            }
             push = heapq.heappush if len(self._best) < LISTED else heapq.heappushpop
             push(self._best, (score, (-len(self.sums), -int(place)), entry))
 
     def report(self, model: str, null: Estimate, null_counts: np.ndarray, seed: int) -> SimilarityReport:
         judged = sum(self.counts) if self.mode == "llm" else 0
         return SimilarityReport(
-            self.mode, model, estimate_mean(self.sums, self.counts, seed), null, len(self.sums),
-            int(sum(self.counts)) + self.missing, self.missing,
-            self.low / judged if judged else None, self.high / judged if judged else None,
-            [round(float(edge), 4) for edge in EDGES[self.mode]], self.histogram.tolist(), null_counts.tolist(),
-            [entry for _, _, entry in sorted(self._best, reverse=True)], self.notes,
+            self.mode,
+            model,
+            estimate_mean(self.sums, self.counts, seed),
+            null,
+            len(self.sums),
+            int(sum(self.counts)) + self.missing,
+            self.missing,
+            self.low / judged if judged else None,
+            self.high / judged if judged else None,
+            [round(float(edge), 4) for edge in EDGES[self.mode]],
+            self.histogram.tolist(),
+            null_counts.tolist(),
+            [entry for _, _, entry in sorted(self._best, reverse=True)],
+            self.notes,
         )
 
 
@@ -121,7 +153,7 @@ def count_scores(values: np.ndarray, mode: str) -> np.ndarray:
 
 
 def usable_records(file_path: str | Path, notes: list[str], limit: int | None = None) -> Iterator[QARecord]:
-    """The records with at least two questions; of the others `notes` says what they are. `limit` counts records used."""
+    """The records with at least two questions; `notes` says what the others are. `limit` counts records used."""
     number = 0
     for record in read_qa_records(file_path):
         if isinstance(record, BadRecord):
@@ -137,8 +169,14 @@ def usable_records(file_path: str | Path, notes: list[str], limit: int | None = 
             yield record
 
 
-def embed_similarity(file_path: str | Path, output_dir: str | Path, embedder: Embedder,
-                     near_duplicate: float = 0.95, limit: int | None = None, seed: int = 0) -> SimilarityReport:
+def embed_similarity(
+    file_path: str | Path,
+    output_dir: str | Path,
+    embedder: Embedder,
+    near_duplicate: float = 0.95,
+    limit: int | None = None,
+    seed: int = 0,
+) -> SimilarityReport:
     """Score all pairs of each paper's questions by cosine, and find near-duplicate questions in the whole file.
 
     Writes similarity, papers and near_duplicates (.parquet and .csv) and similarity.json into `output_dir`. Raises
@@ -148,8 +186,11 @@ def embed_similarity(file_path: str | Path, output_dir: str | Path, embedder: Em
     output_dir = claim_folder(output_dir, "embedding")
     sample = NullSample(seed)
     with ExitStack() as stack:
-        tables = SimilarityTables("embedding", stack.enter_context(write_table(output_dir, "similarity", PAIR_COLUMNS)),
-                                  stack.enter_context(write_table(output_dir, "papers", PAPER_COLUMNS)))
+        tables = SimilarityTables(
+            "embedding",
+            stack.enter_context(write_table(output_dir, "similarity", PAIR_COLUMNS)),
+            stack.enter_context(write_table(output_dir, "papers", PAPER_COLUMNS)),
+        )
         store = stack.enter_context(QuestionStore(output_dir))
         records = usable_records(file_path, tables.notes, limit)
         groups = ((record, record.questions) for record in records)
@@ -165,8 +206,10 @@ def embed_similarity(file_path: str | Path, output_dir: str | Path, embedder: Em
             raise InputError(f"{file_path}: holds no question that can be scored" + first_note(tables.notes))
         null, null_counts = sample.measure()
         report = tables.report(embedder.model_id, null, null_counts, seed)
-        report.near_duplicate, report.num_near_duplicates = near_duplicate, write_near_duplicates(
-            store, output_dir, near_duplicate)
+        report.near_duplicate, report.num_near_duplicates = (
+            near_duplicate,
+            write_near_duplicates(store, output_dir, near_duplicate),
+        )
     write_report(output_dir / REPORT, report)
     return report
 
@@ -193,7 +236,7 @@ class NullSample:
         for number, vectors in enumerate(groups):
             scores = vectors @ every.T
             sums[number] = np.add.reduceat(scores.sum(axis=0, dtype=float), starts)
-            counts += count_scores(scores[:, starts[number] + len(vectors):], "embedding")
+            counts += count_scores(scores[:, starts[number] + len(vectors) :], "embedding")
         return estimate_between(sums, np.outer(sizes, sizes), self._seed), counts
 
 
@@ -209,8 +252,10 @@ def claim_folder(output_dir: str | Path, mode: str) -> Path:
     found = read_report(output_dir)
     before = found.get("mode") if found else "llm" if (output_dir / "ledger.jsonl").exists() else mode
     if before != mode:
-        raise InputError(f"{output_dir}: holds scores of mode {before!r}, which are never mixed with those of mode "
-                         f"{mode!r}; choose another output_dir")
+        raise InputError(
+            f"{output_dir}: holds scores of mode {before!r}, which are never mixed with those of mode "
+            f"{mode!r}; choose another output_dir"
+        )
     return output_dir
 
 
@@ -248,7 +293,9 @@ def read_scores(output_dir: str | Path, doi: str | None = None) -> tuple[str, np
 def show_similarity(report: SimilarityReport) -> None:
     """Print the corpus numbers, each beside its null baseline."""
     print(f"mode {report.mode} | {report.model}")
-    print(f"papers: {report.num_papers:,}, pairs: {report.num_pairs:,}, of them without a score: {report.num_missing:,}")
+    print(
+        f"papers: {report.num_papers:,}, pairs: {report.num_pairs:,}, of them without a score: {report.num_missing:,}"
+    )
     print(f"two questions of one paper:          mean {report.within}")
     print(f"two questions of different papers:   mean {report.null}   <- the null baseline")
     if report.within.low <= report.null.high:  # not so where one of them is nan
@@ -256,8 +303,10 @@ def show_similarity(report: SimilarityReport) -> None:
     if report.share_low is not None:
         print(f"under {LOW}: {report.share_low:.2%}, over {HIGH}: {report.share_high:.2%} (published: 87.29%, 2.27%)")
     if report.num_near_duplicates is not None:
-        print(f"near-duplicates in the whole file (cosine of {report.near_duplicate:g} or more): "
-              f"{report.num_near_duplicates:,} pairs, all in near_duplicates.csv")
+        print(
+            f"near-duplicates in the whole file (cosine of {report.near_duplicate:g} or more): "
+            f"{report.num_near_duplicates:,} pairs, all in near_duplicates.csv"
+        )
     show_notes(report.notes, LISTED, REPORT, "left out")
 
 

@@ -50,26 +50,48 @@ class Answering:
         return f"{number} example{'s' * (number > 1)}" if number else "zero-shot"
 
     def fingerprint(self, engine: Engine) -> dict[str, Any]:
-        return {"job": "benchmark_answers", "version": VERSION, "engine": engine.name, "model": engine.model_id,
-                "context_size": engine.context_size, "shots": len(self.shots), "shots_digest": digest_of(self.shots),
-                "prompt": f"{self.prompt.name} v{self.prompt.version} {self.prompt.digest}",
-                "prompt_form": digest_of(self.form) if self.form else "chat", "max_new_tokens": self.max_new_tokens,
-                "temperature": self.temperature, "seed": self.seed}
+        return {
+            "job": "benchmark_answers",
+            "version": VERSION,
+            "engine": engine.name,
+            "model": engine.model_id,
+            "context_size": engine.context_size,
+            "shots": len(self.shots),
+            "shots_digest": digest_of(self.shots),
+            "prompt": f"{self.prompt.name} v{self.prompt.version} {self.prompt.digest}",
+            "prompt_form": digest_of(self.form) if self.form else "chat",
+            "max_new_tokens": self.max_new_tokens,
+            "temperature": self.temperature,
+            "seed": self.seed,
+        }
 
     def write_prompt(self, question: str) -> Prompt:
         """The complete prompt. A question is data: what looks like a chat template's mark in it is spelled apart."""
         where = f"prompt {self.prompt.name}"
         shots = ""
         if self.shots:
-            filled = [fill(self.prompt.texts["shot"], {"question": plain_text(asked), "answer": plain_text(answer)},
-                           f"{where}, shot") for asked, answer in self.shots]
+            filled = [
+                fill(
+                    self.prompt.texts["shot"],
+                    {"question": plain_text(asked), "answer": plain_text(answer)},
+                    f"{where}, shot",
+                )
+                for asked, answer in self.shots
+            ]
             shots = self.prompt.texts["examples"] + "".join(filled)
         return render(self.prompt, self.form, {"question": plain_text(question), "shots": shots})
 
 
-def make_answering(prompt: str = "benchmark_answer", prompt_form: str = "chat", shots: int = 0,
-                   shots_path: str | Path | None = None, file: QuestionFile | None = None,
-                   max_new_tokens: int = 512, temperature: float = 0.0, seed: int = 0) -> Answering:
+def make_answering(
+    prompt: str = "benchmark_answer",
+    prompt_form: str = "chat",
+    shots: int = 0,
+    shots_path: str | Path | None = None,
+    file: QuestionFile | None = None,
+    max_new_tokens: int = 512,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> Answering:
     """An Answering from a notebook's parameters. `shots` examples are drawn from `shots_path` by seed, none of them in
     `file`, the test file. InputError names the parameter."""
     expectations = [
@@ -87,8 +109,9 @@ def make_answering(prompt: str = "benchmark_answer", prompt_form: str = "chat", 
         if file is None:
             raise ValueError("make_answering: shots need the test file, whose questions must not be among them")
         drawn = draw_shots(shots_path, shots, seed, file)
-    return Answering(load_prompt(prompt, texts), load_form(prompt_form), tuple(drawn), max_new_tokens,
-                     float(temperature), seed)
+    return Answering(
+        load_prompt(prompt, texts), load_form(prompt_form), tuple(drawn), max_new_tokens, float(temperature), seed
+    )
 
 
 class AnswerJob:
@@ -112,17 +135,24 @@ class AnswerJob:
 
     def finish(self, item: Question, completion: Completion) -> dict[str, Any]:
         answer = read_answer(completion.text)
-        return {"status": "done", "reason": "", "message": "", "answer": answer, "delivered": 1,
-                "finish_reason": completion.finish_reason}
+        return {
+            "status": "done",
+            "reason": "",
+            "message": "",
+            "answer": answer,
+            "delivered": 1,
+            "finish_reason": completion.finish_reason,
+        }
 
 
 def describe_question(item: Question, file: QuestionFile) -> dict[str, Any]:
-    return {"paper": {"doi": item.where}, "question": item.question, "reference": item.reference,
-            "category": file.category_of(item), "asked": 1}
-
-
-
-
+    return {
+        "paper": {"doi": item.where},
+        "question": item.question,
+        "reference": item.reference,
+        "category": file.category_of(item),
+        "asked": 1,
+    }
 
 
 # The run -------------------------------------------------------------------------------------------------------------
@@ -144,9 +174,15 @@ class AnswerReport:
     stopped: str = ""
 
 
-def answer_file(file_path: str | Path, output_dir: str | Path, engine: Engine, answering: Answering,
-                limit: int | None = None, max_total_tokens: int | None = None,
-                max_minutes: float | None = None) -> AnswerReport:
+def answer_file(
+    file_path: str | Path,
+    output_dir: str | Path,
+    engine: Engine,
+    answering: Answering,
+    limit: int | None = None,
+    max_total_tokens: int | None = None,
+    max_minutes: float | None = None,
+) -> AnswerReport:
     """Have `engine` answer the questions of a test file, all or `limit` drawn by seed; go on where an earlier run on
     `output_dir` stopped: no question that has its answer is asked again.
 
@@ -158,9 +194,14 @@ def answer_file(file_path: str | Path, output_dir: str | Path, engine: Engine, a
     check_length(engine, answering.write_prompt(""), answering.max_new_tokens)  # else every question would fail
     fingerprint = answering.fingerprint(engine)
     with name_full_disk(output_dir), Ledger(output_dir / LEDGER, fingerprint) as ledger:
-        show_forecast(engine, "questions", len(file.ids), sum(not ledger.finished(name) for name in file.ids),
-                      (answering.write_prompt(item.question) for _, _, item in file.read()),
-                      min(EXPECTED_TOKENS, answering.max_new_tokens))
+        show_forecast(
+            engine,
+            "questions",
+            len(file.ids),
+            sum(not ledger.finished(name) for name in file.ids),
+            (answering.write_prompt(item.question) for _, _, item in file.read()),
+            min(EXPECTED_TOKENS, answering.max_new_tokens),
+        )
         run = Run(engine, ledger, AnswerJob(engine, answering, file), Budget(max_total_tokens, max_minutes))
         blank = AnswerReport(f"{engine.name} {engine.model_id}", answering.way, {}, fingerprint, {}, {}, 0.0, "")
         try:
@@ -168,21 +209,32 @@ def answer_file(file_path: str | Path, output_dir: str | Path, engine: Engine, a
         finally:
             report = _write_answers(file, ledger, output_dir, replace(blank, stopped=run.stopped))
     if run.fatal:
-        raise EngineError(f"{run.fatal}; {report.questions['done']:,} questions are answered and kept; "
-                          "mend the cause and run again to go on")
+        raise EngineError(
+            f"{run.fatal}; {report.questions['done']:,} questions are answered and kept; "
+            "mend the cause and run again to go on"
+        )
     return report
 
 
-def take_answers(file_path: str | Path, output_dir: str | Path, model: str, seed: int = 0,
-                 limit: int | None = None) -> AnswerReport:
+def take_answers(
+    file_path: str | Path, output_dir: str | Path, model: str, seed: int = 0, limit: int | None = None
+) -> AnswerReport:
     """Answers that were given elsewhere, to be judged: the file's records hold them as `answer`. `model` is what to
     call their author. A question without one is counted as failed. InputError where there is none."""
     file, output_dir = scan_questions(file_path, seed, limit), Path(output_dir)
-    settings = {"job": "benchmark_answers", "version": VERSION, "engine": "none", "model": model,
-                "test_file": file.digest, "seed": seed}
+    settings = {
+        "job": "benchmark_answers",
+        "version": VERSION,
+        "engine": "none",
+        "model": model,
+        "test_file": file.digest,
+        "seed": seed,
+    }
     if not any(item.answer is not None for _, _, item in file.read()):
-        raise InputError(f'{file_path}: expected records with the key "answer", which an engine of "none" takes as '
-                         "they stand, found none; name an engine, or the answers.json of another run")
+        raise InputError(
+            f'{file_path}: expected records with the key "answer", which an engine of "none" takes as '
+            "they stand, found none; name an engine, or the answers.json of another run"
+        )
     with name_full_disk(output_dir), Ledger(output_dir / LEDGER, settings) as ledger:
         for place, question_id, item in file.read():
             if not ledger.finished(question_id):
@@ -192,14 +244,32 @@ def take_answers(file_path: str | Path, output_dir: str | Path, model: str, seed
 
 def _take_answer(place: int, item: Question, file: QuestionFile) -> dict[str, Any]:
     found = item.answer is not None
-    result = {"status": "done", "reason": "", "message": "", "answer": (item.answer or "").strip(), "delivered": 1,
-              "finish_reason": "stop"} if found else {
-        "status": "failed", "reason": "no_answer", "message": "the file holds no answer to it"}
+    result = (
+        {
+            "status": "done",
+            "reason": "",
+            "message": "",
+            "answer": (item.answer or "").strip(),
+            "delivered": 1,
+            "finish_reason": "stop",
+        }
+        if found
+        else {"status": "failed", "reason": "no_answer", "message": "the file holds no answer to it"}
+    )
     now = round(time.time(), 3)
-    return {"id": item.question_id, "position": place, **result, **describe_question(item, file), "prompt_tokens": 0,
-            "new_tokens": 0, "started": now, "ended": now, "engine": "none", "model": "", "calls": []}
-
-
+    return {
+        "id": item.question_id,
+        "position": place,
+        **result,
+        **describe_question(item, file),
+        "prompt_tokens": 0,
+        "new_tokens": 0,
+        "started": now,
+        "ended": now,
+        "engine": "none",
+        "model": "",
+        "calls": [],
+    }
 
 
 def _write_answers(file: QuestionFile, ledger: Ledger, output_dir: Path, report: AnswerReport) -> AnswerReport:
@@ -215,29 +285,45 @@ def _write_answers(file: QuestionFile, ledger: Ledger, output_dir: Path, report:
             if line["status"] == "done":
                 counts["cut"] += line["finish_reason"] == "length"
                 counts["empty"] += not line["answer"]
-                answers.add({**item.kept, "Q": item.question, "A": item.reference, "answer": line["answer"],
-                             "category": file.category_of(item) or None, "finish_reason": line["finish_reason"]})
+                answers.add(
+                    {
+                        **item.kept,
+                        "Q": item.question,
+                        "A": item.reference,
+                        "answer": line["answer"],
+                        "category": file.category_of(item) or None,
+                        "finish_reason": line["finish_reason"],
+                    }
+                )
         answers.end()
     statuses = {name: tally.statuses[name] for name in ("done", "failed", "unfinished")}
     report = replace(
-        report, date=format_date(tally), seconds=round(tally.busy_seconds(), 1),
-        questions={"considered": len(file.ids), **statuses, "not_asked": len(file.ids) - sum(statuses.values()),
-                   **counts},
+        report,
+        date=format_date(tally),
+        seconds=round(tally.busy_seconds(), 1),
+        questions={
+            "considered": len(file.ids),
+            **statuses,
+            "not_asked": len(file.ids) - sum(statuses.values()),
+            **counts,
+        },
         tokens={"prompt": tally.counts["prompt_tokens"], "new": tally.counts["new_tokens"]},
-        test_file={"name": file.name, "digest": file.digest, "questions": file.num_usable,
-                   "duplicates": file.num_duplicates, "not_usable": file.num_bad,
-                   "without_reference": file.num_without_reference},
-        notes=file.notes + [f"{entry['doi']}: {entry['status']}: {entry['reason']} {entry['message']}"
-                            for entry in tally.not_done])
+        test_file={
+            "name": file.name,
+            "digest": file.digest,
+            "questions": file.num_usable,
+            "duplicates": file.num_duplicates,
+            "not_usable": file.num_bad,
+            "without_reference": file.num_without_reference,
+        },
+        notes=file.notes
+        + [f"{entry['doi']}: {entry['status']}: {entry['reason']} {entry['message']}" for entry in tally.not_done],
+    )
     write_report(output_dir / REPORT, report)
     return report
 
 
-
-
 # Reading them again --------------------------------------------------------------------------------------------------
-
-
 
 
 def open_answers(output_dir: Path) -> Ledger:
@@ -249,14 +335,20 @@ def show_answers(report: AnswerReport, times: bool = False) -> None:
     """Print what was asked, answered and left out; `times` differ by machine."""
     counts, file = report.questions, report.test_file
     print(f"answers by {report.model}, {report.way}")
-    print(f"{file['name']}: {file['questions']:,} questions, {file['duplicates']:,} that stand there twice, "
-          f"{file['not_usable']:,} not usable, {file['without_reference']:,} without a reference answer")
-    print(f"{counts['considered']:,} asked = {counts['done']:,} answered + {counts['failed']:,} failed + "
-          f"{counts['unfinished']:,} unfinished + {counts['not_asked']:,} not asked yet")
+    print(
+        f"{file['name']}: {file['questions']:,} questions, {file['duplicates']:,} that stand there twice, "
+        f"{file['not_usable']:,} not usable, {file['without_reference']:,} without a reference answer"
+    )
+    print(
+        f"{counts['considered']:,} asked = {counts['done']:,} answered + {counts['failed']:,} failed + "
+        f"{counts['unfinished']:,} unfinished + {counts['not_asked']:,} not asked yet"
+    )
     print(f"of the answers: {counts['cut']:,} cut at max_new_tokens, {counts['empty']:,} empty")
     if times and report.seconds:
-        print(f"tokens: {report.tokens['prompt']:,} prompt + {report.tokens['new']:,} new in "
-              f"{format_seconds(report.seconds)}")
+        print(
+            f"tokens: {report.tokens['prompt']:,} prompt + {report.tokens['new']:,} new in "
+            f"{format_seconds(report.seconds)}"
+        )
     show_notes(report.notes, LISTED, REPORT)
     if report.stopped:
         print(f"stopped: {report.stopped}. Run again with the same output_dir to go on")

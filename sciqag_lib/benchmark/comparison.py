@@ -69,10 +69,14 @@ def compare_runs(first_dir: str | Path, second_dir: str | Path, seed: int = 0) -
 def _check_files(reports: list[dict[str, Any]], folders: tuple[Path, Path]) -> None:
     files = [report["test_file"] for report in reports]
     if files[0]["digest"] != files[1]["digest"]:
-        described = [f"{folder.name}: {file['name']} ({file['questions']:,} questions, {file['digest']})"
-                     for folder, file in zip(folders, files)]
-        raise InputError(f"compare_with: expected two runs on one test file, found {described[0]} and {described[1]}; "
-                         "their questions or reference answers differ")
+        described = [
+            f"{folder.name}: {file['name']} ({file['questions']:,} questions, {file['digest']})"
+            for folder, file in zip(folders, files)
+        ]
+        raise InputError(
+            f"compare_with: expected two runs on one test file, found {described[0]} and {described[1]}; "
+            "their questions or reference answers differ"
+        )
 
 
 def _name_runs(reports: list[dict[str, Any]], folders: tuple[Path, Path]) -> tuple[str, str]:
@@ -99,20 +103,28 @@ def _read_own(folder: Path) -> dict[str, dict[str, tuple[float, str]]]:
     return found
 
 
-def _compare(names: tuple[str, str], dimension: str, tables: list[dict[str, dict[str, tuple[float, str]]]], seed: int
-             ) -> PairedComparison:
+def _compare(
+    names: tuple[str, str], dimension: str, tables: list[dict[str, dict[str, tuple[float, str]]]], seed: int
+) -> PairedComparison:
     first, second = (table.get(dimension, {}) for table in tables)
     shared = sorted(first.keys() & second.keys())
     if not shared:
         blank = Estimate(math.nan, math.nan, math.nan, 0)
-        return PairedComparison(dimension, math.nan, math.nan, blank, math.nan, 0,
-                                "not compared (no question has a score in both)")
+        return PairedComparison(
+            dimension, math.nan, math.nan, blank, math.nan, 0, "not compared (no question has a score in both)"
+        )
     values = np.array([[table[name][0] for name in shared] for table in (first, second)])
     _, groups = np.unique([first[name][1] for name in shared], return_inverse=True)
     sums, counts = np.bincount(groups, values[0] - values[1]), np.bincount(groups)
     difference, p_value = estimate_mean(sums, counts, seed), measure_chance(sums, seed)
-    return PairedComparison(dimension, *map(float, values.mean(1)), difference, p_value, len(shared),
-                            _judge(names, difference, p_value, len(shared)))
+    return PairedComparison(
+        dimension,
+        *map(float, values.mean(1)),
+        difference,
+        p_value,
+        len(shared),
+        _judge(names, difference, p_value, len(shared)),
+    )
 
 
 def measure_chance(sums: np.ndarray, seed: int = 0) -> float:
@@ -121,9 +133,15 @@ def measure_chance(sums: np.ndarray, seed: int = 0) -> float:
 
     if not np.any(sums):
         return 1.0
-    result = permutation_test((sums,), lambda values, axis: values.sum(axis=axis), permutation_type="samples",
-                              vectorized=True, n_resamples=NUM_PERMUTATIONS, batch=max(1, BATCH_VALUES // len(sums)),
-                              rng=np.random.default_rng(seed))
+    result = permutation_test(
+        (sums,),
+        lambda values, axis: values.sum(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=NUM_PERMUTATIONS,
+        batch=max(1, BATCH_VALUES // len(sums)),
+        rng=np.random.default_rng(seed),
+    )
     return float(result.pvalue)
 
 
@@ -139,8 +157,10 @@ def show_comparison(comparison: RunComparison) -> None:
     """Print each dimension's means, difference, p value and verdict."""
     print(f"first:  {comparison.first}\nsecond: {comparison.second}")
     for each in comparison.comparisons:
-        print(f"{each.dimension}: {each.value_first:.3f} and {each.value_second:.3f}, difference "
-              f"{format_estimate(each.difference)}, p = {each.p_value:.3g}, {each.questions:,} questions: "
-              f"{each.verdict}")
+        print(
+            f"{each.dimension}: {each.value_first:.3f} and {each.value_second:.3f}, difference "
+            f"{format_estimate(each.difference)}, p = {each.p_value:.3g}, {each.questions:,} questions: "
+            f"{each.verdict}"
+        )
     for note in comparison.notes:
         print(f"note: {note}")

@@ -42,13 +42,22 @@ def draw_published(report: BenchmarkReport) -> "Figure":
             else:
                 axes.text(0.5, 0.85, NO_SCORES, transform=axes.transAxes, ha="center")
             for place, row in enumerate(report.published, start=len(rows)):
-                axes.barh(place, row[name] - 1, left=1, height=0.7, color="#E4E4E4", edgecolor="#808080", hatch="////",
-                          linewidth=0.5)
+                axes.barh(
+                    place,
+                    row[name] - 1,
+                    left=1,
+                    height=0.7,
+                    color="#E4E4E4",
+                    edgecolor="#808080",
+                    hatch="////",
+                    linewidth=0.5,
+                )
             axes.axhline(len(rows) - 0.5, color="black", linewidth=0.6, linestyle=":")
             axes.set(title=name, xlim=(1, TOP), ylim=(len(names) - 0.5, -0.5), xticks=range(1, TOP + 1))
             axes.set_yticks(range(len(names)), names if axes is panels[0] else [])
-        figure.supxlabel("score, 1-5; line: 95% interval. Hatched: published, with another judge and prompt",
-                        fontsize=7)
+        figure.supxlabel(
+            "score, 1-5; line: 95% interval. Hatched: published, with another judge and prompt", fontsize=7
+        )
     return figure
 
 
@@ -62,8 +71,9 @@ def _draw_own(axes: "Axes", report: BenchmarkReport, name: str, num_rows: int) -
         if estimate.papers:
             axes.barh(place, estimate.mean - 1, left=1, height=0.7, color=ARM_COLORS[arm])
             if estimate.mean - 1 < NO_LENGTH * (TOP - 1):
-                axes.plot([1], [place], marker="|", markersize=10, color=ARM_COLORS[arm], markeredgewidth=4,
-                          clip_on=False)
+                axes.plot(
+                    [1], [place], marker="|", markersize=10, color=ARM_COLORS[arm], markeredgewidth=4, clip_on=False
+                )
             _draw_interval(axes, estimate, place)
 
 
@@ -77,7 +87,8 @@ def draw_categories(report: BenchmarkReport) -> "Figure":
     """Mean and interval of the answers in each category, and over all of them (the line): a panel for each dimension
     of the judge, or for each measure where nothing was judged."""
     names = [name for name in DIMENSIONS if name in report.dimensions] or [
-        name for name in MEASURES if name in report.dimensions]
+        name for name in MEASURES if name in report.dimensions
+    ]
     categories = [name for name in report.categories if name]
     height = 1.2 + 0.17 * max(1, len(categories))
     with new_figure("Scores by category", TWO_COLUMNS, height, ncols=max(1, len(names))) as (figure, panels):
@@ -85,8 +96,9 @@ def draw_categories(report: BenchmarkReport) -> "Figure":
         for axes, name in zip(panels, names):
             _draw_category_panel(axes, report, name, categories)
         if not categories or not names:
-            panels[0].text(0.5, 0.5, "no question of the file has a category", transform=panels[0].transAxes,
-                           ha="center")
+            panels[0].text(
+                0.5, 0.5, "no question of the file has a category", transform=panels[0].transAxes, ha="center"
+            )
         else:
             labels = [f"{name} ({report.categories[name]:,})" for name in categories]
             panels[0].set_yticks(range(len(categories)), labels)
@@ -105,8 +117,9 @@ def _draw_category_panel(axes: "Axes", report: BenchmarkReport, name: str, categ
             axes.plot([estimate.mean], [place], "o", color=BLUE, markersize=3.5)
     low, high = (1, TOP) if name in DIMENSIONS else (0, 1)
     margin = 0.03 * (high - low)  # a dot at the end of the scale is whole
-    axes.set(title=MEASURES.get(name, name), xlim=(low - margin, high + margin),
-             ylim=(max(1, len(categories)) - 0.5, -0.5))
+    axes.set(
+        title=MEASURES.get(name, name), xlim=(low - margin, high + margin), ylim=(max(1, len(categories)) - 0.5, -0.5)
+    )
     axes.set_yticks(range(len(categories)), [])
     if name in DIMENSIONS:
         axes.set_xticks(range(1, TOP + 1))
@@ -124,8 +137,13 @@ def draw_nulls(report: BenchmarkReport) -> "Figure":
             axes.set_xticks(range(len(names)), [MEASURES.get(name, name).replace(" ", "\n") for name in names])
             axes.set_ylim(low, high)
             if not names:
-                axes.text(0.5, 0.5, NO_SCORES if axes is left else "no reference answer", transform=axes.transAxes,
-                          ha="center")
+                axes.text(
+                    0.5,
+                    0.5,
+                    NO_SCORES if axes is left else "no reference answer",
+                    transform=axes.transAxes,
+                    ha="center",
+                )
         left.set_yticks(range(1, TOP + 1))
         left.set_ylabel("judge's score, 1-5")
         right.set_ylabel("against the reference, 0-1")
@@ -141,8 +159,9 @@ def _draw_arms(axes: "Axes", report: BenchmarkReport, name: str, place: int, low
         axes.bar(x, estimate.mean - low, width, bottom=low, color=ARM_COLORS[arm])
         _draw_interval(axes, estimate, x, upright=True)
         if abs(estimate.mean - low) < NO_LENGTH * (1 if low == 0 else TOP - 1):
-            axes.plot([x], [low], marker="_", markersize=60 * width, color=ARM_COLORS[arm], markeredgewidth=2,
-                      clip_on=False)
+            axes.plot(
+                [x], [low], marker="_", markersize=60 * width, color=ARM_COLORS[arm], markeredgewidth=2, clip_on=False
+            )
 
 
 def _find_arm(report: BenchmarkReport, name: str, arm: str) -> Estimate | None:

@@ -61,23 +61,33 @@ class CarJudging:
     top: int = TOP
 
     def fingerprint(self, engine: Engine) -> dict[str, Any]:
-        return {"job": "benchmark_judging", "version": VERSION, "engine": engine.name, "model": engine.model_id,
-                "context_size": engine.context_size, "dimensions": list(self.dimensions), "scale": f"1-{self.top}",
-                "prompt": f"{self.prompt.name} v{self.prompt.version} {self.prompt.digest}", "seed": self.seed}
+        return {
+            "job": "benchmark_judging",
+            "version": VERSION,
+            "engine": engine.name,
+            "model": engine.model_id,
+            "context_size": engine.context_size,
+            "dimensions": list(self.dimensions),
+            "scale": f"1-{self.top}",
+            "prompt": f"{self.prompt.name} v{self.prompt.version} {self.prompt.digest}",
+            "seed": self.seed,
+        }
 
     def fill(self, key: str, values: dict[str, str]) -> str:
         return fill(self.prompt.texts[key], values, f"prompt {self.prompt.name}, {key}")
 
     def write_system(self, code: str) -> str:
-        blocks = [f"{name}: {self.prompt.texts['dimensions'][name]['asks']}\n{self._list_levels(name)}"
-                  for name in DIMENSIONS]
+        blocks = [
+            f"{name}: {self.prompt.texts['dimensions'][name]['asks']}\n{self._list_levels(name)}" for name in DIMENSIONS
+        ]
         return self.fill("system", {"code": code, "top": str(self.top), "scales": "\n".join(blocks)})
 
     def _list_levels(self, dimension: str) -> str:
         high, middle, low = (self.prompt.texts["dimensions"][dimension][key] for key in LEVELS)
         between = self.prompt.texts["between"]
-        return "\n".join(f"{self.top - place}: {label}"
-                         for place, label in enumerate((high, between, middle, between, low)))
+        return "\n".join(
+            f"{self.top - place}: {label}" for place, label in enumerate((high, between, middle, between, low))
+        )
 
     def write_prompt(self, dimension: str, question: str, answer: str, again: bool = False) -> Prompt:
         """One answer, to be scored for one dimension. The code that marks its quotation is the same for all answers
@@ -89,12 +99,14 @@ class CarJudging:
         item = plain_text(json.dumps({"question": question, "answer": answer}, ensure_ascii=False))
         values = {"code": code, "item": item, "top": str(self.top), "dimension": dimension}
         values["again"] = self.fill("again", values) if again else ""
-        return Prompt(f"{self.fill('item', values)}\n{self.fill('task', values)}", self.write_system(code),
-                      json_schema=make_schema(self, (dimension,), 1))
+        return Prompt(
+            f"{self.fill('item', values)}\n{self.fill('task', values)}",
+            self.write_system(code),
+            json_schema=make_schema(self, (dimension,), 1),
+        )
 
 
-def make_car_judging(dimensions: list[str] | None = None, prompt: str = "benchmark_judge", seed: int = 0
-                     ) -> CarJudging:
+def make_car_judging(dimensions: list[str] | None = None, prompt: str = "benchmark_judge", seed: int = 0) -> CarJudging:
     """A CarJudging from a notebook's parameters; None is all three dimensions. InputError names the parameter."""
     chosen = list(DIMENSIONS) if dimensions is None else dimensions
     if not chosen or not set(chosen) <= set(DIMENSIONS):
@@ -159,13 +171,15 @@ def read_answers(output_dir: Path) -> Iterator[Question]:
     """The answered questions of a run, in the order of the test file. InputError: there is none."""
     path = output_dir / ANSWERS
     if not path.exists():
-        raise InputError(f"{path}: expected the answers of a run, found no such file; answer the questions first, in "
-                         "this output_dir")
+        raise InputError(
+            f"{path}: expected the answers of a run, found no such file; answer the questions first, in this output_dir"
+        )
     return (entry for entry in read_questions(path) if isinstance(entry, Question) and entry.answer is not None)
 
 
-def list_items(output_dir: Path, partners: Partners, judged_questions: int | None, null_questions: int | None
-               ) -> Iterator[tuple[int, str, Item]]:
+def list_items(
+    output_dir: Path, partners: Partners, judged_questions: int | None, null_questions: int | None
+) -> Iterator[tuple[int, str, Item]]:
     """What is judged: the first `judged_questions` in the drawing order, of these the first `null_questions` with
     their reference and null baselines; in the order of the test file."""
     for number, question in enumerate(read_answers(output_dir)):
@@ -212,22 +226,44 @@ class CarJob:
         room = reply_room((dimension,), 1)
         check_length(self.engine, prompt, room)
         seed = derive_seed(self.judging.seed, item.item_id, dimension, attempt)
-        return Request(f"{item.item_id}.{dimension}.{attempt}", prompt,
-                       Sampling(room, RETRY_TEMPERATURE if attempt else 0.0, 1.0, seed))
+        return Request(
+            f"{item.item_id}.{dimension}.{attempt}",
+            prompt,
+            Sampling(room, RETRY_TEMPERATURE if attempt else 0.0, 1.0, seed),
+        )
 
     def describe(self, item: Item) -> dict[str, Any]:
-        return {"paper": {"doi": f"{item.question.where}, {item.arm}"}, "question": item.question.question,
-                "arm": item.arm, "answer": item.answer, "other": item.other_id, "digest": item.digest,
-                "asked": len(self.judging.dimensions)}
+        return {
+            "paper": {"doi": f"{item.question.where}, {item.arm}"},
+            "question": item.question.question,
+            "arm": item.arm,
+            "answer": item.answer,
+            "other": item.other_id,
+            "digest": item.digest,
+            "asked": len(self.judging.dimensions),
+        }
 
     def finish(self, item: Item, readings: dict[str, tuple[Reading, int]]) -> dict[str, Any]:
-        scores = [{"dimension": name, "score": reading.score, "reasons": reading.reasons, "missing": reading.missing,
-                   "attempts": attempts} for name, (reading, attempts) in readings.items()]
+        scores = [
+            {
+                "dimension": name,
+                "score": reading.score,
+                "reasons": reading.reasons,
+                "missing": reading.missing,
+                "attempts": attempts,
+            }
+            for name, (reading, attempts) in readings.items()
+        ]
         missing = [score["missing"] for score in scores if score["missing"]]
         done = len(missing) < len(scores)
-        return {"status": "done" if done else "failed", "reason": "" if done else "no_readable_score",
-                "message": "" if done else f"no score could be read; the first reason: {missing[0]}",
-                "delivered": len(scores) - len(missing), "missing": missing, "scores": scores}
+        return {
+            "status": "done" if done else "failed",
+            "reason": "" if done else "no_readable_score",
+            "message": "" if done else f"no score could be read; the first reason: {missing[0]}",
+            "delivered": len(scores) - len(missing),
+            "missing": missing,
+            "scores": scores,
+        }
 
 
 # The run -------------------------------------------------------------------------------------------------------------
@@ -248,9 +284,15 @@ class JudgingReport:
     stopped: str = ""
 
 
-def judge_answers(output_dir: str | Path, engine: Engine, judging: CarJudging,
-                  judged_questions: int | None = None, null_questions: int | None = None,
-                  max_total_tokens: int | None = None, max_minutes: float | None = None) -> JudgingReport:
+def judge_answers(
+    output_dir: str | Path,
+    engine: Engine,
+    judging: CarJudging,
+    judged_questions: int | None = None,
+    null_questions: int | None = None,
+    max_total_tokens: int | None = None,
+    max_minutes: float | None = None,
+) -> JudgingReport:
     """Have `engine` judge the answers in `output_dir`, of all questions or of `judged_questions`, and the reference and
     the null baselines of `null_questions` of them; go on where an earlier run stopped: no answer is judged twice.
 
@@ -261,8 +303,11 @@ def judge_answers(output_dir: str | Path, engine: Engine, judging: CarJudging,
     output_dir = Path(output_dir)
     next(read_answers(output_dir), None)  # no ledger is begun where there is nothing to judge
     fingerprint = judging.fingerprint(engine)
-    with name_full_disk(output_dir), open_answers(output_dir) as answers, \
-            Ledger(output_dir / LEDGER, fingerprint) as ledger:
+    with (
+        name_full_disk(output_dir),
+        open_answers(output_dir) as answers,
+        Ledger(output_dir / LEDGER, fingerprint) as ledger,
+    ):
         partners = open_partners(output_dir, answers, judging.seed)
         if not partners.order:
             raise InputError(f"{output_dir / ANSWERS}: holds no answer that could be judged")
@@ -271,10 +316,18 @@ def judge_answers(output_dir: str | Path, engine: Engine, judging: CarJudging,
             return list_items(output_dir, partners, judged_questions, null_questions)
 
         considered, to_ask = _count_items(items(), ledger)
-        prompts = (judging.write_prompt(judging.dimensions[0], item.question.question, item.answer)
-                   for _, _, item in items())
-        show_forecast(engine, "answers and baselines to judge", considered, to_ask, prompts, EXPECTED_TOKENS,
-                      len(judging.dimensions))
+        prompts = (
+            judging.write_prompt(judging.dimensions[0], item.question.question, item.answer) for _, _, item in items()
+        )
+        show_forecast(
+            engine,
+            "answers and baselines to judge",
+            considered,
+            to_ask,
+            prompts,
+            EXPECTED_TOKENS,
+            len(judging.dimensions),
+        )
         run = Run(engine, ledger, CarJob(engine, judging), Budget(max_total_tokens, max_minutes))
         blank = JudgingReport(f"{engine.name} {engine.model_id}", fingerprint, {}, {}, {}, 0.0, "")
         try:
@@ -282,8 +335,10 @@ def judge_answers(output_dir: str | Path, engine: Engine, judging: CarJudging,
         finally:
             report = _write_judging(items(), considered, ledger, output_dir, replace(blank, stopped=run.stopped))
     if run.fatal:
-        raise EngineError(f"{run.fatal}; {report.answers['done']:,} answers are judged and kept; "
-                          "mend the cause and run again to go on")
+        raise EngineError(
+            f"{run.fatal}; {report.answers['done']:,} answers are judged and kept; "
+            "mend the cause and run again to go on"
+        )
     return report
 
 
@@ -295,14 +350,17 @@ def _count_items(items: Iterator[tuple[int, str, Item]], ledger: Ledger) -> tupl
         considered += 1
         earlier = ledger.read(item_id)
         if earlier and item.arm in ("own", "reference") and earlier["digest"] != item.digest:
-            raise FingerprintMismatch(f"{ledger.path}: {item.question.where}: its {item.arm} answer is not the one "
-                                      "that was judged; use another output_dir")
+            raise FingerprintMismatch(
+                f"{ledger.path}: {item.question.where}: its {item.arm} answer is not the one "
+                "that was judged; use another output_dir"
+            )
         to_ask += not ledger.finished(item_id)
     return considered, to_ask
 
 
-def _write_judging(items: Iterator[tuple[int, str, Item]], considered: int, ledger: Ledger, output_dir: Path,
-                   report: JudgingReport) -> JudgingReport:
+def _write_judging(
+    items: Iterator[tuple[int, str, Item]], considered: int, ledger: Ledger, output_dir: Path, report: JudgingReport
+) -> JudgingReport:
     tally = Tally()
     for _, item_id, _ in items:
         line = ledger.read(item_id)
@@ -311,11 +369,14 @@ def _write_judging(items: Iterator[tuple[int, str, Item]], considered: int, ledg
     statuses = {name: tally.statuses[name] for name in ("done", "failed", "unfinished")}
     asked, delivered = tally.counts["asked"], tally.counts["delivered"]
     report = replace(
-        report, date=format_date(tally), seconds=round(tally.busy_seconds(), 1),
+        report,
+        date=format_date(tally),
+        seconds=round(tally.busy_seconds(), 1),
         answers={"considered": considered, **statuses, "not_asked": considered - sum(statuses.values())},
         scores={"asked": asked, "delivered": delivered, "missing": asked - delivered},
         tokens={"prompt": tally.counts["prompt_tokens"], "new": tally.counts["new_tokens"]},
-        notes=[f"{entry['doi']}: {entry['status']}: {entry['reason']} {entry['message']}" for entry in tally.not_done])
+        notes=[f"{entry['doi']}: {entry['status']}: {entry['reason']} {entry['message']}" for entry in tally.not_done],
+    )
     write_report(output_dir / REPORT, report)
     return report
 
@@ -324,12 +385,16 @@ def show_judging(report: JudgingReport, times: bool = False) -> None:
     """Print what was asked of the judge and came of it; `times` differ by machine."""
     answers, scores = report.answers, report.scores
     print(f"judge: {report.model}, {report.settings['prompt']}")
-    print(f"answers and baselines: {answers['considered']:,} = {answers['done']:,} judged + {answers['failed']:,} "
-          f"failed + {answers['unfinished']:,} unfinished + {answers['not_asked']:,} not asked yet")
+    print(
+        f"answers and baselines: {answers['considered']:,} = {answers['done']:,} judged + {answers['failed']:,} "
+        f"failed + {answers['unfinished']:,} unfinished + {answers['not_asked']:,} not asked yet"
+    )
     print(f"scores: {scores['asked']:,} asked = {scores['delivered']:,} delivered + {scores['missing']:,} missing")
     if times and report.seconds:
-        print(f"tokens: {report.tokens['prompt']:,} prompt + {report.tokens['new']:,} new in "
-              f"{format_seconds(report.seconds)}")
+        print(
+            f"tokens: {report.tokens['prompt']:,} prompt + {report.tokens['new']:,} new in "
+            f"{format_seconds(report.seconds)}"
+        )
     show_notes(report.notes, LISTED, REPORT)
     if report.stopped:
         print(f"stopped: {report.stopped}. Run again with the same output_dir to go on")

@@ -37,11 +37,28 @@ from sciqag_lib.tasks.questions import Question
 VERSION = 1  # of what moves a number here
 REPORT = "benchmark.json"
 PUBLISHED = REPO_ROOT / "data" / "sciqag_24d_published.csv"
-COLUMNS = {"id": "text", "question": "text", "doi": "text", "category": "text", "arm": "text", "dimension": "text",
-           "scale": "text", "score": "real", "reasons": "text", "missing": "text", "attempts": "whole"}
-ARM_NAMES = {"own": "this run", "reference": "the reference answers", "other": "another question's answer",
-             "empty": "no answer", "question": "the question as its answer"}
+COLUMNS = {
+    "id": "text",
+    "question": "text",
+    "doi": "text",
+    "category": "text",
+    "arm": "text",
+    "dimension": "text",
+    "scale": "text",
+    "score": "real",
+    "reasons": "text",
+    "missing": "text",
+    "attempts": "whole",
+}
+ARM_NAMES = {
+    "own": "this run",
+    "reference": "the reference answers",
+    "other": "another question's answer",
+    "empty": "no answer",
+    "question": "the question as its answer",
+}
 FEW_QUESTIONS = 10  # an interval bootstrapped over fewer says little
+
 
 @dataclass
 class BenchmarkReport:
@@ -73,18 +90,21 @@ def read_published(path: str | Path = PUBLISHED) -> list[dict[str, Any]]:
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     try:
-        return [{**row, **{name: float(row[name]) for name in DIMENSIONS}, "questions": int(row["questions"])}
-                for row in rows]
+        return [
+            {**row, **{name: float(row[name]) for name in DIMENSIONS}, "questions": int(row["questions"])}
+            for row in rows
+        ]
     except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: expected the columns model, setting, {', '.join(DIMENSIONS)}, judge, questions, "
-                         f"date, source with numbers in their place: {error}") from error
+        raise InputError(
+            f"{path}: expected the columns model, setting, {', '.join(DIMENSIONS)}, judge, questions, "
+            f"date, source with numbers in their place: {error}"
+        ) from error
 
 
 # From the files of a run to its report -------------------------------------------------------------------------------
 
 
-def write_benchmark(output_dir: str | Path, embedder: Embedder | None = None, seed: int = 0
-                    ) -> BenchmarkReport:
+def write_benchmark(output_dir: str | Path, embedder: Embedder | None = None, seed: int = 0) -> BenchmarkReport:
     """Rebuild scores (.parquet, .csv) and benchmark.json from the answers and judgements in `output_dir`; each whole or
     not at all. Without an embedder there is no embedding similarity, and without judgements there are the measures
     alone. In flat memory: of a question only numbers are kept. InputError: there are no answers."""
@@ -99,8 +119,10 @@ def _write_benchmark(output_dir: Path, embedder: Embedder | None, seed: int) -> 
         partners = benchmark_judging.open_partners(output_dir, answers, seed)
         judging = _open_judging(output_dir, stack)
         table = stack.enter_context(write_table(output_dir, "scores", COLUMNS))
-        entries = ((question, question.reference, _list_texts(question, partners))
-                   for question in benchmark_judging.read_answers(output_dir))
+        entries = (
+            (question, question.reference, _list_texts(question, partners))
+            for question in benchmark_judging.read_answers(output_dir)
+        )
         for question, measured in score_references(entries, embedder):
             judged = _read_judged(judging, question, notes) if judging else {}
             scores = _join_scores(measured, judged)
@@ -114,7 +136,7 @@ def _write_benchmark(output_dir: Path, embedder: Embedder | None, seed: int) -> 
     trusted = bool(judging) and not report.useless and not report.unproven and bool(by_judge.list()["best"])
     report.samples = (by_judge if trusted else by_words).list()
     report.sorted_by = "the judge's mean score" if trusted else "token F1"
-    report.notes += notes[:benchmark_answers.LISTED]
+    report.notes += notes[: benchmark_answers.LISTED]
     write_report(output_dir / REPORT, report)
     return report
 
@@ -146,28 +168,47 @@ def _read_judged(ledger: Ledger, question: Question, notes: list[str]) -> dict[s
 def _join_scores(measured: Scores, judged: dict[str, dict[str, dict[str, Any]]]) -> Scores:
     scores = {arm: dict(found) for arm, found in measured.items()}
     for arm, found in judged.items():
-        scores.setdefault(arm, {}).update({name: math.nan if score["score"] is None else float(score["score"])
-                                           for name, score in found.items()})
+        scores.setdefault(arm, {}).update(
+            {name: math.nan if score["score"] is None else float(score["score"]) for name, score in found.items()}
+        )
     return scores
 
 
-def _list_rows(question: Question, measured: Scores, judged: dict[str, dict[str, dict[str, Any]]]
-               ) -> Iterator[dict[str, Any]]:
-    same = {"id": question.question_id, "question": question.question, "doi": question.doi,
-            "category": question.category}
+def _list_rows(
+    question: Question, measured: Scores, judged: dict[str, dict[str, dict[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    same = {
+        "id": question.question_id,
+        "question": question.question,
+        "doi": question.doi,
+        "category": question.category,
+    }
     for arm, found in judged.items():
         for score in found.values():
             yield {**same, "arm": arm, "scale": f"1-{TOP}", **score}
     for arm, values in measured.items():
         for dimension, value in values.items():
-            yield {**same, "arm": arm, "dimension": dimension, "scale": "0-1", "score": value, "reasons": "",
-                   "missing": "", "attempts": 0}
+            yield {
+                **same,
+                "arm": arm,
+                "dimension": dimension,
+                "scale": "0-1",
+                "score": value,
+                "reasons": "",
+                "missing": "",
+                "attempts": 0,
+            }
 
 
 def _make_sample(question: Question, scores: dict[str, float], judged: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {"Q": question.question, "A": question.reference, "answer": question.answer, "category": question.category,
-            "scores": {name: round(value, 4) for name, value in scores.items()},
-            "reasons": {name: score["reasons"] for name, score in judged.items()}}
+    return {
+        "Q": question.question,
+        "A": question.reference,
+        "answer": question.answer,
+        "category": question.category,
+        "scores": {name: round(value, 4) for name, value in scores.items()},
+        "reasons": {name: score["reasons"] for name, score in judged.items()},
+    }
 
 
 def _mean(values: list[float]) -> float:
@@ -182,20 +223,37 @@ def _make_report(output_dir: Path, tally: BenchmarkTally, embedder: Embedder | N
         judged = {"model": f"{settings['engine']} {settings['model']}", "settings": settings}
     if (output_dir / benchmark_judging.REPORT).exists():  # not there where the judging was killed
         judged = read_json(output_dir / benchmark_judging.REPORT)
-    dimensions = {name: tally.result(name, seed) for name in (*DIMENSIONS, *MEASURES)
-                  if (name, "own") in tally.values}
+    dimensions = {name: tally.result(name, seed) for name in (*DIMENSIONS, *MEASURES) if (name, "own") in tally.values}
     categories = Counter(tally.category_numbers)
     return BenchmarkReport(
-        answered["model"], answered["way"], answered["test_file"], answered["questions"], answered["date"],
-        answered["settings"], judged.get("model", ""), judged.get("date", ""), judged.get("settings", {}),
-        embedder.model_id if embedder else "", dimensions,
+        answered["model"],
+        answered["way"],
+        answered["test_file"],
+        answered["questions"],
+        answered["date"],
+        answered["settings"],
+        judged.get("model", ""),
+        judged.get("date", ""),
+        judged.get("settings", {}),
+        embedder.model_id if embedder else "",
+        dimensions,
         {name: categories[number] for name, number in sorted(tally.categories.items())},
-        [name for name, each in dimensions.items()
-         if any(null.verdict.startswith("useless") for null in each.nulls.values())],
-        [name for name in DIMENSIONS if name in dimensions
-         and all(null.verdict == "undecided" for null in dimensions[name].nulls.values())],
-        read_published(), {}, "", answered["notes"] + judged.get("notes", []),
-        {"report": str(VERSION), "measures": f"{text_overlap.VERSION}, rouge-score {version('rouge-score')}"})
+        [
+            name
+            for name, each in dimensions.items()
+            if any(null.verdict.startswith("useless") for null in each.nulls.values())
+        ],
+        [
+            name
+            for name in DIMENSIONS
+            if name in dimensions and all(null.verdict == "undecided" for null in dimensions[name].nulls.values())
+        ],
+        read_published(),
+        {},
+        "",
+        answered["notes"] + judged.get("notes", []),
+        {"report": str(VERSION), "measures": f"{text_overlap.VERSION}, rouge-score {version('rouge-score')}"},
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -203,8 +261,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected the report of a benchmark run, found none that can be read ({error}); run "
-                         "07_benchmark with this output_dir first") from error
+        raise InputError(
+            f"{path}: expected the report of a benchmark run, found none that can be read ({error}); run "
+            "07_benchmark with this output_dir first"
+        ) from error
 
 
 # On the page ---------------------------------------------------------------------------------------------------------
@@ -221,22 +281,27 @@ def show_benchmark(report: BenchmarkReport) -> None:
         print(f"\nagainst the reference answers, 0-1{encoder}")
         _show_rows(report, measured, text_overlap.NULLS)
     for name in report.useless:
-        print(f"USELESS on {name}: this judge does not tell answers from a null baseline; report nothing by its "
-              "scores.")
+        print(
+            f"USELESS on {name}: this judge does not tell answers from a null baseline; report nothing by its scores."
+        )
     for name in report.unproven:
-        print(f"UNPROVEN on {name}: no null baseline decides what this judge is worth; have it judge more of them "
-              "(null_questions).")
+        print(
+            f"UNPROVEN on {name}: no null baseline decides what this judge is worth; have it judge more of them "
+            "(null_questions)."
+        )
     groups = max((each.score.papers for each in report.dimensions.values()), default=0)
     if groups < FEW_QUESTIONS:
         print(f"Fewer than {FEW_QUESTIONS} questions, or papers of them: these intervals say little.")
-    for note in report.notes[:benchmark_answers.LISTED]:
+    for note in report.notes[: benchmark_answers.LISTED]:
         print(f"note: {note}")
 
 
 def _show_judged(report: BenchmarkReport, names: list[str]) -> None:
     done, considered = report.questions["done"], report.questions["considered"]
-    print(f"answers by {report.model}, {report.way}, {report.answered}: {done:,} of {considered:,} questions answered\n"
-          f"judged by {report.judge}, {report.judged}; 1-{TOP}, mean and 95% interval")
+    print(
+        f"answers by {report.model}, {report.way}, {report.answered}: {done:,} of {considered:,} questions answered\n"
+        f"judged by {report.judge}, {report.judged}; 1-{TOP}, mean and 95% interval"
+    )
     _show_rows(report, names, ("reference", *benchmark_judging.NULLS))
     for name in names:
         missing = ", ".join(f"{count:,} {reason}" for reason, count in report.dimensions[name].missing.items())
@@ -255,13 +320,18 @@ def _show_rows(report: BenchmarkReport, names: list[str], arms: tuple[str, ...])
         if any(score.papers for score in found):
             numbers = sorted({report.dimensions[name].questions.get(arm, 0) for name in names})
             cells = "".join(f"{format_estimate(score):22}" for score in found)
-            print(f"    {ARM_NAMES[arm]:34} {cells}" + " to ".join(f"{number:,}" for number in numbers[::len(numbers) - 1 or 1]))
+            print(
+                f"    {ARM_NAMES[arm]:34} {cells}"
+                + " to ".join(f"{number:,}" for number in numbers[:: len(numbers) - 1 or 1])
+            )
     for arm in arms:
         for name in names:
             null = report.dimensions[name].nulls.get(arm)
             if null:
-                print(f"    {MEASURES.get(name, name)} less that of {ARM_NAMES[arm]}: "
-                      f"{format_estimate(null.difference)}: {null.verdict}")
+                print(
+                    f"    {MEASURES.get(name, name)} less that of {ARM_NAMES[arm]}: "
+                    f"{format_estimate(null.difference)}: {null.verdict}"
+                )
 
 
 def _score_of(dimension: DimensionResult, arm: str) -> Estimate:
@@ -287,8 +357,12 @@ def show_categories(report: BenchmarkReport) -> None:
     titles = "".join(f"{MEASURES.get(name, name):22}" for name in names)
     print(f"{'':42} {'n':>5}  {titles}".rstrip())
     for category in known:
-        cells = "".join(f"{format_estimate(report.dimensions[name].categories[category]):22}"
-                        if category in report.dimensions[name].categories else f"{'-':22}" for name in names)
+        cells = "".join(
+            f"{format_estimate(report.dimensions[name].categories[category]):22}"
+            if category in report.dimensions[name].categories
+            else f"{'-':22}"
+            for name in names
+        )
         print(f"{category[:42]:42} {report.categories[category]:>5,}  {cells}".rstrip())
     if report.categories.get(""):
         print(f"{'without a category':42} {report.categories['']:>5,}")

@@ -98,23 +98,37 @@ class BenchmarkTally:
         own, reference = self.column(dimension, "own"), self.column(dimension, "reference")
         judged = dimension in DIMENSIONS
         scored = own[np.isfinite(own)]
-        questions = {arm: int(np.isfinite(self.column(dimension, arm)).sum())
-                     for arm in ("own", "reference", *NULLS[dimension])}
+        questions = {
+            arm: int(np.isfinite(self.column(dimension, arm)).sum()) for arm in ("own", "reference", *NULLS[dimension])
+        }
         nulls = {}
         for arm in NULLS[dimension]:
             null = self.column(dimension, arm)
             if np.isfinite(null).any():
                 difference, other = self.estimate(own - null, seed), self.estimate(reference - null, seed)
-                nulls[arm] = NullResult(self.estimate(null, seed), difference, other,
-                                        judge_null(difference, other) if judged else compare_null(difference))
+                nulls[arm] = NullResult(
+                    self.estimate(null, seed),
+                    difference,
+                    other,
+                    judge_null(difference, other) if judged else compare_null(difference),
+                )
         numbers = np.asarray(self.category_numbers)
-        categories = {name: self.estimate(np.where(numbers == number, own, math.nan), seed)
-                      for name, number in sorted(self.categories.items()) if name}
+        categories = {
+            name: self.estimate(np.where(numbers == number, own, math.nan), seed)
+            for name, number in sorted(self.categories.items())
+            if name
+        }
         counts = [int((scored == level).sum()) for level in range(1, TOP + 1)] if judged else []
         return DimensionResult(
-            f"1-{TOP}" if judged else "0-1", self.estimate(own, seed), self.estimate(reference, seed),
-            {arm: count for arm, count in questions.items() if count}, counts, dict(self.missing[dimension]), nulls,
-            {name: found for name, found in categories.items() if found.papers})
+            f"1-{TOP}" if judged else "0-1",
+            self.estimate(own, seed),
+            self.estimate(reference, seed),
+            {arm: count for arm, count in questions.items() if count},
+            counts,
+            dict(self.missing[dimension]),
+            nulls,
+            {name: found for name, found in categories.items() if found.papers},
+        )
 
 
 def judge_null(difference: Estimate, reference: Estimate) -> str:
@@ -152,5 +166,7 @@ class Samples:
                 (heapq.heappushpop if full else heapq.heappush)(heap, (key, -self._seen, sample))
 
     def list(self) -> dict[str, list[dict[str, Any]]]:
-        return {name: [sample for _, _, sample in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
-                for name, heap in (("best", self._best), ("worst", self._worst))}
+        return {
+            name: [sample for _, _, sample in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
+            for name, heap in (("best", self._best), ("worst", self._worst))
+        }

@@ -32,8 +32,15 @@ PAPER_KEYS = (
     "doi", "answers", "answers_with_digits", "answers_with_numbers", "answers_found", "numbers", "numbers_found",
     "null_answers", "null_answers_found", "null_numbers", "null_found",
 )  # fmt: skip
-MISS_COLUMNS = {"doi": "text", "pair": "whole", "question": "text", "answer": "text", "number": "text", "unit": "text",
-                "reason": "text"}
+MISS_COLUMNS = {
+    "doi": "text",
+    "pair": "whole",
+    "question": "text",
+    "answer": "text",
+    "number": "text",
+    "unit": "text",
+    "reason": "text",
+}
 NO_BASELINE = "no null baseline: it needs the text of a second paper, the file has one"
 
 
@@ -90,7 +97,9 @@ def show_numbers(counts: NumberCounts, listed: int = 10) -> None:
     print(f"answers with a digit that begins a word:    {share('answers_with_digits', 'answers')}   published: 0.273")
     print(f"numbers found in the answer's own paper:    {share('numbers_found', 'numbers')}   published: 0.992")
     if any(row["null_numbers"] for row in counts.papers):
-        print(f"the same numbers found in another paper:    {share('null_found', 'null_numbers')}   <- the null baseline")
+        print(
+            f"the same numbers found in another paper:    {share('null_found', 'null_numbers')}   <- the null baseline"
+        )
     elif any(row["numbers"] for row in counts.papers):
         print(NO_BASELINE)
     for miss in counts.misses[:listed]:

@@ -22,8 +22,15 @@ from sciqag_lib.tables import write_table
 
 ROUNDING = 1e-6  # a text's cosine with itself is 1 only up to float32's last digits
 BLOCK_ROWS, BLOCK_COLUMNS = 1024, 4096  # 16 MB of scores at a time
-COLUMNS = {"doi_a": "text", "question_a": "whole", "doi_b": "text", "question_b": "whole", "score": "real",
-           "text_a": "text", "text_b": "text"}
+COLUMNS = {
+    "doi_a": "text",
+    "question_a": "whole",
+    "doi_b": "text",
+    "question_b": "whole",
+    "score": "real",
+    "text_a": "text",
+    "text_b": "text",
+}
 
 
 class QuestionStore:
@@ -92,14 +99,15 @@ def check_threshold(threshold: float) -> None:
         raise InputError(f"near_duplicate: expected a cosine, -1 to 1, found {threshold!r}")
 
 
-def find_near_duplicates(vectors: np.ndarray | StoredVectors, threshold: float
-                         ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def find_near_duplicates(
+    vectors: np.ndarray | StoredVectors, threshold: float
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Rows a, rows b and scores of all pairs a < b of unit `vectors` (n, width) whose dot product is `threshold` or
     more: one tuple a block. Each pair is multiplied once."""
     for top in range(0, len(vectors), BLOCK_ROWS):
-        rows = vectors[top: top + BLOCK_ROWS]
+        rows = vectors[top : top + BLOCK_ROWS]
         for left in range(top, len(vectors), BLOCK_COLUMNS):
-            scores = rows @ vectors[left: left + BLOCK_COLUMNS].T
+            scores = rows @ vectors[left : left + BLOCK_COLUMNS].T
             if scores.max() < threshold:
                 continue
             a, b = np.nonzero(scores >= threshold)
@@ -116,8 +124,19 @@ def write_near_duplicates(store: QuestionStore, output_dir: Path, threshold: flo
         for rows_a, rows_b, scores in find_near_duplicates(store.vectors(), threshold - ROUNDING):
             for a, b, score in zip(rows_a.tolist(), rows_b.tolist(), scores.tolist()):
                 (doi_a, number_a, text_a), (doi_b, number_b, text_b) = store.read(a), store.read(b)
-                table.add([{"doi_a": doi_a, "question_a": number_a, "doi_b": doi_b, "question_b": number_b,
-                            "score": round(score, 4), "text_a": text_a, "text_b": text_b}])
+                table.add(
+                    [
+                        {
+                            "doi_a": doi_a,
+                            "question_a": number_a,
+                            "doi_b": doi_b,
+                            "question_b": number_b,
+                            "score": round(score, 4),
+                            "text_a": text_a,
+                            "text_b": text_b,
+                        }
+                    ]
+                )
     return table.num_rows
 
 

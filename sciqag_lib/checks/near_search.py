@@ -34,8 +34,12 @@ def find_near(vectors: np.ndarray | StoredVectors, threshold: float) -> Matches:
         yield from find_near_duplicates(vectors, threshold)
         return
     for a, b in _find_candidates(shorten_vectors(vectors, basis), threshold - SLACK):
-        scores = np.concatenate([_multiply(vectors, a[start: start + CHUNK], b[start: start + CHUNK])
-                                 for start in range(0, len(a), CHUNK)])
+        scores = np.concatenate(
+            [
+                _multiply(vectors, a[start : start + CHUNK], b[start : start + CHUNK])
+                for start in range(0, len(a), CHUNK)
+            ]
+        )
         near = scores >= threshold
         if near.any():
             yield a[near], b[near], scores[near]
@@ -44,9 +48,9 @@ def find_near(vectors: np.ndarray | StoredVectors, threshold: float) -> Matches:
 def _find_candidates(short: np.ndarray, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows a < b of short vectors whose product reaches the threshold, a block at a time, by a and then b."""
     for top in range(0, len(short), BLOCK_ROWS):
-        rows = short[top: top + BLOCK_ROWS]
+        rows = short[top : top + BLOCK_ROWS]
         for left in range(top, len(short), BLOCK_COLUMNS):
-            bounds = rows @ short[left: left + BLOCK_COLUMNS].T
+            bounds = rows @ short[left : left + BLOCK_COLUMNS].T
             # nonzero is many times as fast in one dimension as in two
             a, b = np.divmod(np.flatnonzero(bounds.ravel() >= threshold), bounds.shape[1])
             a, b = a + top, b + left
@@ -59,7 +63,7 @@ def choose_directions(vectors: np.ndarray | StoredVectors, threshold: float) -> 
     if len(vectors) < MIN_VECTORS:
         return None
     places = np.linspace(0, len(vectors) - 1, SAMPLE).astype(int).tolist()
-    sample = np.concatenate([vectors[place: place + 1] for place in places])
+    sample = np.concatenate([vectors[place : place + 1] for place in places])
     _, directions = np.linalg.eigh(sample.T.astype(float) @ sample)  # by ascending share of what is in them
     above = np.triu_indices(SAMPLE, 1)
     for number in NUMS_DIRECTIONS:
@@ -76,14 +80,14 @@ def shorten_vectors(vectors: np.ndarray | StoredVectors, basis: np.ndarray) -> n
     """float32 (vectors, directions + 1): the part in the directions, and the length of the rest."""
     short = np.empty((len(vectors), basis.shape[1] + 1), np.float32)
     for start in range(0, len(vectors), CHUNK):
-        rows = vectors[start: start + CHUNK]
+        rows = vectors[start : start + CHUNK]
         inside = rows @ basis
-        short[start: start + CHUNK, :-1] = inside
-        short[start: start + CHUNK, -1] = np.linalg.norm(rows - inside @ basis.T, axis=1)
+        short[start : start + CHUNK, :-1] = inside
+        short[start : start + CHUNK, -1] = np.linalg.norm(rows - inside @ basis.T, axis=1)
     return short
 
 
 def _multiply(vectors: np.ndarray | StoredVectors, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(pairs,)"""
-    left, right = (np.concatenate([vectors[row: row + 1] for row in rows.tolist()]) for rows in (a, b))
+    left, right = (np.concatenate([vectors[row : row + 1] for row in rows.tolist()]) for rows in (a, b))
     return np.einsum("ij,ij->i", left, right)

@@ -46,10 +46,23 @@ NULL_ANSWERS = 5  # of each paper, set against another: a thousand papers need n
 MAX_UNITS = 4000  # of the bootstrap: beyond it, neighbouring records are drawn together
 MAX_NOTES = 20
 COLUMNS = {
-    "doi": "text", "pair": "whole", "question": "text", "answer": "text", "context_bound_strict": "bool",
-    "context_bound_loose": "bool", "context_phrase": "text", "numbers_total": "whole", "numbers_found": "whole",
-    "support": "real", "duplicate_of": "whole", "near_duplicate_of": "whole", "question_form": "text",
-    "question_words": "whole", "answer_words": "whole", "rejected_by": "text"}
+    "doi": "text",
+    "pair": "whole",
+    "question": "text",
+    "answer": "text",
+    "context_bound_strict": "bool",
+    "context_bound_loose": "bool",
+    "context_phrase": "text",
+    "numbers_total": "whole",
+    "numbers_found": "whole",
+    "support": "real",
+    "duplicate_of": "whole",
+    "near_duplicate_of": "whole",
+    "question_form": "text",
+    "question_words": "whole",
+    "answer_words": "whole",
+    "rejected_by": "text",
+}
 NEEDS_PAPER = ("wrong_number", "unsupported")  # of checks.REASONS
 SHARES = {  # name in the report -> how it is printed
     "context_bound_strict": "context-bound, strict form",
@@ -73,7 +86,9 @@ _RESEARCH = "and|focus|project|effort|interest|communit|field|area|group|cent(?:
 STRICT_PHRASE = re.compile(
     r"\b(?:(?:this|present|current) (?:paper|study|article|work|research)|the (?:article"
     rf"|study(?! (?:of|on|into)\b)|paper(?! (?:{_SHEET})s?\b)|work(?! (?:of|on|into|(?:{_WORK})s?)\b)"
-    rf"|research(?! (?:(?:of|on|in|into)\b|{_RESEARCH}))))\b(?!-)", re.I)
+    rf"|research(?! (?:(?:of|on|in|into)\b|{_RESEARCH}))))\b(?!-)",
+    re.I,
+)
 
 
 def find_context_phrase(question: str, answer: str, strict: bool = True) -> str:
@@ -140,10 +155,17 @@ def check_one_pair(pair: tuple[str, str], earlier: Sequence[str], index: PaperIn
     row = check_against(answer, index)
     rejected = check_words(question, answer, earlier) + row.pop("rejected")
     return {
-        "question": question, "answer": answer, "context_bound_strict": bool(strict),
-        "context_bound_loose": bool(loose), "context_phrase": strict or loose, **row,
-        "question_form": name_form(question), "question_words": len(question.split()),
-        "answer_words": len(answer.split()), "rejected_by": " ".join(rejected)}
+        "question": question,
+        "answer": answer,
+        "context_bound_strict": bool(strict),
+        "context_bound_loose": bool(loose),
+        "context_phrase": strict or loose,
+        **row,
+        "question_form": name_form(question),
+        "question_words": len(question.split()),
+        "answer_words": len(answer.split()),
+        "rejected_by": " ".join(rejected),
+    }
 
 
 @dataclass
@@ -231,10 +253,14 @@ def _widen(share: Estimate) -> Estimate:
     return replace(share, low=interval.low, high=interval.high)
 
 
-
-
-def write_pair_checks(file_path: str | Path, output_dir: str | Path, embedder: Embedder | None = None,
-                      near_duplicate: float = 0.95, limit: int | None = None, seed: int = 0) -> PairCheckReport:
+def write_pair_checks(
+    file_path: str | Path,
+    output_dir: str | Path,
+    embedder: Embedder | None = None,
+    near_duplicate: float = 0.95,
+    limit: int | None = None,
+    seed: int = 0,
+) -> PairCheckReport:
     """Check every pair of a processed output, released file or list of {"Q", "A"}; write checks.parquet, checks.csv
     and checks.json into `output_dir`.
 
@@ -251,17 +277,30 @@ def write_pair_checks(file_path: str | Path, output_dir: str | Path, embedder: E
             for pair, row in enumerate(rows):
                 number = tally.num_pairs + pair
                 first = first_rows.setdefault(digest_question(row["question"]), number)
-                row |= {"doi": record.name, "pair": pair, "duplicate_of": None if first == number else first,
-                        "near_duplicate_of": None if near is None or near[number] < 0 else near[number]}
+                row |= {
+                    "doi": record.name,
+                    "pair": pair,
+                    "duplicate_of": None if first == number else first,
+                    "near_duplicate_of": None if near is None or near[number] < 0 else near[number],
+                }
             tally.add_record(rows, bool(record.txt.strip()), near is not None)
             table.add({name: row[name] for name in COLUMNS} for row in rows)
         if not tally.num_pairs:
             raise InputError("; ".join([f"{file_path}: holds no pair that can be checked", *(bad + notes)[:1]]))
     report = PairCheckReport(
-        tally.num_records, tally.num_papers, tally.num_pairs, len(bad), tally.estimate_shares("", seed),
-        tally.estimate_shares("null_", seed), dict(tally.forms.most_common()),
-        tally.estimate_mean("question_words", seed), tally.estimate_mean("answer_words", seed),
-        embedder.model_id if embedder else "", near_duplicate if embedder else None, bad + notes)
+        tally.num_records,
+        tally.num_papers,
+        tally.num_pairs,
+        len(bad),
+        tally.estimate_shares("", seed),
+        tally.estimate_shares("null_", seed),
+        dict(tally.forms.most_common()),
+        tally.estimate_mean("question_words", seed),
+        tally.estimate_mean("answer_words", seed),
+        embedder.model_id if embedder else "",
+        near_duplicate if embedder else None,
+        bad + notes,
+    )
     write_report(output_dir / "checks.json", report)
     return report
 
@@ -292,8 +331,13 @@ def check_records(records: Iterable[QARecord], tally: Tally) -> Iterator[tuple[Q
     for record in records:
         index = PaperIndex(record.txt) if record.txt.strip() else None
         questions = record.questions
-        yield record, [check_one_pair(pair, questions[max(0, number - MAX_COMPARED): number], index)
-                       for number, pair in enumerate(record.pairs)]
+        yield (
+            record,
+            [
+                check_one_pair(pair, questions[max(0, number - MAX_COMPARED) : number], index)
+                for number, pair in enumerate(record.pairs)
+            ],
+        )
         if index is None:
             continue
         step = -(-len(record.pairs) // NULL_ANSWERS) or 1
@@ -307,8 +351,9 @@ def check_records(records: Iterable[QARecord], tally: Tally) -> Iterator[tuple[Q
         tally.add_null(first[1], previous)
 
 
-def find_near_rows(file_path: str | Path, folder: Path, embedder: Embedder, threshold: float,
-                   limit: int | None, notes: list[str]) -> list[int]:
+def find_near_rows(
+    file_path: str | Path, folder: Path, embedder: Embedder, threshold: float, limit: int | None, notes: list[str]
+) -> list[int]:
     """For each pair of the file the first row before it whose question is as near as `threshold`, or -1."""
     folder.mkdir(parents=True, exist_ok=True)
     with QuestionStore(folder) as store:
@@ -328,8 +373,10 @@ def find_near_rows(file_path: str | Path, folder: Path, embedder: Embedder, thre
 
 def show_pair_checks(report: PairCheckReport) -> None:
     """Print each share with its interval, those that depend on a paper beside the same against another paper."""
-    print(f"{report.num_pairs:,} pairs of {report.num_records:,} records, {report.num_papers:,} of them with a paper; "
-          f"{report.num_bad:,} bad records or pairs")
+    print(
+        f"{report.num_pairs:,} pairs of {report.num_records:,} records, {report.num_papers:,} of them with a paper; "
+        f"{report.num_bad:,} bad records or pairs"
+    )
     for name, estimate in report.shares.items():
         null = f"   against another paper: {report.null[name]}" if name in report.null else ""
         print(f"{SHARES[name] + ':':36} {estimate}{null}")

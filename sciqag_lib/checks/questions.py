@@ -84,8 +84,8 @@ _REFERS_BACK = re.compile(r"\b(?:it|its|they|their|them|this|these|those|he|she|
 
 def is_not_question(question: str) -> bool:
     """Whether the text is anything but one whole question: a statement, an instruction, a torn or garbled one, an
-    unfilled template, or two sentences that have nothing to do with each other. Two parts of one sentence often share no
-    word ("Which mutants lacked it, and how was that mended?"), so they are not compared."""
+    unfilled template, or two sentences that have nothing to do with each other. Two parts of one sentence often share
+    no word ("Which mutants lacked it, and how was that mended?"), so they are not compared."""
     text = " ".join(question.split())
     if not text.endswith(("?", '?"', "?”", "?)")) or len(text) > MAX_QUESTION_CHARS or len(list_words(text)) < 3:
         return True

@@ -49,18 +49,36 @@ class Benchmark:
 
 
 STAGED = tuple(name for name in COLUMNS if name not in ("split", "dropped_by"))
-PAPER_COLUMNS = {"paper": "text", "doi": "text", "title": "text", "journal": "text", "category": "text",
-                 "split": "text", "pairs": "whole", "kept": "whole"}
+PAPER_COLUMNS = {
+    "paper": "text",
+    "doi": "text",
+    "title": "text",
+    "journal": "text",
+    "category": "text",
+    "split": "text",
+    "pairs": "whole",
+    "kept": "whole",
+}
 REPORT = "build.json"
 FOREIGN = "the scores of {:,} pairs are those of other words under the same number, and not used: judge this file again"
 
 
-def build_dataset(file_path: str | Path, output_dir: str | Path, *,
-                  train_filter: dict[str, Any] | None = None, test_filter: dict[str, Any] | None = None,
-                  test_size: float = 0.05, seed: int = 0, evaluation_dir: Path | None = None,
-                  categories: Path | None = None, journals: Path | None = None,
-                  benchmark: Path | None = None, earlier_papers: Path | None = None,
-                  embedder: Embedder | None = None, near_duplicate: float = 0.95) -> BuildReport:
+def build_dataset(
+    file_path: str | Path,
+    output_dir: str | Path,
+    *,
+    train_filter: dict[str, Any] | None = None,
+    test_filter: dict[str, Any] | None = None,
+    test_size: float = 0.05,
+    seed: int = 0,
+    evaluation_dir: Path | None = None,
+    categories: Path | None = None,
+    journals: Path | None = None,
+    benchmark: Path | None = None,
+    earlier_papers: Path | None = None,
+    embedder: Embedder | None = None,
+    near_duplicate: float = 0.95,
+) -> BuildReport:
     """Build a dataset from a processed output, a released file or a list of {"Q", "A"}.
 
     Filters: filters.py, None keeps all; `test_size` and `earlier_papers`, the papers.csv of an earlier build:
@@ -73,8 +91,10 @@ def build_dataset(file_path: str | Path, output_dir: str | Path, *,
     check_test_size(test_size)
     check_threshold(near_duplicate)
     results = read_results(evaluation_dir)
-    filters = {"train": make_filter(train_filter or {}, "train_filter", results.top),
-               "test": make_filter(test_filter or {}, "test_filter", results.top)}
+    filters = {
+        "train": make_filter(train_filter or {}, "train_filter", results.top),
+        "test": make_filter(test_filter or {}, "test_filter", results.top),
+    }
     _check_needs(filters, results)
     if benchmark and not Path(benchmark).is_file():
         raise InputError(f"{benchmark}: no such file; give a benchmark's questions, or null")
@@ -98,11 +118,21 @@ def build_dataset(file_path: str | Path, output_dir: str | Path, *,
         examples = _write_matches(comparison, staged, state, bench, output_dir)
     _write_papers(state, output_dir)
     report = BuildReport(
-        file=file_path.name, **state.count_all(known), matches=comparison.count_matches(), examples=examples,
+        file=file_path.name,
+        **state.count_all(known),
+        matches=comparison.count_matches(),
+        examples=examples,
         benchmark={"file": bench.file, "questions": len(bench.questions), "bad": bench.bad} if bench else {},
-        filters={split: found.describe() for split, found in filters.items()}, test_size=test_size, seed=seed,
-        encoder=embedder.model_id if embedder else "", near_duplicate=near_duplicate if embedder else None,
-        judge=results.judge, useless=results.useless, licences=licences, split_version=RULE_VERSION)
+        filters={split: found.describe() for split, found in filters.items()},
+        test_size=test_size,
+        seed=seed,
+        encoder=embedder.model_id if embedder else "",
+        near_duplicate=near_duplicate if embedder else None,
+        judge=results.judge,
+        useless=results.useless,
+        licences=licences,
+        split_version=RULE_VERSION,
+    )
     report.check_sums()
     write_report(output_dir / REPORT, report)
     return report
@@ -112,16 +142,27 @@ def _check_needs(filters: dict[str, PairFilter], results: EvaluationResults) -> 
     for split, found in filters.items():
         missing = [name for name in found.dimensions if name not in results.dimensions]
         if missing:
-            raise InputError(f"{split}_filter.min_score: asks for {', '.join(missing)}, of which there are no scores "
-                             f"(there are {', '.join(results.dimensions) or 'none at all'}): judge them in "
-                             f"05_evaluation, or give thresholds by name, as in {{accuracy: 3}}")
+            raise InputError(
+                f"{split}_filter.min_score: asks for {', '.join(missing)}, of which there are no scores "
+                f"(there are {', '.join(results.dimensions) or 'none at all'}): judge them in "
+                f"05_evaluation, or give thresholds by name, as in {{accuracy: 3}}"
+            )
         if found.needs_checks and not results.num_checks:
-            raise InputError(f"{split}_filter: asks for checks, and there are none: give the folder of a 05_evaluation "
-                             f"run as evaluation_dir")
+            raise InputError(
+                f"{split}_filter: asks for checks, and there are none: give the folder of a 05_evaluation "
+                f"run as evaluation_dir"
+            )
 
 
-def _stage_pairs(path: Path, staged: IO[bytes], state: BuildState, finder: CategoryFinder, results: EvaluationResults,
-                 filters: dict[str, PairFilter], evidence: EvidenceFile) -> None:
+def _stage_pairs(
+    path: Path,
+    staged: IO[bytes],
+    state: BuildState,
+    finder: CategoryFinder,
+    results: EvaluationResults,
+    filters: dict[str, PairFilter],
+    evidence: EvidenceFile,
+) -> None:
     """Read the file once: texts go to `staged`, what decides about them into `state`."""
     writer = PairWriter(staged, STAGED)
     for record in tqdm(read_input(path, finder, evidence), unit="record", desc="reading"):
@@ -135,18 +176,34 @@ def _stage_pairs(path: Path, staged: IO[bytes], state: BuildState, finder: Categ
         paper = state.place_paper(record)
         for number, pair in enumerate(record.pairs):
             scores = _judge_pair(state, record, number, paper, results, filters)
-            writer.add({
-                "record": record.number, "doi": record.doi, "pair": number, "title": record.title,
-                "journal": record.journal, "category": state.papers[paper].category, "licence": record.licence,
-                "question": pair[0], "answer": pair[1], "evidence": record.evidence.get(pair),
-                **{f"score_{name}": scores.get(name) for name in DIMENSIONS}})
+            writer.add(
+                {
+                    "record": record.number,
+                    "doi": record.doi,
+                    "pair": number,
+                    "title": record.title,
+                    "journal": record.journal,
+                    "category": state.papers[paper].category,
+                    "licence": record.licence,
+                    "question": pair[0],
+                    "answer": pair[1],
+                    "evidence": record.evidence.get(pair),
+                    **{f"score_{name}": scores.get(name) for name in DIMENSIONS},
+                }
+            )
     writer.close()
     if not len(state):
         raise InputError("; ".join([f"{path}: holds no pair to build from", *state.notes[:1]]))
 
 
-def _judge_pair(state: BuildState, record: InputRecord, number: int, paper: int, results: EvaluationResults,
-                filters: dict[str, PairFilter]) -> dict[str, float]:
+def _judge_pair(
+    state: BuildState,
+    record: InputRecord,
+    number: int,
+    paper: int,
+    results: EvaluationResults,
+    filters: dict[str, PairFilter],
+) -> dict[str, float]:
     """Put what would keep the pair out of each split into `state`; its scores."""
     question, answer = record.pairs[number]
     if record.problem:
@@ -157,15 +214,19 @@ def _judge_pair(state: BuildState, record: InputRecord, number: int, paper: int,
     state.num_scored += bool(results.dimensions) and all(name in scores for name in results.dimensions)
     state.num_found += bool(scores)
     state.num_checked += check is not None
-    state.add_pair(paper, digest_question(question),
-                   {split: found.list_reasons(question, answer, scores, check) for split, found in filters.items()})
+    state.add_pair(
+        paper,
+        digest_question(question),
+        {split: found.list_reasons(question, answer, scores, check) for split, found in filters.items()},
+    )
     return scores
 
 
 def _place_papers(state: BuildState, test_size: float, seed: int, earlier: dict[str, str]) -> None:
     keys = [paper.key for paper in state.papers]
-    for paper, split in zip(state.papers, split_papers(keys, [paper.category for paper in state.papers], test_size,
-                                                       seed, earlier)):
+    for paper, split in zip(
+        state.papers, split_papers(keys, [paper.category for paper in state.papers], test_size, seed, earlier)
+    ):
         paper.split = split
     unnamed = sum(not paper.doi for paper in state.papers)
     if unnamed:
@@ -177,7 +238,7 @@ def _place_papers(state: BuildState, test_size: float, seed: int, earlier: dict[
 
 
 def _warn_of_movers(state: BuildState, path: Path) -> None:
-    """Papers that the last build in this folder put elsewhere: whoever was trained on them must not be tested on them."""
+    """Papers that the last build here put elsewhere: a model that was trained on them must not be tested on them."""
     if not path.exists():
         return
     try:
@@ -185,30 +246,42 @@ def _warn_of_movers(state: BuildState, path: Path) -> None:
     except InputError as error:
         state.note(str(error).replace(str(path), path.name))
         return
-    moved = Counter(f"{before[paper.key]} to {paper.split}" for paper in state.papers
-                    if before.get(paper.key, paper.split) != paper.split)
+    moved = Counter(
+        f"{before[paper.key]} to {paper.split}"
+        for paper in state.papers
+        if before.get(paper.key, paper.split) != paper.split
+    )
     if moved:
-        state.warn(f"papers in another split than in the last build in this folder: "
-                   f"{', '.join(f'{number:,} from {way}' for way, number in sorted(moved.items()))}; to keep them, give a "
-                   "copy of its papers.csv as earlier_papers")
+        state.warn(
+            f"papers in another split than in the last build in this folder: "
+            f"{', '.join(f'{number:,} from {way}' for way, number in sorted(moved.items()))}; to keep them, give a "
+            "copy of its papers.csv as earlier_papers"
+        )
 
 
-def _warn_of_results(state: BuildState, results: EvaluationResults, filters: dict[str, PairFilter],
-                     evidence: EvidenceFile) -> None:
+def _warn_of_results(
+    state: BuildState, results: EvaluationResults, filters: dict[str, PairFilter], evidence: EvidenceFile
+) -> None:
     used = {name for found in filters.values() for name in found.dimensions}
     for name in results.useless:
         if name in used:
             state.warn(f"{name}: its judge does not tell pairs from a null baseline, so its scores should choose none")
-    for name, number, asked in (("a score of each judged dimension", state.num_scored, bool(results.dimensions)),
-                                ("a row of checks", state.num_checked, bool(results.num_checks))):
+    for name, number, asked in (
+        ("a score of each judged dimension", state.num_scored, bool(results.dimensions)),
+        ("a row of checks", state.num_checked, bool(results.num_checks)),
+    ):
         if asked and number < len(state):
             state.note(f"pairs without {name}: {len(state) - number:,} of {len(state):,}")
     if results.dimensions and not results.num_checks:
-        state.warn("scores without checks beside them are matched by the number of a pair alone: if pairs were added or "
-                   "removed after the judging, they are those of others; give a folder that holds both")
+        state.warn(
+            "scores without checks beside them are matched by the number of a pair alone: if pairs were added or "
+            "removed after the judging, they are those of others; give a folder that holds both"
+        )
     if (results.dimensions or results.num_checks) and not (state.num_found or state.num_checked):
-        raise InputError("evaluation_dir: its scores and checks are of another file, none is of a pair of this one; give "
-                         "the folder of a 05_evaluation run of this file, or null")
+        raise InputError(
+            "evaluation_dir: its scores and checks are of another file, none is of a pair of this one; give "
+            "the folder of a 05_evaluation run of this file, or null"
+        )
     if results.num_foreign:
         state.warn(FOREIGN.format(results.num_foreign))
     if evidence.num_late:
@@ -235,34 +308,49 @@ def _read_benchmark(path: Path, state: BuildState) -> Benchmark:
                 if isinstance(question, str) and question.strip():
                     bench.questions.append((doi if isinstance(doi, str) and doi else where, pair, question))
                 else:
-                    bad.append(f"{path.name}, {where}: expected a question \"Q\", found {str(entry)[:80]}")
+                    bad.append(f'{path.name}, {where}: expected a question "Q", found {str(entry)[:80]}')
     except InputError as error:  # it holds no JSON: the rest goes on
         bad.append(str(error).replace(str(path), path.name))
     bench.bad = len(bad)
     if not bench.questions:
-        state.warn(f'benchmark: no question could be read, so nothing was compared with it; expected a list of {{"Q", '
-                   f'"A"}} or a processed output. {bad[0] if bad else "The file holds no record"}')
+        state.warn(
+            f'benchmark: no question could be read, so nothing was compared with it; expected a list of {{"Q", '
+            f'"A"}} or a processed output. {bad[0] if bad else "The file holds no record"}'
+        )
     elif bad:
-        state.warn(f"benchmark: {len(bad):,} records or pairs could not be read and were not compared, the first: "
-                   f"{bad[0]}")
+        state.warn(
+            f"benchmark: {len(bad):,} records or pairs could not be read and were not compared, the first: {bad[0]}"
+        )
     return bench
 
 
-def _compare(state: BuildState, staged: IO[bytes], bench: Benchmark | None, embedder: Embedder | None,
-             near_duplicate: float, folder: Path) -> Comparison:
+def _compare(
+    state: BuildState,
+    staged: IO[bytes],
+    bench: Benchmark | None,
+    embedder: Embedder | None,
+    near_duplicate: float,
+    folder: Path,
+) -> Comparison:
     """Drop what stands twice, and in the benchmark, whose questions have the numbers after the file's pairs."""
     questions = [question for *_, question in bench.questions] if bench else []
     digests = state.digests + [digest_question(question) for question in questions]
-    comparison = Comparison({"benchmark": range(len(state), len(digests)), "test": state.list_kept("test"),
-                             "train": state.list_kept("train")})
+    comparison = Comparison(
+        {
+            "benchmark": range(len(state), len(digests)),
+            "test": state.list_kept("test"),
+            "train": state.list_kept("train"),
+        }
+    )
     comparison.compare_exact(digests)
     left = comparison.list_left()
     if embedder:
         with VectorStore(folder) as store:
             groups = _group_questions(staged, left, questions)
             embed_questions(tqdm(groups, unit="record", desc="embedding"), embedder, store)
-            comparison.compare_near([row for rows in left.values() for row in rows], store.vectors(), near_duplicate,
-                                    digests)
+            comparison.compare_near(
+                [row for rows in left.values() for row in rows], store.vectors(), near_duplicate, digests
+            )
             if store.num_bad:
                 state.note(f"questions without a vector, the model gives nan: {store.num_bad:,}; not compared")
     for reason in REASONS:
@@ -276,15 +364,17 @@ def _compare(state: BuildState, staged: IO[bytes], bench: Benchmark | None, embe
 
 
 def _warn_of_shared_papers(state: BuildState, comparison: Comparison, bench: Benchmark | None) -> None:
-    """A train paper that the benchmark names, or with a question of it, may be one of the benchmark's: its pairs tell."""
+    """A train paper that the benchmark names, or shares a question with, may be one of the benchmark's."""
     hit = [row for row, reason in comparison.reasons.items() if reason in ("in_benchmark", "near_benchmark")]
     dois = {normalize_doi(doi) for doi, *_ in bench.questions} if bench else set()
     named = [number for number, paper in enumerate(state.papers) if paper.doi and normalize_doi(paper.doi) in dois]
     papers = np.unique([*state.paper_of[hit], *(number for number in named if state.papers[number].split == "train")])
     others = int(np.isin(state.paper_of[state.list_kept("train")], papers).sum())
     if others:
-        state.warn(f"{len(papers):,} papers of train have a question of the benchmark, or are named there; {others:,} "
-                   "other pairs of theirs stay in train: remove these papers if the benchmark was made of them")
+        state.warn(
+            f"{len(papers):,} papers of train have a question of the benchmark, or are named there; {others:,} "
+            "other pairs of theirs stay in train: remove these papers if the benchmark was made of them"
+        )
 
 
 def _read_staged(staged: IO[bytes], *columns: str) -> Iterator[tuple[Any, ...]]:
@@ -295,11 +385,12 @@ def _read_staged(staged: IO[bytes], *columns: str) -> Iterator[tuple[Any, ...]]:
         yield from zip(*(batch.column(name).to_pylist() for name in columns))
 
 
-def _group_questions(staged: IO[bytes], left: dict[str, list[int]], benchmark: list[str]
-                     ) -> Iterator[tuple[list[int], list[str]]]:
+def _group_questions(
+    staged: IO[bytes], left: dict[str, list[int]], benchmark: list[str]
+) -> Iterator[tuple[list[int], list[str]]]:
     """All questions of a record with the places of those that are left: the benchmark's, then test's, then train's."""
     for start in range(0, len(benchmark), 100):
-        part = benchmark[start: start + 100]
+        part = benchmark[start : start + 100]
         yield list(range(len(part))), part
     for split in ("test", "train"):
         wanted = set(left[split])
@@ -323,16 +414,19 @@ def _write_pairs(staged: IO[bytes], state: BuildState, path: Path) -> dict[str, 
             start += len(batch)
             reasons, has_split = state.reasons[rows].tolist(), state.has_split[rows].tolist()
             splits = ["test" if test else "train" for test in state.is_test[rows].tolist()]
-            decided = [[split if has else None for split, has in zip(splits, has_split)],
-                       [None if reason == KEPT else names[reason] for reason in reasons]]
+            decided = [
+                [split if has else None for split, has in zip(splits, has_split)],
+                [None if reason == KEPT else names[reason] for reason in reasons],
+            ]
             writer.add_columns([*batch.columns, *(pyarrow.array(column, pyarrow.string()) for column in decided)])
             found = zip(batch.column("licence").to_pylist(), reasons)
             licences.update(licence or "unknown" for licence, reason in found if reason == KEPT)
     return dict(licences.most_common())
 
 
-def _write_matches(comparison: Comparison, staged: IO[bytes], state: BuildState, bench: Benchmark | None,
-                   folder: Path) -> list[dict[str, Any]]:
+def _write_matches(
+    comparison: Comparison, staged: IO[bytes], state: BuildState, bench: Benchmark | None, folder: Path
+) -> list[dict[str, Any]]:
     """Write all that are listed, and return the first."""
     wanted, texts = comparison.list_rows(), {}
     rows = enumerate(_read_staged(staged, "doi", "record", "pair", "question")) if wanted else ()
@@ -353,5 +447,17 @@ def _write_matches(comparison: Comparison, staged: IO[bytes], state: BuildState,
 def _write_papers(state: BuildState, folder: Path) -> None:
     with write_table(folder, "papers", PAPER_COLUMNS) as table:
         for paper, pairs, kept in zip(state.papers, state.count_pairs().tolist(), state.count_kept().tolist()):
-            table.add([{"paper": paper.key, "doi": paper.doi, "title": paper.title, "journal": paper.journal,
-                        "category": paper.category, "split": paper.split, "pairs": pairs, "kept": kept}])
+            table.add(
+                [
+                    {
+                        "paper": paper.key,
+                        "doi": paper.doi,
+                        "title": paper.title,
+                        "journal": paper.journal,
+                        "category": paper.category,
+                        "split": paper.split,
+                        "pairs": pairs,
+                        "kept": kept,
+                    }
+                ]
+            )

@@ -21,8 +21,13 @@ from sciqag_lib.racar.report import ARM_NAMES
 from sciqag_lib.records.papers import normalize_doi
 
 SHOWN_PAPERS = 50  # in the card; papers.csv has them all
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
-         (10_000_000, "1M<n<10M"))  # the Hub's words, up to below so many rows
+SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)  # the Hub's words, up to below so many rows
 UNKNOWN = "unknown"
 MARKUP = re.compile(r"([\\`*_\[\]|~$#!])")
 LOADING = """```python
@@ -39,7 +44,8 @@ COLUMN_TEXTS = {
     "licence": "of the paper as its file states it, or null",
     "question, answer": "the pair",
     "evidence": "the paper's own sentences that the answer rests on, where known",
-    "score_*": "the judge's mean over its repeats, or null"}
+    "score_*": "the judge's mean over its repeats, or null",
+}
 LIMITS = (
     "A language model wrote the pairs and no person read them all: an answer can be wrong, or right for another paper.",
     "A judge's score is a model's opinion. What it is worth shows beside its null baselines, which are pairs "
@@ -48,7 +54,8 @@ LIMITS = (
     "The contamination check compares this dataset's questions. It cannot know what a model saw in its own training: "
     "the papers themselves may well be in there.",
     "Categories are those of journals or of the input, not of the single paper's subject.",
-    "The papers remain under their own licences. Evidence quotes them: who passes the data on has to keep to these.")
+    "The papers remain under their own licences. Evidence quotes them: who passes the data on has to keep to these.",
+)
 
 
 @dataclass
@@ -144,11 +151,17 @@ def _add_kept(counts: DatasetCounts, kept: list[DatasetPair]) -> None:
 def write_card(path: Path, counts: DatasetCounts, data_files: dict[str, list[str]], facts: CardFacts) -> None:
     """The README.md of a dataset folder; `data_files` are its Parquet files by split, relative to the folder."""
     sections = [
-        _header(counts, data_files, facts), f"# {escape(facts.name)}\n", _introduction(counts),
-        _list_columns(), _describe_sources(counts, facts), _describe_making(counts, facts),
-        _describe_scores(counts, facts), _describe_contamination(facts),
+        _header(counts, data_files, facts),
+        f"# {escape(facts.name)}\n",
+        _introduction(counts),
+        _list_columns(),
+        _describe_sources(counts, facts),
+        _describe_making(counts, facts),
+        _describe_scores(counts, facts),
+        _describe_contamination(facts),
         *(["## Notes of the build\n\n" + _list_items(map(escape, facts.notes))] if facts.notes else []),
-        "## Limits\n\n" + _list_items(LIMITS)]
+        "## Limits\n\n" + _list_items(LIMITS),
+    ]
     with write_atomic(path) as file:
         file.write("\n".join(sections))
 
@@ -171,9 +184,13 @@ def _header(counts: DatasetCounts, data_files: dict[str, list[str]], facts: Card
     # The Hub takes its own identifiers only; whatever else the maker wrote stands in the text below.
     licence = facts.licence if re.fullmatch(r"[a-z0-9][a-z0-9.-]*", facts.licence) else "other"
     data = DatasetCardData(
-        pretty_name=" ".join(facts.name.split()), license=licence if facts.licence else UNKNOWN,
-        task_categories=["question-answering", "text-generation"], size_categories=[name_size(counts.kept)],
-        tags=["science", "synthetic", "sciqag"], configs=[{"config_name": "default", "data_files": files}])
+        pretty_name=" ".join(facts.name.split()),
+        license=licence if facts.licence else UNKNOWN,
+        task_categories=["question-answering", "text-generation"],
+        size_categories=[name_size(counts.kept)],
+        tags=["science", "synthetic", "sciqag"],
+        configs=[{"config_name": "default", "data_files": files}],
+    )
     return f"---\n{data.to_yaml()}\n---\n"
 
 
@@ -182,13 +199,19 @@ def _introduction(counts: DatasetCounts) -> str:
     unnamed = f" {counts.unnamed:,} of them name no paper." if counts.unnamed else ""
     rows = [(split, f"{counts.papers[split]:,}", f"{counts.pairs[split]:,}") for split in SPLITS]
     rows.append(("both", f"{papers:,}", f"{counts.kept:,}"))
-    by_category = [(escape(name) or UNKNOWN, f"{found['papers']:,}", *(f"{found[split]:,}" for split in SPLITS))
-                   for name, found in sorted(counts.categories.items(), key=lambda item: (not item[0], item[0]))]
-    return "\n".join([
-        f"{counts.kept:,} question-answer pairs from {papers:,} scientific papers; for {counts.evidence:,} of them it "
-        f"is known on which sentences of the paper the answer rests.{unnamed}\n", LOADING,
-        _table(("Split", "Papers", "Pairs"), rows),
-        _table(("Category", "Papers", "Train pairs", "Test pairs"), by_category)])
+    by_category = [
+        (escape(name) or UNKNOWN, f"{found['papers']:,}", *(f"{found[split]:,}" for split in SPLITS))
+        for name, found in sorted(counts.categories.items(), key=lambda item: (not item[0], item[0]))
+    ]
+    return "\n".join(
+        [
+            f"{counts.kept:,} question-answer pairs from {papers:,} scientific papers; for {counts.evidence:,} of them "
+            f"it is known on which sentences of the paper the answer rests.{unnamed}\n",
+            LOADING,
+            _table(("Split", "Papers", "Pairs"), rows),
+            _table(("Category", "Papers", "Train pairs", "Test pairs"), by_category),
+        ]
+    )
 
 
 def _list_columns() -> str:
@@ -198,15 +221,30 @@ def _list_columns() -> str:
 
 def _describe_sources(counts: DatasetCounts, facts: CardFacts) -> str:
     licences = [(escape(name) or UNKNOWN, f"{number:,}") for name, number in counts.licences.most_common()]
-    papers = [(_link_doi(pair.doi), escape(pair.title) or UNKNOWN, escape(pair.journal) or UNKNOWN,
-               escape(pair.licence or "") or UNKNOWN) for pair in counts.shown]
+    papers = [
+        (
+            _link_doi(pair.doi),
+            escape(pair.title) or UNKNOWN,
+            escape(pair.journal) or UNKNOWN,
+            escape(pair.licence or "") or UNKNOWN,
+        )
+        for pair in counts.shown
+    ]
     rest = counts.papers.total() - len(papers)
     lines = [
         f"Made from: {escape(facts.source) or UNKNOWN}. The dataset's own licence: "
         f"{escape(facts.licence) or f'{UNKNOWN}, its maker has named none'}.\n",
-        *(["Licences of the papers, as their files state them:\n", _table(("Licence", "Papers"), licences),
-           f"All papers are in papers.csv{f', {rest:,} more than stand here' if rest else ''}.\n",
-           _table(("DOI", "Title", "Journal", "Licence"), papers)] if papers else ["The pairs name no papers.\n"])]
+        *(
+            [
+                "Licences of the papers, as their files state them:\n",
+                _table(("Licence", "Papers"), licences),
+                f"All papers are in papers.csv{f', {rest:,} more than stand here' if rest else ''}.\n",
+                _table(("DOI", "Title", "Journal", "Licence"), papers),
+            ]
+            if papers
+            else ["The pairs name no papers.\n"]
+        ),
+    ]
     return "## Sources and licences\n\n" + "\n".join(lines)
 
 
@@ -215,11 +253,12 @@ def _describe_making(counts: DatasetCounts, facts: CardFacts) -> str:
     filters = _list_items(map(escape, facts.filters)) if facts.filters else "No filters are known.\n"
     lines = [
         f"A language model read each paper and wrote questions and answers about it: "
-        f"{escape(facts.generator) or UNKNOWN}. Filters then dropped pairs, in this order:\n", filters,
-        f"Of {counts.rows:,} pairs {counts.kept:,} were kept"
-        + (":\n" if dropped else ", none was dropped.\n"),
+        f"{escape(facts.generator) or UNKNOWN}. Filters then dropped pairs, in this order:\n",
+        filters,
+        f"Of {counts.rows:,} pairs {counts.kept:,} were kept" + (":\n" if dropped else ", none was dropped.\n"),
         *([_table(("Dropped because of", "Pairs"), dropped)] if dropped else []),
-        f"Split: {escape(facts.split) or UNKNOWN}.\n"]
+        f"Split: {escape(facts.split) or UNKNOWN}.\n",
+    ]
     return "## How it was made\n\n" + "\n".join(lines)
 
 
@@ -229,16 +268,21 @@ def _describe_scores(counts: DatasetCounts, facts: CardFacts) -> str:
         who = "Judge: none is known.\n" if counts.scores else "Judge: none. Nobody scored these pairs.\n"
     else:
         through = f" through {escape(judge.engine)}" if judge.engine else ""
-        who = (f"Judge: {escape(judge.model)}{through}; prompt {escape(judge.prompt)}; "
-               f"scale {escape(judge.scale)}.\n")
+        who = f"Judge: {escape(judge.model)}{through}; prompt {escape(judge.prompt)}; scale {escape(judge.scale)}.\n"
     nulls = sorted({name for means in facts.null_means.values() for name in means})
-    rows = [_score_row(dimension, counts, facts, nulls) for dimension in DIMENSIONS
-            if dimension in counts.scores or dimension in facts.null_means]
+    rows = [
+        _score_row(dimension, counts, facts, nulls)
+        for dimension in DIMENSIONS
+        if dimension in counts.scores or dimension in facts.null_means
+    ]
     columns = [f"Null: {escape(ARM_NAMES.get(name, name))}" for name in nulls]
     table = _table(("Dimension", "Mean of kept pairs", "Scored", *columns), rows)
-    explained = ("\nA null baseline is what the same judge gave to pairs that deserve a low score. Where a filter "
-                 "chose pairs by these scores, the mean of the kept ones flatters.\n" if nulls else
-                 "\nNull baselines: unknown. Without them nobody can tell what these means are worth.\n")
+    explained = (
+        "\nA null baseline is what the same judge gave to pairs that deserve a low score. Where a filter "
+        "chose pairs by these scores, the mean of the kept ones flatters.\n"
+        if nulls
+        else "\nNull baselines: unknown. Without them nobody can tell what these means are worth.\n"
+    )
     notes = _list_items(map(escape, judge.notes)) if judge and judge.notes else ""
     return "## Scores\n\n" + who + ("\n" + table + explained if rows else "") + ("\n" + notes if notes else "")
 
@@ -246,8 +290,12 @@ def _describe_scores(counts: DatasetCounts, facts: CardFacts) -> str:
 def _score_row(dimension: str, counts: DatasetCounts, facts: CardFacts, nulls: list[str]) -> tuple[str, ...]:
     total, number = counts.scores.get(dimension, (0.0, 0))
     means = facts.null_means.get(dimension, {})
-    return (dimension, f"{total / number:.2f}" if number else "–", f"{number:,} of {counts.kept:,}",
-            *(f"{means[name]:.2f}" if name in means else "–" for name in nulls))
+    return (
+        dimension,
+        f"{total / number:.2f}" if number else "–",
+        f"{number:,} of {counts.kept:,}",
+        *(f"{means[name]:.2f}" if name in means else "–" for name in nulls),
+    )
 
 
 def _describe_contamination(facts: CardFacts) -> str:
@@ -257,8 +305,9 @@ def _describe_contamination(facts: CardFacts) -> str:
         found = "Questions were compared within and between the splits: none was found twice.\n"
     else:
         rows = [(escape(name), f"{number:,}") for name, number in facts.contamination.items()]
-        found = ("Questions that were found twice; the filters above say which of the two was dropped.\n\n"
-                 + _table(("Found", "Matches"), rows))
+        found = "Questions that were found twice; the filters above say which of the two was dropped.\n\n" + _table(
+            ("Found", "Matches"), rows
+        )
     return f"## Contamination\n\n{found}"
 
 

@@ -28,9 +28,19 @@ from sciqag_lib.engines.embeddings import Embedder
 
 SIDES = ("benchmark", "test", "train")  # the first goes before the others
 MAX_LISTED = 100_000  # matches of two sides, and of one, with their texts; all are counted
-COLUMNS = {"reason": "text", "score": "real", "dropped": "bool",
-           "side_a": "text", "doi_a": "text", "pair_a": "whole", "question_a": "text",
-           "side_b": "text", "doi_b": "text", "pair_b": "whole", "question_b": "text"}
+COLUMNS = {
+    "reason": "text",
+    "score": "real",
+    "dropped": "bool",
+    "side_a": "text",
+    "doi_a": "text",
+    "pair_a": "whole",
+    "question_a": "text",
+    "side_b": "text",
+    "doi_b": "text",
+    "pair_b": "whole",
+    "question_b": "text",
+}
 RELATIONS = {  # sides of a and b -> reason of an exact match, of a near one
     ("benchmark", "test"): ("in_benchmark", "near_benchmark"),
     ("benchmark", "train"): ("in_benchmark", "near_benchmark"),
@@ -77,8 +87,9 @@ class Comparison:
                 left[self.side(row)].append(row)
         return left
 
-    def compare_near(self, rows: Sequence[int], vectors: StoredVectors, threshold: float,
-                     digests: Sequence[bytes]) -> None:
+    def compare_near(
+        self, rows: Sequence[int], vectors: StoredVectors, threshold: float, digests: Sequence[bytes]
+    ) -> None:
         """`vectors` are those of `rows`, which stand in the order of the sides, as list_left gives them.
 
         Blocks come in the order of their rows, so that whether an earlier question is dropped is settled before it
@@ -110,8 +121,10 @@ class Comparison:
 
     def count_matches(self) -> dict[str, dict[str, int]]:
         """Reason -> side of the later question -> matches, in the order of filters.SET_REASONS."""
-        found = {reason: {side: self.counts[reason, side] for side in SIDES if self.counts[reason, side]}
-                 for reason in SET_REASONS}
+        found = {
+            reason: {side: self.counts[reason, side] for side in SIDES if self.counts[reason, side]}
+            for reason in SET_REASONS
+        }
         return {reason: counts for reason, counts in found.items() if counts}
 
     @property
@@ -124,8 +137,12 @@ class Comparison:
             row: dict[str, Any] = {"reason": reason, "score": score, "dropped": drops}
             for name, number in (("a", a), ("b", b)):
                 doi, pair, question = texts[number]
-                row |= {f"side_{name}": self.side(number), f"doi_{name}": doi, f"pair_{name}": pair,
-                        f"question_{name}": question}
+                row |= {
+                    f"side_{name}": self.side(number),
+                    f"doi_{name}": doi,
+                    f"pair_{name}": pair,
+                    f"question_{name}": question,
+                }
             yield row
 
 

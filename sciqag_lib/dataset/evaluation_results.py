@@ -22,10 +22,23 @@ from sciqag_lib.errors import InputError
 from sciqag_lib.racar.judging import DIMENSIONS
 from sciqag_lib.records.papers import normalize_doi
 
-SCORE_COLUMNS = {"record": "text", "doi": "text", "pair": "whole", "arm": "text", "dimension": "text",
-                 "scale": "text", "score": "real"}
-CHECK_COLUMNS = {"doi": "text", "pair": "whole", "question": "text", "answer": "text", "support": "real",
-                 "rejected_by": "text"}
+SCORE_COLUMNS = {
+    "record": "text",
+    "doi": "text",
+    "pair": "whole",
+    "arm": "text",
+    "dimension": "text",
+    "scale": "text",
+    "score": "real",
+}
+CHECK_COLUMNS = {
+    "doi": "text",
+    "pair": "whole",
+    "question": "text",
+    "answer": "text",
+    "support": "real",
+    "rejected_by": "text",
+}
 AMBIGUOUS = -1  # under this key stand pairs of several records
 
 
@@ -63,8 +76,11 @@ class EvaluationResults:
             self.num_foreign += 1
             return {}
         places = range(len(DIMENSIONS) * row, len(DIMENSIONS) * (row + 1))
-        return {name: self._sums[place] / self._counts[place] for name, place in zip(DIMENSIONS, places)
-                if self._counts[place]}
+        return {
+            name: self._sums[place] / self._counts[place]
+            for name, place in zip(DIMENSIONS, places)
+            if self._counts[place]
+        }
 
     def add_score(self, row: dict[str, Any]) -> None:
         paper = normalize_doi(row["doi"] or "")
@@ -103,8 +119,10 @@ def read_results(folder: Path | None) -> EvaluationResults:
         return results
     paths = {name: _find_table(folder, name) for name in ("scores", "checks")}
     if not any(paths.values()):
-        raise InputError(f"{folder}: expected the scores or checks that 05_evaluation writes (.parquet or .csv), found "
-                         f"neither; give its output_dir, or null")
+        raise InputError(
+            f"{folder}: expected the scores or checks that 05_evaluation writes (.parquet or .csv), found "
+            f"neither; give its output_dir, or null"
+        )
     if paths["scores"]:
         _read_scores(results, paths["scores"])
     if paths["checks"]:
@@ -132,8 +150,10 @@ def _read_scores(results: EvaluationResults, path: Path) -> None:
         if row["dimension"] not in DIMENSIONS:
             raise InputError(f"{path}: expected the dimensions {', '.join(DIMENSIONS)}, found {row['dimension']!r}")
         if results.scale not in ("", row["scale"]):
-            raise InputError(f"{path}: expected scores of one scale, found {results.scale} and {row['scale']}; "
-                             f"judge all pairs on the same")
+            raise InputError(
+                f"{path}: expected scores of one scale, found {results.scale} and {row['scale']}; "
+                f"judge all pairs on the same"
+            )
         results.scale = row["scale"]
         seen.add(row["dimension"])
         results.add_score(row)
@@ -148,11 +168,14 @@ def _read_judge(results: EvaluationResults, path: Path) -> None:
         results.judge = {key: str(report[key]) for key in ("model", "prompt", "scale")}
         results.judge["null_means"] = {
             name: {arm: null["score"]["mean"] for arm, null in dimension["nulls"].items() if null["score"]["mean"]}
-            for name, dimension in report["dimensions"].items()}
+            for name, dimension in report["dimensions"].items()
+        }
         results.useless = [name for name in report["useless"] if name in results.dimensions]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: expected the report of 05_evaluation's judge, found {type(error).__name__}: {error}"
-                         f"; run 05_evaluation again") from error
+        raise InputError(
+            f"{path}: expected the report of 05_evaluation's judge, found {type(error).__name__}: {error}"
+            f"; run 05_evaluation again"
+        ) from error
 
 
 def read_table(path: Path, columns: dict[str, str]) -> Iterator[dict[str, Any]]:
@@ -166,8 +189,9 @@ def read_table(path: Path, columns: dict[str, str]) -> Iterator[dict[str, Any]]:
         if path.suffix == ".parquet":
             batches = pyarrow.parquet.ParquetFile(path).iter_batches(columns=list(columns))
         else:
-            convert = pyarrow.csv.ConvertOptions(column_types={name: types[kind] for name, kind in columns.items()},
-                                                 include_columns=list(columns))
+            convert = pyarrow.csv.ConvertOptions(
+                column_types={name: types[kind] for name, kind in columns.items()}, include_columns=list(columns)
+            )
             parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
             batches = pyarrow.csv.open_csv(path, parse_options=parse, convert_options=convert)
         for batch in batches:

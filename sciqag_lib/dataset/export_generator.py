@@ -18,8 +18,13 @@ from sciqag_lib.records.papers import QAPair, read_records
 from sciqag_lib.tables import JsonList
 
 
-def write_generator_data(pairs_path: Path, papers_path: Path, output_path: Path, note: Callable[[BadRecord], None],
-                         prompt: str = "whole_paper") -> int:
+def write_generator_data(
+    pairs_path: Path,
+    papers_path: Path,
+    output_path: Path,
+    note: Callable[[BadRecord], None],
+    prompt: str = "whole_paper",
+) -> int:
     """A record for each paper of the train split: `prompt` with its text in it, and its kept pairs; their number.
 
     Both files are read once, side by side: the table says at which place of the processed output a record stands. A
@@ -36,13 +41,19 @@ def write_generator_data(pairs_path: Path, papers_path: Path, output_path: Path,
             where, paper = next((item for number, item in records if number == rows[0].record), ("its end", None))
             if not isinstance(paper, dict) or paper.get("doi") != rows[0].doi:
                 found = paper.get("doi") if isinstance(paper, dict) else "no paper"
-                raise InputError(f"{papers_path}, {where}: expected {rows[0].doi}, the record {rows[0].record + 1} of "
-                                 f"{pairs_path}, found {found!r:.80}; give the processed output that the build read")
+                raise InputError(
+                    f"{papers_path}, {where}: expected {rows[0].doi}, the record {rows[0].record + 1} of "
+                    f"{pairs_path}, found {found!r:.80}; give the processed output that the build read"
+                )
             if not _read_text(paper, "txt").strip():
                 note(BadRecord(str(papers_path), where, "txt", "it is missing or empty: nothing to learn from"))
                 continue
-            values = {"paper": paper["txt"], "title": _read_text(paper, "title"), "num_pairs": str(len(kept)),
-                      "again": ""}
+            values = {
+                "paper": paper["txt"],
+                "title": _read_text(paper, "title"),
+                "num_pairs": str(len(kept)),
+                "again": "",
+            }
             made.add(fill_record(template, values, format_pairs(_list_keywords(paper.get("keywords")), kept)))
             written += 1
         made.end()

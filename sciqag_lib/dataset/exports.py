@@ -38,15 +38,25 @@ FORMATS = ("published", "alpaca", "sharegpt", "messages", "huggingface", "lm_eva
 CHAT = {  # format -> what LLaMA-Factory must know of it beyond its defaults
     "alpaca": {},
     "sharegpt": {"formatting": "sharegpt"},
-    "messages": {"formatting": "sharegpt", "columns": {"messages": "messages"},
-                 "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user",
-                          "assistant_tag": "assistant", "system_tag": "system"}}}
+    "messages": {
+        "formatting": "sharegpt",
+        "columns": {"messages": "messages"},
+        "tags": {
+            "role_tag": "role",
+            "content_tag": "content",
+            "user_tag": "user",
+            "assistant_tag": "assistant",
+            "system_tag": "system",
+        },
+    },
+}
 OWN_FILES = {  # format -> what an export of it can leave below output_dir
     "published": ["train.json", "test.json"],
     **{name: [f"chat/{name}_{split}.jsonl" for split in SPLITS] for name in CHAT},
     "huggingface": [f"huggingface/data/{split}-*-of-*.parquet" for split in SPLITS],
     "lm_eval": ["lm_eval/test.jsonl", "lm_eval/fewshot.jsonl", "lm_eval/sciqag.yaml", "lm_eval/utils.py"],
-    "generator": ["train_generator.json"]}
+    "generator": ["train_generator.json"],
+}
 SHARD_ROWS = 250_000  # of a Parquet file: some 70 MB, well below the 500 MB that loaders take at a time
 FEWSHOT_PAIRS = 500  # of the train split, evenly spaced, for a benchmark's examples
 HUB_COLUMNS = tuple(name for name in COLUMNS if name not in ("record", "split", "dropped_by"))
@@ -85,8 +95,13 @@ class ExportReport:
             self.bad_records.append(bad)
 
 
-def export_dataset(pairs_path: str | Path, output_dir: str | Path, formats: Sequence[str] | None = None,
-                   facts: CardFacts | None = None, papers_path: str | Path | None = None) -> ExportReport:
+def export_dataset(
+    pairs_path: str | Path,
+    output_dir: str | Path,
+    formats: Sequence[str] | None = None,
+    facts: CardFacts | None = None,
+    papers_path: str | Path | None = None,
+) -> ExportReport:
     """Write the kept pairs of a build in `formats` (FORMATS; None: all that can be made) below `output_dir`.
 
     `facts` is what the card says beyond the table. `papers_path` is the processed output that the build read, whose
@@ -129,8 +144,10 @@ def _check_formats(formats: Sequence[str] | None, papers_path: str | Path | None
     if unknown or isinstance(formats, str):
         raise InputError(f"formats: expected a list of {', '.join(FORMATS)}, found {formats!r}")
     if "generator" in chosen and not papers_path:
-        raise InputError("formats: generator needs the papers' texts; give papers_path, the processed output that the "
-                         "build read, or leave the format out")
+        raise InputError(
+            "formats: generator needs the papers' texts; give papers_path, the processed output that the "
+            "build read, or leave the format out"
+        )
     return chosen
 
 
@@ -208,11 +225,13 @@ def _choose_record(name: str, split: str) -> Callable[[DatasetPair], dict[str, A
     if name == "alpaca":
         return lambda pair: {"instruction": pair.question, "input": "", "output": pair.answer}
     if name == "sharegpt":
-        return lambda pair: {"conversations": [{"from": "human", "value": pair.question},
-                                               {"from": "gpt", "value": pair.answer}]}
+        return lambda pair: {
+            "conversations": [{"from": "human", "value": pair.question}, {"from": "gpt", "value": pair.answer}]
+        }
     if name == "messages":
-        return lambda pair: {"messages": [{"role": "user", "content": pair.question},
-                                          {"role": "assistant", "content": pair.answer}]}
+        return lambda pair: {
+            "messages": [{"role": "user", "content": pair.question}, {"role": "assistant", "content": pair.answer}]
+        }
     return lambda pair: {"question": pair.question, "answer": pair.answer, "doi": pair.doi, "category": pair.category}
 
 
@@ -227,8 +246,18 @@ def _open_papers(report: ExportReport) -> Iterator[Callable[[list[DatasetPair], 
 
         def add(kept: list[DatasetPair], num_dropped: int) -> None:
             first = kept[0]
-            table.writerow((first.doi, first.title, first.journal, first.category, first.licence, first.split,
-                            len(kept), num_dropped))
+            table.writerow(
+                (
+                    first.doi,
+                    first.title,
+                    first.journal,
+                    first.category,
+                    first.licence,
+                    first.split,
+                    len(kept),
+                    num_dropped,
+                )
+            )
             listed.rows += 1
 
         yield add
@@ -245,8 +274,9 @@ def _write_descriptions(facts: CardFacts, report: ExportReport) -> None:
             by_format.setdefault(file.format, []).append(file)
     chats = [file for name in CHAT for file in by_format.get(name, [])]
     if chats:
-        described = {f"sciqag_{Path(file.path).stem}": {"file_name": Path(file.path).name, **CHAT[file.format]}
-                     for file in chats}
+        described = {
+            f"sciqag_{Path(file.path).stem}": {"file_name": Path(file.path).name, **CHAT[file.format]} for file in chats
+        }
         _write_text(report, "chat", "chat/dataset_info.json", json.dumps(described, indent=2) + "\n")
     if "lm_eval" in by_format:
         _write_text(report, "lm_eval", "lm_eval/utils.py", Path(lm_eval_task.__file__).read_text(encoding="utf-8"))
@@ -268,13 +298,18 @@ def _write_text(report: ExportReport, name: str, path: str, text: str) -> None:
 def _describe_task(with_examples: bool) -> str:
     """The task's YAML. Its data are read by utils.py: paths in it would be relative to where the harness is started."""
     task: dict[str, Any] = {
-        "task": "sciqag", "test_split": "test", "output_type": "generate_until",
+        "task": "sciqag",
+        "test_split": "test",
+        "output_type": "generate_until",
         "description": load_prompt("qa_only").texts["instruction"].strip() + "\n\n",
-        "doc_to_text": "Question: {{question}}\nAnswer:", "doc_to_target": "answer",
+        "doc_to_text": "Question: {{question}}\nAnswer:",
+        "doc_to_target": "answer",
         "generation_kwargs": {"until": ["\n\n", "\nQuestion:"], "do_sample": False, "max_gen_toks": 256},
-        "metric_list": [{"metric": name, "aggregation": "mean", "higher_is_better": True}
-                        for name in ("token_f1", "rouge_l")],
-        "metadata": {"version": lm_eval_task.VERSION}}
+        "metric_list": [
+            {"metric": name, "aggregation": "mean", "higher_is_better": True} for name in ("token_f1", "rouge_l")
+        ],
+        "metadata": {"version": lm_eval_task.VERSION},
+    }
     if with_examples:
         task |= {"training_split": "fewshot", "fewshot_split": "fewshot"}
     functions = "custom_dataset: !function utils.load_data\nprocess_results: !function utils.score_answer\n"

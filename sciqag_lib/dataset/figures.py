@@ -44,8 +44,15 @@ def draw_split_donut(categories: Iterable[Category], title: str = "Pairs by cate
         _label_ring(axes, tests, [_label(category, f"{category.train:,} | {category.test:,}") for category in found])
         absent = [f"{category.name} ({category.train:,})" for category in found if not category.test]
         if absent:
-            axes.text(0, -FRAME[1], "in train alone: " + textwrap.fill(", ".join(absent), 120), ha="center",
-                      va="bottom", fontsize=6.5, in_layout=False)
+            axes.text(
+                0,
+                -FRAME[1],
+                "in train alone: " + textwrap.fill(", ".join(absent), 120),
+                ha="center",
+                va="bottom",
+                fontsize=6.5,
+                in_layout=False,
+            )
     return figure
 
 
@@ -62,8 +69,11 @@ def draw_field_donut(categories: Iterable[Category], title: str = "Papers by fie
         axes.text(0, 0, f"{sum(fields.values()):,}\npapers", ha="center", va="center")
         for (name, papers), angle in zip(fields.items(), middle_angles(list(fields.values()))):
             _name_field(axes, name or "no field", papers, papers / sum(fields.values()), angle)
-        _label_ring(axes, [category.papers for category in found],
-                    [_label(category, f"{category.papers:,}") for category in found])
+        _label_ring(
+            axes,
+            [category.papers for category in found],
+            [_label(category, f"{category.papers:,}") for category in found],
+        )
     return figure
 
 
@@ -99,8 +109,10 @@ def shade_categories(categories: Sequence[Category]) -> list[tuple[float, ...]]:
     """The colour of its field, paler from one category to the next."""
     from matplotlib.colors import to_rgb
 
-    sizes = {field: sum(category.field == field for category in categories) for field in
-             {category.field for category in categories}}
+    sizes = {
+        field: sum(category.field == field for category in categories)
+        for field in {category.field for category in categories}
+    }
     seen: dict[str, int] = {}
     shades = []
     for category, color in zip(categories, color_fields([category.field for category in categories])):
@@ -131,8 +143,9 @@ def spread_labels(heights: Sequence[float], gap: float, end: float) -> list[floa
 
 def _draw_ring(axes: "Axes", values: Sequence[float], radius: float, width: float, colors: Sequence[object]) -> None:
     if sum(values):
-        axes.pie(values, radius=radius, colors=colors, startangle=90, counterclock=False,
-                 wedgeprops={"width": width, **EDGE})
+        axes.pie(
+            values, radius=radius, colors=colors, startangle=90, counterclock=False, wedgeprops={"width": width, **EDGE}
+        )
 
 
 def _name_field(axes: "Axes", name: str, papers: int, share: float, angle: float) -> None:
@@ -142,8 +155,17 @@ def _name_field(axes: "Axes", name: str, papers: int, share: float, angle: float
     narrow = share < 0.1
     turned = math.degrees(angle) - (180 if math.cos(angle) < 0 else 0) if narrow else 0
     text = name.replace(" & ", "\n& ") if narrow else f"{name}\n{papers:,}".replace("Materials ", "Materials\n")
-    axes.text(0.475 * math.cos(angle), 0.475 * math.sin(angle), text, ha="center", va="center", color="white",
-              rotation=turned, fontsize=5 if narrow else 6, fontweight="bold")
+    axes.text(
+        0.475 * math.cos(angle),
+        0.475 * math.sin(angle),
+        text,
+        ha="center",
+        va="center",
+        color="white",
+        rotation=turned,
+        fontsize=5 if narrow else 6,
+        fontweight="bold",
+    )
 
 
 def _label(category: Category, numbers: str) -> str:
@@ -157,14 +179,29 @@ def _label_ring(axes: "Axes", values: Sequence[float], texts: Sequence[str]) -> 
     """A label beside the outer ring for each of its sectors, with a line to it; the frame that has room for them."""
     angles = middle_angles(values)
     for side in (1, -1):
-        places = sorted((place for place, angle in enumerate(angles) if values[place]
-                         and (math.cos(angle) >= 0) == (side > 0)), key=lambda place: math.sin(angles[place]))
+        places = sorted(
+            (place for place, angle in enumerate(angles) if values[place] and (math.cos(angle) >= 0) == (side > 0)),
+            key=lambda place: math.sin(angles[place]),
+        )
         heights = spread_labels([TOP * math.sin(angles[place]) for place in places], LABEL_GAP, TOP)
         for place, height in zip(places, heights):
             x, y = math.cos(angles[place]), math.sin(angles[place])
-            axes.plot([x, 1.05 * x, 0.97 * side * SIDE], [y, 1.05 * y, height], color="#808080", linewidth=0.5,
-                      solid_joinstyle="round")
-            axes.text(side * SIDE, height, texts[place], ha="left" if side > 0 else "right", va="center", fontsize=6.5,
-                      linespacing=1.05, in_layout=False)
+            axes.plot(
+                [x, 1.05 * x, 0.97 * side * SIDE],
+                [y, 1.05 * y, height],
+                color="#808080",
+                linewidth=0.5,
+                solid_joinstyle="round",
+            )
+            axes.text(
+                side * SIDE,
+                height,
+                texts[place],
+                ha="left" if side > 0 else "right",
+                va="center",
+                fontsize=6.5,
+                linespacing=1.05,
+                in_layout=False,
+            )
     axes.set(xlim=(-FRAME[0], FRAME[0]), ylim=(-FRAME[1], FRAME[1]), aspect="equal")
     axes.axis("off")

@@ -102,8 +102,10 @@ def make_filter(settings: dict[str, Any], name: str = "filter", top: int | None 
     unknown = [key for key in settings if key not in KEYS]
     if unknown:
         near = difflib.get_close_matches(str(unknown[0]), KEYS, n=1)
-        raise InputError(f"{name}: unknown key {unknown[0]!r}{f' (did you mean {near[0]!r}?)' if near else ''}; "
-                         f"expected some of {', '.join(KEYS)}")
+        raise InputError(
+            f"{name}: unknown key {unknown[0]!r}{f' (did you mean {near[0]!r}?)' if near else ''}; "
+            f"expected some of {', '.join(KEYS)}"
+        )
     missing = settings.get("missing", "drop")
     context_bound = settings.get("context_bound")
     support = settings.get("min_support")
@@ -111,8 +113,13 @@ def make_filter(settings: dict[str, Any], name: str = "filter", top: int | None 
     _check_choice(f"{name}.context_bound", context_bound, (None, "strict", "loose"))
     if support is not None and not (_is_number(support) and 0 <= support <= 1):
         raise InputError(f"{name}.min_support: expected a number from 0 to 1, found {support!r}")
-    return PairFilter(_read_thresholds(settings.get("min_score"), name, top), context_bound,
-                      _read_checks(settings.get("checks"), name), support, missing)
+    return PairFilter(
+        _read_thresholds(settings.get("min_score"), name, top),
+        context_bound,
+        _read_checks(settings.get("checks"), name),
+        support,
+        missing,
+    )
 
 
 def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:

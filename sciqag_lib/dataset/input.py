@@ -38,8 +38,7 @@ class InputRecord:
         return self.doi or self.where
 
 
-def read_input(path: Path, finder: CategoryFinder, evidence: "EvidenceFile"
-               ) -> Iterator[InputRecord | BadRecord]:
+def read_input(path: Path, finder: CategoryFinder, evidence: "EvidenceFile") -> Iterator[InputRecord | BadRecord]:
     """The records in order, streamed; the second of two records with one DOI has a `problem`, and its pairs.
     InputError: the file cannot be read."""
     seen: set[str] = set()
@@ -61,19 +60,33 @@ def read_input(path: Path, finder: CategoryFinder, evidence: "EvidenceFile"
             yield item
 
 
-def _make_record(number: int, item: QARecord, raw: dict[str, Any], finder: CategoryFinder, beside: dict[str, Any]
-                 ) -> InputRecord:
+def _make_record(
+    number: int, item: QARecord, raw: dict[str, Any], finder: CategoryFinder, beside: dict[str, Any]
+) -> InputRecord:
     """`beside`: the paper's record in evidence.json, {} where it has none."""
     paper = normalize_doi(item.doi)
     if not paper:
         paper = "question:" + digest_question(item.questions[0] if item.pairs else item.where).hex()
-    licences = [_mend(found) for found in (raw.get("licence"), raw.get("license"), beside.get("license"))
-                if isinstance(found, str) and found]
+    licences = [
+        _mend(found)
+        for found in (raw.get("licence"), raw.get("license"), beside.get("license"))
+        if isinstance(found, str) and found
+    ]
     named = {key: raw.get(key) or beside.get(key) for key in ("category", "journal")}
     named = {key: _mend(value) if isinstance(value, str) else value for key, value in named.items()}
     journal = named["journal"] if isinstance(named["journal"], str) else ""
-    return InputRecord(number, item.where, item.doi, paper, item.title, journal, finder.find(named),
-                       licences[0] if licences else None, item.pairs, dict(_list_evidence(beside)))
+    return InputRecord(
+        number,
+        item.where,
+        item.doi,
+        paper,
+        item.title,
+        journal,
+        finder.find(named),
+        licences[0] if licences else None,
+        item.pairs,
+        dict(_list_evidence(beside)),
+    )
 
 
 def name_file(bad: BadRecord) -> str:

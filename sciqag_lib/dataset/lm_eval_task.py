@@ -54,8 +54,10 @@ def score_answer(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
 def score_texts(reference: str, answer: str) -> dict[str, float]:
     """0-1; 0 where either has no word."""
     words, longest = _open_scorers()
-    return {"token_f1": float(words.score(reference, answer)["rouge1"].fmeasure),
-            "rouge_l": float(longest.score(reference, answer)["rougeL"].fmeasure)}
+    return {
+        "token_f1": float(words.score(reference, answer)["rouge1"].fmeasure),
+        "rouge_l": float(longest.score(reference, answer)["rougeL"].fmeasure),
+    }
 
 
 @cache

@@ -27,10 +27,20 @@ FILE = "pairs.parquet"
 SPLITS = ("train", "test")
 ROW_GROUP = 10_000  # rows: some 10 MB of text at a time
 COLUMNS = {
-    "record": "whole", "doi": "text", "pair": "whole", "title": "text", "journal": "text", "category": "text",
-    "licence": "text", "question": "text", "answer": "text", "evidence": "text",
+    "record": "whole",
+    "doi": "text",
+    "pair": "whole",
+    "title": "text",
+    "journal": "text",
+    "category": "text",
+    "licence": "text",
+    "question": "text",
+    "answer": "text",
+    "evidence": "text",
     **{f"score_{dimension}": "real" for dimension in DIMENSIONS},
-    "split": "text", "dropped_by": "text"}
+    "split": "text",
+    "dropped_by": "text",
+}
 
 
 @dataclass
@@ -128,12 +138,15 @@ def read_batches(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
         with pyarrow.parquet.ParquetFile(path) as file:
             missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
             if missing:
-                raise InputError(f"{path}: expected the pairs of a build, missing the columns {', '.join(missing)}; "
-                                 f"give the {FILE} that 06_build_dataset wrote")
+                raise InputError(
+                    f"{path}: expected the pairs of a build, missing the columns {', '.join(missing)}; "
+                    f"give the {FILE} that 06_build_dataset wrote"
+                )
             yield from file.iter_batches(batch_size=ROW_GROUP, columns=columns)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); give the {FILE} that 06_build_dataset "
-                         f"wrote") from error
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); give the {FILE} that 06_build_dataset wrote"
+        ) from error
     except pyarrow.ArrowException as error:
         raise InputError(f"{path}: cannot be read as Parquet ({error}); build it again") from error
 

@@ -75,13 +75,18 @@ class BuildReport:
         """RuntimeError where the counts do not add up: then they can't be trusted, and neither can the files."""
         for name, part in {"the file": self, **self.splits}.items():
             if part.asked != part.kept + sum(part.dropped.values()):
-                raise RuntimeError(f"{name}: {part.asked} pairs asked, {part.kept} kept and "
-                                   f"{sum(part.dropped.values())} dropped do not add up: please report this")
+                raise RuntimeError(
+                    f"{name}: {part.asked} pairs asked, {part.kept} kept and "
+                    f"{sum(part.dropped.values())} dropped do not add up: please report this"
+                )
 
     def list_categories(self) -> list[Category]:
         """Those with a kept pair, as the donuts take them."""
-        return [Category(row.name, row.field, row.papers, row.train, row.test) for row in self.categories
-                if row.train + row.test]
+        return [
+            Category(row.name, row.field, row.papers, row.train, row.test)
+            for row in self.categories
+            if row.train + row.test
+        ]
 
     def list_steps(self) -> list[tuple[str, int, int]]:
         """The way through the filters: what is done, and the pairs of train and of test that are left after it; only
@@ -101,33 +106,49 @@ class BuildReport:
         if self.judge:
             notes = [f"useless on {name}: it does not tell pairs from a null baseline" for name in self.useless]
             judge = JudgeFacts("", self.judge["model"], self.judge["prompt"], self.judge["scale"], notes)
-        facts = CardFacts(licence=licence, source=self.file, judge=judge, filters=self._describe_filters(),
-                          null_means=self.judge.get("null_means", {}), split=self._describe_split(),
-                          contamination=self._describe_matches(), notes=[*self.warnings, *self.notes[:SHOWN]])
+        facts = CardFacts(
+            licence=licence,
+            source=self.file,
+            judge=judge,
+            filters=self._describe_filters(),
+            null_means=self.judge.get("null_means", {}),
+            split=self._describe_split(),
+            contamination=self._describe_matches(),
+            notes=[*self.warnings, *self.notes[:SHOWN]],
+        )
         facts.name = name or facts.name
         return facts
 
     def _describe_filters(self) -> list[str]:
         near = f", or with a cosine of {self.near_duplicate} or more" if self.encoder else ""
         benchmark = "of the benchmark, " if self.benchmark else ""
-        return [*(f"{split}: {text}" for split, text in self.filters.items()),
-                f"train: no question {benchmark}of test or of train again (alike but for case and white space{near})",
-                f"test: no question again (alike{near})"]
+        return [
+            *(f"{split}: {text}" for split, text in self.filters.items()),
+            f"train: no question {benchmark}of test or of train again (alike but for case and white space{near})",
+            f"test: no question again (alike{near})",
+        ]
 
     def _describe_split(self) -> str:
         size = f"{self.test_size:g} of the papers" if self.test_size < 1 else f"{self.test_size:g} papers a category"
-        return (f"by paper, within each category: {size} for test, chosen by a hash of the DOI and seed {self.seed} "
-                f"(rule version {self.split_version})")
+        return (
+            f"by paper, within each category: {size} for test, chosen by a hash of the DOI and seed {self.seed} "
+            f"(rule version {self.split_version})"
+        )
 
     def _describe_matches(self) -> dict[str, int]:
-        return {f"{REASONS[reason]} ({split})": count for reason, counts in self.matches.items()
-                for split, count in counts.items()}
+        return {
+            f"{REASONS[reason]} ({split})": count
+            for reason, counts in self.matches.items()
+            for split, count in counts.items()
+        }
 
 
 def show_build(report: BuildReport) -> None:
     """Print the way of all pairs: asked = kept + dropped, by split, reason and category, and every warning."""
-    print(f"{report.file}: {report.num_records:,} records, {report.papers:,} papers, {report.asked:,} pairs; "
-          f"{report.num_bad:,} bad records or pairs")
+    print(
+        f"{report.file}: {report.num_records:,} records, {report.papers:,} papers, {report.asked:,} pairs; "
+        f"{report.num_bad:,} bad records or pairs"
+    )
     print(f"{report.asked:,} asked = {report.kept:,} kept + {sum(report.dropped.values()):,} dropped")
     print(f"train: {report.filters['train']}\ntest:  {report.filters['test']}")
     print(f"split: {report._describe_split()}\n")
@@ -162,8 +183,10 @@ def show_categories(report: BuildReport) -> None:
 def show_matches(report: BuildReport, number: int = SHOWN) -> None:
     """Print how many questions were found twice, and where, and the first of them; all are in matches.csv."""
     if report.benchmark:
-        print(f"benchmark: {report.benchmark['file']}, {report.benchmark['questions']:,} questions read, "
-              f"{report.benchmark['bad']:,} could not be")
+        print(
+            f"benchmark: {report.benchmark['file']}, {report.benchmark['questions']:,} questions read, "
+            f"{report.benchmark['bad']:,} could not be"
+        )
     looked = f"cosine of {report.near_duplicate} or more" if report.encoder else "not looked for, that needs an encoder"
     print(f"near questions: {looked}")
     total = 0
@@ -178,7 +201,9 @@ def show_matches(report: BuildReport, number: int = SHOWN) -> None:
         print(f"\n{match['reason']} {match['score']:.2f}")
         for side in "ab":
             note = f" ({fate})" if side == "b" else ""
-            print(f"   {match['side_' + side]}, {match['doi_' + side]}, pair {match['pair_' + side]}: "
-                  f"{match['question_' + side]}{note}")
+            print(
+                f"   {match['side_' + side]}, {match['doi_' + side]}, pair {match['pair_' + side]}: "
+                f"{match['question_' + side]}{note}"
+            )
     if total > number:
         print(f"\n... {total - min(number, len(report.examples)):,} more in matches.csv")

@@ -27,8 +27,10 @@ RULE_VERSION = 1  # written into build.json: another rule is another split
 def check_test_size(test_size: float) -> None:
     is_number = isinstance(test_size, (int, float)) and not isinstance(test_size, bool)
     if not is_number or not (0 <= test_size < 1 or test_size >= 1 and float(test_size).is_integer()):
-        raise InputError(f"test_size: expected a share from 0 to below 1, or a whole number of papers a category, "
-                         f"found {test_size!r}")
+        raise InputError(
+            f"test_size: expected a share from 0 to below 1, or a whole number of papers a category, "
+            f"found {test_size!r}"
+        )
 
 
 def draw_number(paper: str, seed: int) -> float:
@@ -41,8 +43,13 @@ def draw_number(paper: str, seed: int) -> float:
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
 
 
-def split_papers(papers: Sequence[str], categories: Sequence[str | None], test_size: float, seed: int,
-                 earlier: Mapping[str, str] | None = None) -> list[str]:
+def split_papers(
+    papers: Sequence[str],
+    categories: Sequence[str | None],
+    test_size: float,
+    seed: int,
+    earlier: Mapping[str, str] | None = None,
+) -> list[str]:
     """ "train" or "test" of each paper. `papers` are keys, each once (normalised DOIs); papers without a category
     are one category together. InputError: `test_size`."""
     check_test_size(test_size)
@@ -54,8 +61,9 @@ def split_papers(papers: Sequence[str], categories: Sequence[str | None], test_s
     for places in members.values():
         for place in places:
             found[place] = earlier.get(papers[place], "train")
-        new = sorted((draw_number(papers[place], seed), papers[place], place) for place in places
-                     if papers[place] not in earlier)
+        new = sorted(
+            (draw_number(papers[place], seed), papers[place], place) for place in places if papers[place] not in earlier
+        )
         num_test = sum(found[place] == "test" for place in places)
         for _, _, place in new[: _count_test([number for number, *_ in new], len(places), num_test, test_size)]:
             found[place] = "test"
@@ -82,6 +90,8 @@ def read_earlier(path: str | Path) -> dict[str, str]:
         raise InputError(f"{path}: expected the papers.csv of an earlier build: {error}") from error
     for line, row in enumerate(rows, start=2):
         if not row.get("paper") or row.get("split") not in SPLITS:
-            raise InputError(f"{path}, line {line}: expected the columns paper and split (train or test), as in the "
-                             f"papers.csv of an earlier build, found {row.get('paper')!r} and {row.get('split')!r}")
+            raise InputError(
+                f"{path}, line {line}: expected the columns paper and split (train or test), as in the "
+                f"papers.csv of an earlier build, found {row.get('paper')!r} and {row.get('split')!r}"
+            )
     return {row["paper"]: row["split"] for row in rows}

@@ -122,11 +122,19 @@ class BuildState:
     def count_all(self, categories: dict[str, Category]) -> dict[str, Any]:
         """The fields of a BuildReport that are known here."""
         return {
-            "num_records": self.num_records, "num_bad": self.num_bad, "papers": len(self.papers), "asked": len(self),
-            "kept": int((self.reasons == KEPT).sum()), "dropped": self.count_dropped(),
+            "num_records": self.num_records,
+            "num_bad": self.num_bad,
+            "papers": len(self.papers),
+            "asked": len(self),
+            "kept": int((self.reasons == KEPT).sum()),
+            "dropped": self.count_dropped(),
             "splits": {split: self.count_split(split) for split in SPLITS},
-            "categories": self.count_categories(categories), "scored": self.num_scored, "checked": self.num_checked,
-            "warnings": self.warnings, "notes": self.notes}
+            "categories": self.count_categories(categories),
+            "scored": self.num_scored,
+            "checked": self.num_checked,
+            "warnings": self.warnings,
+            "notes": self.notes,
+        }
 
     def count_dropped(self, rows: np.ndarray | None = None) -> dict[str, int]:
         reasons = self.reasons if rows is None else self.reasons[rows]
@@ -138,8 +146,14 @@ class BuildState:
         kept = rows & (self.reasons == KEPT)
         hits = {reason: int((self._applies(reason) & rows).sum()) for reason in PAIR_REASONS}
         papers = sum(paper.split == split for paper in self.papers)
-        return SplitCounts(papers, len(np.unique(self.paper_of[kept])), int(rows.sum()), int(kept.sum()),
-                           self.count_dropped(rows), {reason: count for reason, count in hits.items() if count})
+        return SplitCounts(
+            papers,
+            len(np.unique(self.paper_of[kept])),
+            int(rows.sum()),
+            int(kept.sum()),
+            self.count_dropped(rows),
+            {reason: count for reason, count in hits.items() if count},
+        )
 
     def count_categories(self, categories: dict[str, Category]) -> list[CategoryCounts]:
         """Those that occur, in the order of `categories`; papers without one last."""

@@ -65,19 +65,32 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in {"max_length": 2, "context_size": 2, "shots": 0, "answers": 0, "max_new_tokens": 1,
-                            "batch_size": 1}.items():
+        for name, least in {
+            "max_length": 2,
+            "context_size": 2,
+            "shots": 0,
+            "answers": 0,
+            "max_new_tokens": 1,
+            "batch_size": 1,
+        }.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise InputError(f"{name}: expected at least {least}, found {value}")
 
     def fingerprint(self, kind: str) -> dict[str, Any]:
         prompt, form = load_prompt(self.prompt), load_form(self.prompt_form)
-        used = {"questions": ("max_length", "context_size", "answers", "max_new_tokens", "dtype", "seed"),
-                "choice": ("dtype",)}.get(kind, ("context_size", "shots", "dtype", "seed"))
-        return {"job": "downstream", "version": VERSION, "tasks_version": kinds.VERSION,
-                "prompt": prompt.digest, "prompt_form": digest_of(form) if form else "chat",
-                **{name: value for name, value in asdict(self).items() if name in used}}
+        used = {
+            "questions": ("max_length", "context_size", "answers", "max_new_tokens", "dtype", "seed"),
+            "choice": ("dtype",),
+        }.get(kind, ("context_size", "shots", "dtype", "seed"))
+        return {
+            "job": "downstream",
+            "version": VERSION,
+            "tasks_version": kinds.VERSION,
+            "prompt": prompt.digest,
+            "prompt_form": digest_of(form) if form else "chat",
+            **{name: value for name, value in asdict(self).items() if name in used},
+        }
 
 
 class Model:
@@ -88,8 +101,11 @@ class Model:
 
         self.source, self.settings, self.cache_dir = str(source), settings, cache_dir
         folder = Path(self.source)
-        files = [file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin", ".json", ".model")
-                 ] if folder.is_dir() else []
+        files = (
+            [file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin", ".json", ".model")]
+            if folder.is_dir()
+            else []
+        )
         self.model_id = f"{folder.name} {hash_files(files)}" if files else self.source
         self._loaded: tuple[Any, Any] | None = None
         self._engine: Engine | None = None
@@ -111,8 +127,13 @@ class Model:
             from sciqag_lib.engines import open_engine
 
             self.close()
-            self._engine = open_engine("transformers", self.source, self.settings.context_size,
-                                       cache_dir=self.cache_dir, batch_size=self.settings.batch_size)
+            self._engine = open_engine(
+                "transformers",
+                self.source,
+                self.settings.context_size,
+                cache_dir=self.cache_dir,
+                batch_size=self.settings.batch_size,
+            )
         return self._engine
 
     def close(self) -> None:
@@ -122,9 +143,14 @@ class Model:
         gc.collect()
 
 
-def evaluate_model(source: str | Path, side: str, tasks: Sequence[Task], settings: Settings,
-                   output_dir: str | Path, cache_dir: str | None = None
-                   ) -> dict[str, dict[str, dict[str, Any]]]:
+def evaluate_model(
+    source: str | Path,
+    side: str,
+    tasks: Sequence[Task],
+    settings: Settings,
+    output_dir: str | Path,
+    cache_dir: str | None = None,
+) -> dict[str, dict[str, dict[str, Any]]]:
     """By task and row id what was measured of the model in `source` on the test rows of `tasks`.
 
     side: "before" or "after", which names the ledgers in `output_dir`/evaluations. A row that failed holds "reason" and
@@ -146,8 +172,9 @@ def evaluate_model(source: str | Path, side: str, tasks: Sequence[Task], setting
     return found
 
 
-def _measure_task(measure: "Measure", task: Task, side: str, model: Model, output_dir: Path
-                  ) -> Iterator[tuple[str, dict[str, Any]]]:
+def _measure_task(
+    measure: "Measure", task: Task, side: str, model: Model, output_dir: Path
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Measure the rows that are not on the ledger yet; the lines of all rows that are then there."""
     settings = model.settings
     rows = task.test
@@ -160,8 +187,11 @@ def _measure_task(measure: "Measure", task: Task, side: str, model: Model, outpu
     name = f"{side}.{slug}.{measure.__name__.rpartition('_')[2]}.{digest_of([task.name, fingerprint])[:8]}.jsonl"
     with Ledger(output_dir / FOLDER / name, fingerprint) as ledger:
         left = [row for row in rows if not ledger.finished(row.row_id)]
-        print(f"{side}, {task.name}: {measure.__name__.rpartition('_')[2]} of {len(rows):,} rows, "
-              f"{len(rows) - len(left):,} of them measured before", flush=True)
+        print(
+            f"{side}, {task.name}: {measure.__name__.rpartition('_')[2]} of {len(rows):,} rows, "
+            f"{len(rows) - len(left):,} of them measured before",
+            flush=True,
+        )
         for row_id, line in measure(left, task, model) if left else ():
             ledger.append({"id": row_id, "status": "unfinished" if "reason" in line else "done", **line})
         for row in rows:
@@ -169,7 +199,7 @@ def _measure_task(measure: "Measure", task: Task, side: str, model: Model, outpu
             yield row.row_id, {key: value for key, value in line.items() if key not in ("kind", "id", "status")}
 
 
-# Likelihoods ----------------------------------------------------------------------------------------------------------
+# Likelihoods ---------------------------------------------------------------------------------------------------------
 
 
 def _measure_likelihood(rows: Sequence[Row], task: Task, model: Model) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -205,13 +235,22 @@ def _measure_choice(rows: Sequence[Row], task: Task, model: Model) -> Iterator[t
 
     keys = ("question", *CHOICE_KEYS, "support")
     data = Dataset.from_list([dict(zip(keys, (row.question, *row.choices, row.support))) for row in rows])
-    local = read_harness_task() | {"custom_dataset": lambda **_: {"test": data}, "training_split": None,
-                                   "validation_split": None, "metadata": None}
+    local = read_harness_task() | {
+        "custom_dataset": lambda **_: {"test": data},
+        "training_split": None,
+        "validation_split": None,
+        "metadata": None,
+    }
     tokenizer, network = model.load()
     with quiet_harness():
         harness = HFLM(pretrained=network, tokenizer=tokenizer, batch_size=BATCH_ROWS)
-        found = simple_evaluate(model=harness, tasks=[local], num_fewshot=0, bootstrap_iters=0,
-                                task_manager=TaskManager(include_defaults=False))
+        found = simple_evaluate(
+            model=harness,
+            tasks=[local],
+            num_fewshot=0,
+            bootstrap_iters=0,
+            task_manager=TaskManager(include_defaults=False),
+        )
     for sample in found["samples"]["sciq"]:
         yield rows[sample["doc_id"]].row_id, {"correct": float(sample["acc"])}
 
@@ -220,8 +259,9 @@ def read_harness_task() -> dict[str, Any]:
     """SciQ as the installed lm-evaluation-harness defines it: its prompt, its choices, its metrics."""
     package = find_spec("lm_eval")
     if package is None or not package.submodule_search_locations:
-        raise InputError("choice: expected the package lm_eval, found none; "
-                         "pip install --no-deps -r requirements-nodeps.txt")
+        raise InputError(
+            "choice: expected the package lm_eval, found none; pip install --no-deps -r requirements-nodeps.txt"
+        )
     path = Path(package.submodule_search_locations[0], "tasks", "sciq", "sciq.yaml")
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
@@ -239,7 +279,7 @@ def quiet_harness() -> Iterator[None]:
         logger.setLevel(level)
 
 
-# Replies --------------------------------------------------------------------------------------------------------------
+# Replies -------------------------------------------------------------------------------------------------------------
 
 
 def _measure_answers(rows: Sequence[Row], task: Task, model: Model) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -262,8 +302,9 @@ def draw_shots(task: Task, settings: Settings) -> list[Row]:
     """The rows of train that are shown as examples, the same for every row and both models."""
     drawn = heapq.nsmallest(settings.shots, task.train, key=lambda row: rank(settings.seed, "shot", row.row_id))
     if len(drawn) < settings.shots:
-        raise InputError(f"{task.name}: shots: expected at most {len(drawn)}, the rows of its train, found "
-                         f"{settings.shots}")
+        raise InputError(
+            f"{task.name}: shots: expected at most {len(drawn)}, the rows of its train, found {settings.shots}"
+        )
     return drawn
 
 
@@ -271,13 +312,16 @@ def write_prompt(form: str, instruction: str, question: str) -> str:
     """The prompt of a training example, complete; what looks like a chat template's mark in a text is spelled apart."""
     template = load_form(form)
     if not template:
-        raise InputError("prompt_form: expected alpaca, or another form's file, found chat: the QA-only recipe knows "
-                         "no chat template")
+        raise InputError(
+            "prompt_form: expected alpaca, or another form's file, found chat: the QA-only recipe knows "
+            "no chat template"
+        )
     return fill(template, {"system": "", "instruction": plain_text(instruction), "input": plain_text(question)}, form)
 
 
-def _ask(model: Model, rows: Sequence[Row], prompts: Sequence[str], max_new_tokens: int, stop: tuple[str, ...]
-         ) -> Iterator[tuple[str, dict[str, Any]]]:
+def _ask(
+    model: Model, rows: Sequence[Row], prompts: Sequence[str], max_new_tokens: int, stop: tuple[str, ...]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     engine = model.open_engine()
     sampling = Sampling(max_new_tokens, stop=stop)
     requests = (Request(row.row_id, Prompt(text=text), sampling) for row, text in zip(rows, prompts))
@@ -290,5 +334,8 @@ def _ask(model: Model, rows: Sequence[Row], prompts: Sequence[str], max_new_toke
 
 Measure = Callable[[Sequence[Row], Task, Model], Iterator[tuple[str, dict[str, Any]]]]
 MEASURES: tuple[tuple[tuple[str, ...], Measure], ...] = (
-    (("questions",), _measure_likelihood), (("choice",), _measure_choice), (("questions",), _measure_answers),
-    (("classification", "regression"), _measure_replies))
+    (("questions",), _measure_likelihood),
+    (("choice",), _measure_choice),
+    (("questions",), _measure_answers),
+    (("classification", "regression"), _measure_replies),
+)

@@ -36,7 +36,7 @@ def draw_comparison(report: DownstreamReport) -> "Figure":
         panels = figure.subplots(rows, COLUMNS, squeeze=False).flatten()
         for axes, result in zip(panels, results):
             _draw_panel(axes, result)
-        for axes in panels[len(results):]:
+        for axes in panels[len(results) :]:
             axes.set_axis_off()
         if not results:
             figure.text(0.5, 0.4, "nothing was measured of both models", ha="center")
@@ -55,8 +55,11 @@ def _draw_panel(axes: "Axes", result: Result) -> None:
     axes.set_ylim(len(SIDES) - 0.4, -1.9)  # the room above is the legend's
     if result.measure in SHARES:
         axes.set_xlim(-0.03, 1.03)
-    axes.set_title(textwrap.shorten(result.task, 40, placeholder=" \u2026") + f": {result.verdict}", fontsize="small",
-                   color="black" if result.verdict.endswith("is better") else "#606060")
+    axes.set_title(
+        textwrap.shorten(result.task, 40, placeholder=" \u2026") + f": {result.verdict}",
+        fontsize="small",
+        color="black" if result.verdict.endswith("is better") else "#606060",
+    )
     axes.set_xlabel(f"{result.measure} ({'higher' if result.higher_is_better else 'lower'} is better)")
     axes.legend(loc="upper left", frameon=True, framealpha=1.0, edgecolor="none", fontsize="x-small", borderpad=0.2)
     axes.grid(axis="x", color=LIGHT, linewidth=0.3)
@@ -74,8 +77,10 @@ def draw_published(published: Sequence[dict[str, Any]]) -> "Figure":
             _draw_pair(left, place, row["before"], row["after"])
         for place, row in enumerate(errors):
             _draw_pair(right, place, 1.0, row["after"] / row["before"])
-        for axes, rows, label in ((left, shares, "accuracy or F1 (higher is better)"),
-                                  (right, errors, "mean absolute error / that before (lower is better)")):
+        for axes, rows, label in (
+            (left, shares, "accuracy or F1 (higher is better)"),
+            (right, errors, "mean absolute error / that before (lower is better)"),
+        ):
             axes.set_yticks(range(len(rows)), [f"{row['task']} ({row['measure']})" for row in rows])
             axes.set_ylim(len(rows) - 0.5, -0.5)
             axes.set_xlabel(label)

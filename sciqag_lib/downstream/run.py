@@ -38,8 +38,17 @@ PUBLISHED = REPO_ROOT / "data" / "downstream_published.csv"
 REPORT = "downstream.json"
 FEW_ROWS = 10  # an interval bootstrapped over fewer says nothing
 LISTED = 5
-COLUMNS = {"task": "text", "kind": "text", "row": "text", "measure": "text", "before": "real", "after": "real",
-           "reference": "text", "reply_before": "text", "reply_after": "text"}
+COLUMNS = {
+    "task": "text",
+    "kind": "text",
+    "row": "text",
+    "measure": "text",
+    "before": "real",
+    "after": "real",
+    "reference": "text",
+    "reply_before": "text",
+    "reply_after": "text",
+}
 
 
 @dataclass
@@ -78,26 +87,44 @@ def read_published(path: str | Path = PUBLISHED) -> list[dict[str, Any]]:
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     try:
-        return [{**{key: row[key] for key in ("task", "kind", "measure", "source")},
-                 **{side: float(row[side]) for side in SIDES}} for row in rows]
+        return [
+            {
+                **{key: row[key] for key in ("task", "kind", "measure", "source")},
+                **{side: float(row[side]) for side in SIDES},
+            }
+            for row in rows
+        ]
     except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: expected the columns task, kind, measure, before, after, source with numbers in "
-                         f"their place: {error}") from error
+        raise InputError(
+            f"{path}: expected the columns task, kind, measure, before, after, source with numbers in "
+            f"their place: {error}"
+        ) from error
 
 
-def compare_models(tasks: Sequence[Task], found: Mapping[str, Mapping[str, Found]], models: Mapping[str, str],
-                   settings: Settings, output_dir: str | Path, notes: Sequence[str] = ()) -> DownstreamReport:
+def compare_models(
+    tasks: Sequence[Task],
+    found: Mapping[str, Mapping[str, Found]],
+    models: Mapping[str, str],
+    settings: Settings,
+    output_dir: str | Path,
+    notes: Sequence[str] = (),
+) -> DownstreamReport:
     """From what was measured of both models, {"before": evaluate_model(...), "after": ...}, to results; writes rows
     (.parquet, .csv) and downstream.json in `output_dir`, each whole or not at all. `notes` come first in the report's.
     """
-    report = DownstreamReport(dict(models), asdict(settings), [], read_published(),
-                              {task.name: len(task.bad) for task in tasks}, list(notes))
+    report = DownstreamReport(
+        dict(models), asdict(settings), [], read_published(), {task.name: len(task.bad) for task in tasks}, list(notes)
+    )
     with write_table(Path(output_dir), "rows", COLUMNS) as table:
         for task in tasks:
             sides = {side: found[side][task.name] for side in SIDES}
             report.notes += [str(bad) for bad in task.bad[:LISTED]]
-            report.notes += [f"{task.name}, {side}: {row_id}: {line['reason']}" for side in SIDES
-                             for row_id, line in list(sides[side].items()) if "reason" in line][:LISTED]
+            report.notes += [
+                f"{task.name}, {side}: {row_id}: {line['reason']}"
+                for side in SIDES
+                for row_id, line in list(sides[side].items())
+                if "reason" in line
+            ][:LISTED]
             scored = score_task(task, sides)
             table.add(row for scores in scored for row in _list_rows(task, scores, sides))
             report.results += [compare_scores(task, scores, sides, settings.seed) for scores in scored]
@@ -105,7 +132,7 @@ def compare_models(tasks: Sequence[Task], found: Mapping[str, Mapping[str, Found
     return report
 
 
-# Comparison -----------------------------------------------------------------------------------------------------------
+# Comparison ----------------------------------------------------------------------------------------------------------
 
 
 def compare_scores(task: Task, scores: Scores, sides: Mapping[str, Found], seed: int = 0) -> Result:
@@ -118,8 +145,17 @@ def compare_scores(task: Task, scores: Scores, sides: Mapping[str, Found], seed:
     else:
         before, after = (np.array([scores.values[side][row.row_id] for row in rows]) for side in SIDES)
         estimates = tuple(estimate_rows(values, names, seed) for values in (before, after, after - before))
-    result = Result(task.name, task.kind, scores.measure, scores.higher_is_better, len(rows), *estimates, "",
-                    scores.nulls, unreadable={side: find_unreadable(task, sides[side]) for side in SIDES})
+    result = Result(
+        task.name,
+        task.kind,
+        scores.measure,
+        scores.higher_is_better,
+        len(rows),
+        *estimates,
+        "",
+        scores.nulls,
+        unreadable={side: find_unreadable(task, sides[side]) for side in SIDES},
+    )
     result.verdict = judge_difference(result)
     if scores.against_nulls:
         result.standing = {side: judge_standing(getattr(result, side), scores) for side in SIDES}
@@ -132,8 +168,9 @@ def estimate_rows(values: np.ndarray, groups: Sequence[str], seed: int = 0) -> E
     return estimate_mean(np.bincount(places, values), np.bincount(places), seed) if len(values) else _blank()
 
 
-def estimate_f1(truth: np.ndarray, before: np.ndarray, after: np.ndarray, groups: Sequence[str], seed: int = 0
-                ) -> tuple[Estimate, Estimate, Estimate]:
+def estimate_f1(
+    truth: np.ndarray, before: np.ndarray, after: np.ndarray, groups: Sequence[str], seed: int = 0
+) -> tuple[Estimate, Estimate, Estimate]:
     """Macro F1 of both and of their difference, by the same draws of rows (percentile bootstrap, 95%)."""
     _, places = np.unique(list(groups), return_inverse=True)
     number = int(places.max(initial=-1)) + 1
@@ -178,15 +215,26 @@ def judge_standing(estimate: Estimate, scores: Scores) -> str:
 
 def _list_rows(task: Task, scores: Scores, sides: Mapping[str, Found]) -> list[dict[str, Any]]:
     measure = {"macro F1": "correct", "mean absolute error": "absolute error"}.get(scores.measure, scores.measure)
-    replies = {side: {row_id: line.get("reply", line.get("answer", "")) for row_id, line in sides[side].items()}
-               for side in SIDES}
-    return [{"task": task.name, "kind": task.kind, "row": row.row_id, "measure": measure, "reference": row.answer,
-             **{side: scores.values[side].get(row.row_id) for side in SIDES},
-             **{f"reply_{side}": replies[side].get(row.row_id, "") for side in SIDES}} for row in task.test
-            if any(row.row_id in scores.values[side] for side in SIDES)]
+    replies = {
+        side: {row_id: line.get("reply", line.get("answer", "")) for row_id, line in sides[side].items()}
+        for side in SIDES
+    }
+    return [
+        {
+            "task": task.name,
+            "kind": task.kind,
+            "row": row.row_id,
+            "measure": measure,
+            "reference": row.answer,
+            **{side: scores.values[side].get(row.row_id) for side in SIDES},
+            **{f"reply_{side}": replies[side].get(row.row_id, "") for side in SIDES},
+        }
+        for row in task.test
+        if any(row.row_id in scores.values[side] for side in SIDES)
+    ]
 
 
-# Showing --------------------------------------------------------------------------------------------------------------
+# Showing -------------------------------------------------------------------------------------------------------------
 
 
 def show_tasks(tasks: Sequence[Task], notes: Sequence[str]) -> None:
@@ -194,8 +242,10 @@ def show_tasks(tasks: Sequence[Task], notes: Sequence[str]) -> None:
     for task in tasks:
         train = f"{len(task.train):,} train and " if task.train else ""
         classes = f", classes: {', '.join(f'{name} {count}' for name, count in count_classes(task.test))}"
-        print(f"{task.name} ({task.kind}): {train}{len(task.test):,} test rows, {len(task.bad):,} not usable"
-              + classes * (task.kind == "classification"))
+        print(
+            f"{task.name} ({task.kind}): {train}{len(task.test):,} test rows, {len(task.bad):,} not usable"
+            + classes * (task.kind == "classification")
+        )
         for bad in task.bad[:LISTED]:
             print(f"    {bad}")
     for note in notes:
@@ -217,8 +267,10 @@ def show_report(report: DownstreamReport) -> None:
         print("    null baselines: " + ", ".join(f"{name} {value:.3f}" for name, value in result.nulls.items()))
         _show_unreadable(result)
         for row in find_published(report, result):
-            print(f"    published, with other rows: {row['measure']} {row['before']} before, {row['after']} after "
-                  f"({row['source']}, LLaMA1-7B)")
+            print(
+                f"    published, with other rows: {row['measure']} {row['before']} before, {row['after']} after "
+                f"({row['source']}, LLaMA1-7B)"
+            )
     for note in report.notes:
         print(f"note: {note}")
 
@@ -247,8 +299,12 @@ def show_published(published: Sequence[Mapping[str, Any]]) -> None:
 def show_samples(tasks: Sequence[Task], found: Mapping[str, Mapping[str, Found]], number: int = 2) -> None:
     """Print the first replies of each task that has any, beside the reference."""
     for task in tasks:
-        written = {row_id for side in SIDES for row_id, line in found[side][task.name].items()
-                   if {"reply", "answer"} & line.keys()}
+        written = {
+            row_id
+            for side in SIDES
+            for row_id, line in found[side][task.name].items()
+            if {"reply", "answer"} & line.keys()
+        }
         for row in [row for row in task.test if row.row_id in written][:number]:
             print(f"\n{task.name}, {row.row_id}: {' '.join(filter(None, (row.instruction, row.question)))}")
             print(f"    reference: {row.shown or row.answer}")

@@ -26,8 +26,13 @@ from sciqag_lib.tasks.kinds import Task
 
 SHOWN_AFTER_FAILURE = 15  # lines
 NOISE = "[real_accelerator.py"  # DeepSpeed's greeting, whether it is used or not
-QUIET = {"PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-         "PYTHONWARNINGS": "ignore::FutureWarning", SPIN_COUNT: FEW_SPINS}  # warnings of transformers about itself
+QUIET = {
+    "PYTHONUNBUFFERED": "1",
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "PYTHONWARNINGS": "ignore::FutureWarning",
+    SPIN_COUNT: FEW_SPINS,
+}  # warnings of transformers about itself
 
 
 def train_model(params_path: str | Path, flags: Mapping[str, Any], processes: int = 1) -> Path:
@@ -39,8 +44,11 @@ def train_model(params_path: str | Path, flags: Mapping[str, Any], processes: in
     if processes < 1:
         raise InputError(f"processes: expected at least 1, found {processes}")
     arguments = write_arguments(params_path, flags)
-    launcher = [sys.executable] if processes == 1 else [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    launcher = (
+        [sys.executable]
+        if processes == 1
+        else [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    )
     print("$", shorten_paths(" ".join(["python", *launcher[1:], "train.py", *arguments])), flush=True)
     last = _run([*launcher, str(REPO_ROOT / "train.py"), *arguments], "train.py")
     folder = Path(flags["output_dir"])
@@ -65,8 +73,16 @@ def shorten_paths(text: str) -> str:
 def _run(command: list[str], name: str) -> list[str]:
     """Print what a command says while it runs; its last lines. InputError, with its name, where it fails."""
     last: deque[str] = deque(maxlen=SHOWN_AFTER_FAILURE)
-    with subprocess.Popen(command, cwd=REPO_ROOT, env={**QUIET, **os.environ}, text=True, encoding="utf-8",
-                          errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with subprocess.Popen(
+        command,
+        cwd=REPO_ROOT,
+        env={**QUIET, **os.environ},
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
         try:
             assert process.stdout is not None
             for line in process.stdout:
@@ -91,20 +107,39 @@ def find_model(folder: Path) -> Path:
     return merged
 
 
-def train_on_tasks(params_path: str | Path, flags: Mapping[str, Any], tasks: Sequence[Task],
-                   sources: Mapping[str, str | Path], output_dir: Path, processes: int = 1) -> dict[str, Path]:
+def train_on_tasks(
+    params_path: str | Path,
+    flags: Mapping[str, Any],
+    tasks: Sequence[Task],
+    sources: Mapping[str, str | Path],
+    output_dir: Path,
+    processes: int = 1,
+) -> dict[str, Path]:
     """Both models, `sources` by side, trained further on the train rows of all classification and regression tasks at
     once, by one recipe: what they then say of the test rows shows what the first training is worth beneath a second."""
     path = output_dir / "task_rows.json"
-    rows = [{"instruction": row.instruction, "input": row.question, "output": row.shown}
-            for task in tasks for row in task.train]
+    rows = [
+        {"instruction": row.instruction, "input": row.question, "output": row.shown}
+        for task in tasks
+        for row in task.train
+    ]
     if not rows:
         raise InputError("learn_tasks: expected a classification or regression task with train rows, found none")
     with write_atomic(path) as file:
         json.dump(rows, file, ensure_ascii=False, indent=0)
-    return {side: train_model(params_path, {**flags, "model_name_or_path": str(source), "data_path": str(path),
-                                            "output_dir": str(output_dir / f"model_{side}_tasks")}, processes)
-            for side, source in sources.items()}
+    return {
+        side: train_model(
+            params_path,
+            {
+                **flags,
+                "model_name_or_path": str(source),
+                "data_path": str(path),
+                "output_dir": str(output_dir / f"model_{side}_tasks"),
+            },
+            processes,
+        )
+        for side, source in sources.items()
+    }
 
 
 def prepare_base(base_model: str, cache_dir: str | None = None) -> str:

@@ -11,7 +11,7 @@ A fake engine is ten lines (tests/fakes.py).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Optional, Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ class Completion:
     seconds: float = 0.0
     error: str = ""  # with "error": what failed and what to do, without any key or token
     fatal: bool = False  # with "error": every further request would fail the same way (wrong key, no server)
-    cached_tokens: int = 0  # of prompt_tokens: those that a prefix cache held and nobody processed again, where it is said
+    cached_tokens: int = (
+        0  # of prompt_tokens: those that a prefix cache held and nobody processed again, where it is said
+    )
 
 
 class EngineError(RuntimeError):

@@ -176,5 +176,7 @@ def find_source(model: str) -> str:
         if path.exists():
             return str(path.resolve())
     if model.endswith(".gguf") or model.startswith((".", "/", "~", "package:")):
-        raise InputError(f"model_name_or_path: expected a model's folder, a .gguf file or a hub id; there is no {model}")
+        raise InputError(
+            f"model_name_or_path: expected a model's folder, a .gguf file or a hub id; there is no {model}"
+        )
     return model

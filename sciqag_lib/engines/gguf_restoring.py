@@ -25,8 +25,10 @@ def restore_positions(config: Any, path: Path) -> None:
 
     fields, tensor_names = read_gguf_metadata(str(path))
     if "rope_freqs.weight" in tensor_names:
-        raise InputError(f"{path}: its positions are scaled by a table (rope_freqs.weight) that transformers cannot "
-                         "read; use the llama_cpp engine, or the folder it was made of")
+        raise InputError(
+            f"{path}: its positions are scaled by a table (rope_freqs.weight) that transformers cannot "
+            "read; use the llama_cpp engine, or the folder it was made of"
+        )
     told = {name.removeprefix(ROPE): value for name, value in fields.items() if name.startswith(ROPE)}
     kind = told.get("type", "none")
     if kind == "none":

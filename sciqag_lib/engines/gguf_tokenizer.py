@@ -91,8 +91,12 @@ def recognise_pre_tokenizer(spec: dict[str, Any], source: Path) -> str:
     for name, (parts, ignores_merges) in PRE_TOKENIZERS.items():
         if found == parts and bool(spec["model"].get("ignore_merges")) == ignores_merges:
             return name
-    raise _refuse(source, f"pre_tokenizer (with ignore_merges {bool(spec['model'].get('ignore_merges'))})",
-                  f"that of {', '.join(PRE_TOKENIZERS)}", found)
+    raise _refuse(
+        source,
+        f"pre_tokenizer (with ignore_merges {bool(spec['model'].get('ignore_merges'))})",
+        f"that of {', '.join(PRE_TOKENIZERS)}",
+        found,
+    )
 
 
 def set_pre_tokenizer(tokenizer: Any, name: str) -> bool:
@@ -137,8 +141,10 @@ def _load_tokenizer(model_dir: Path) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(model_dir), trust_remote_code=False, local_files_only=True)
     except Exception as error:
-        raise InputError(f"{model_dir}: expected the tokenizer beside the model, found none that loads: {error}; "
-                         "save it there with tokenizer.save_pretrained") from error
+        raise InputError(
+            f"{model_dir}: expected the tokenizer beside the model, found none that loads: {error}; "
+            "save it there with tokenizer.save_pretrained"
+        ) from error
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(f"{model_dir}: expected a tokenizer.json, found {type(tokenizer).__name__}, which has none")
     return tokenizer
@@ -170,8 +176,10 @@ def _list_tokens(source: Path, spec: dict[str, Any], num_rows: int) -> tuple[lis
         by_id[added["id"]] = (added["content"], CONTROL if added["special"] else USER_DEFINED)
     beyond = [text for token_id, (text, _) in by_id.items() if token_id >= num_rows]
     if beyond:
-        raise InputError(f"{source}: expected every token to have one of the {num_rows} rows of the embeddings, found "
-                         f"{len(beyond)} beyond, such as {beyond[0]!r}; is this the model's own tokenizer?")
+        raise InputError(
+            f"{source}: expected every token to have one of the {num_rows} rows of the embeddings, found "
+            f"{len(beyond)} beyond, such as {beyond[0]!r}; is this the model's own tokenizer?"
+        )
     entries = [by_id.get(row, (f"[unused row {row}]", UNUSED)) for row in range(num_rows)]
     return [text for text, _ in entries], [kind for _, kind in entries]
 
@@ -218,11 +226,19 @@ def _read_prefix(source: Path, spec: dict[str, Any]) -> tuple[bool, list[str]]:
     }:  # fmt: skip
         return True, []
     schemes = ("first", "always", "never")
-    if normalizer or len(parts) != 1 or parts[0].get("type") != "Metaspace" or parts[0].get("split", True) or (
-        parts[0].get("replacement") != "▁" or parts[0].get("prepend_scheme") not in schemes
+    if (
+        normalizer
+        or len(parts) != 1
+        or parts[0].get("type") != "Metaspace"
+        or parts[0].get("split", True)
+        or (parts[0].get("replacement") != "▁" or parts[0].get("prepend_scheme") not in schemes)
     ):
-        raise _refuse(source, "normalizer and pre_tokenizer",
-                      "Llama's (Metaspace without split, or Prepend and Replace)", [normalizer, *parts])
+        raise _refuse(
+            source,
+            "normalizer and pre_tokenizer",
+            "Llama's (Metaspace without split, or Prepend and Replace)",
+            [normalizer, *parts],
+        )
     scheme = parts[0]["prepend_scheme"]
     if scheme == "never":
         return False, []
@@ -255,5 +271,7 @@ def _choose_template(template: Any) -> str | None:
 
 
 def _refuse(source: Path, part: str, expected: str, found: Any) -> InputError:
-    return InputError(f"{source}: tokenizer: {part}: expected {expected}, found {str(found)[:300]}; "
-                      "GGUF has no name for it that we know, and another would change how texts are read")
+    return InputError(
+        f"{source}: tokenizer: {part}: expected {expected}, found {str(found)[:300]}; "
+        "GGUF has no name for it that we know, and another would change how texts are read"
+    )

@@ -46,13 +46,15 @@ class Scorer:
         float64 (rows, num_targets). ValueError: a row is too short for the targets.
         """
         if not 0 < num_targets < rows.shape[1]:
-            raise ValueError(f"num_targets: expected 1 to {rows.shape[1] - 1} in rows of {rows.shape[1]} tokens, found "
-                             f"{num_targets}")
+            raise ValueError(
+                f"num_targets: expected 1 to {rows.shape[1] - 1} in rows of {rows.shape[1]} tokens, found {num_targets}"
+            )
         if self._is_dynamic:  # its frequencies would still be those of the longest row so far
             rebuild_rotary(self._model)
         step = max(1, min(BATCH_TOKENS // rows.shape[1], BATCH_POSITIONS // (num_targets + 1)))
-        return np.concatenate([self._score_batch(rows[start: start + step], num_targets)
-                               for start in range(0, len(rows), step)])
+        return np.concatenate(
+            [self._score_batch(rows[start : start + step], num_targets) for start in range(0, len(rows), step)]
+        )
 
     def _score_batch(self, rows: np.ndarray, num_targets: int) -> np.ndarray:
         import torch
@@ -62,7 +64,7 @@ class Scorer:
                 ids = torch.from_numpy(rows).to(self._model.device)
                 keep = {"logits_to_keep": num_targets + 1} if self._keeps else {}
                 # What is said at a position is the next token's: one position earlier, and the last says nothing here.
-                logits = self._model(input_ids=ids, use_cache=False, **keep).logits[:, -num_targets - 1: -1]
+                logits = self._model(input_ids=ids, use_cache=False, **keep).logits[:, -num_targets - 1 : -1]
                 targets = ids[:, -num_targets:]
                 parts = zip(logits.flatten(0, 1).split(SUMMED_POSITIONS), targets.flatten().split(SUMMED_POSITIONS))
                 return torch.cat([_sum_logs(*part) for part in parts]).view(targets.shape).cpu().numpy()
@@ -79,9 +81,15 @@ def _sum_logs(logits: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor"
     return logits.logsumexp(-1) - logits.gather(-1, targets[:, None])[:, 0]
 
 
-def open_scorer(base_model: str | None = None, length: int = 1024, dtype: str | None = None,
-                rope_scaling: str = "none", rope_factor: float | None = None, flash_attn: bool = True,
-                cache_dir: str | None = None) -> Scorer:
+def open_scorer(
+    base_model: str | None = None,
+    length: int = 1024,
+    dtype: str | None = None,
+    rope_scaling: str = "none",
+    rope_factor: float | None = None,
+    flash_attn: bool = True,
+    cache_dir: str | None = None,
+) -> Scorer:
     """A model for rows of up to `length` tokens: a folder, a hub id or a .gguf path, None the packaged SmolLM2-135M.
 
     dtype: float32, bfloat16 or float16; None is bfloat16 where this machine is faster with it. rope_scaling: none,
@@ -118,8 +126,10 @@ def fit_positions(model: Any, length: int, scaling: str = "none", factor: float 
         unused = "" if scaling == "none" else f", rope_scaling {scaling} not needed"
         return (f"{positions:,} positions" if positions else "no limit of positions") + unused
     if scaling == "none":
-        raise InputError(f"lengths: expected at most {positions:,} tokens, the model's positions, found {length:,}; "
-                         "shorten the longest, or set rope_scaling to linear, dynamic or yarn to have them stretched")
+        raise InputError(
+            f"lengths: expected at most {positions:,} tokens, the model's positions, found {length:,}; "
+            "shorten the longest, or set rope_scaling to linear, dynamic or yarn to have them stretched"
+        )
     done = scale_positions(model.config, length, scaling, factor)
     rebuild_rotary(model)
     return done

@@ -95,7 +95,11 @@ class LlamaCppEngine:
             return Completion(request.id, "", "error", len(tokens), error=error)
         choice, usage = reply["choices"][0], reply["usage"]
         return Completion(
-            request.id, choice["text"], choice["finish_reason"], usage["prompt_tokens"], usage["completion_tokens"],
+            request.id,
+            choice["text"],
+            choice["finish_reason"],
+            usage["prompt_tokens"],
+            usage["completion_tokens"],
             cached_tokens=usage["prompt_tokens_details"]["cached_tokens"],
         )
 

@@ -21,9 +21,7 @@ with patient_threads():
     from transformers.utils import logging as transformers_logging
 
 
-def load_model(
-    source: str, cache_dir: str | None, dtype: torch.dtype | str, attention: str
-) -> tuple[Any, Any]:
+def load_model(source: str, cache_dir: str | None, dtype: torch.dtype | str, attention: str) -> tuple[Any, Any]:
     """(tokenizer, model on the CPU); `dtype` "auto" is the weights' own.
 
     EngineError where `source` is neither a readable folder, GGUF file nor hub id.
@@ -134,8 +132,13 @@ def _hide_progress() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def scale_positions(config: Any, length: int, scaling: str = "linear", factor: float | None = None,
-                    parameters: dict[str, Any] | None = None) -> str:
+def scale_positions(
+    config: Any,
+    length: int,
+    scaling: str = "linear",
+    factor: float | None = None,
+    parameters: dict[str, Any] | None = None,
+) -> str:
     """Change `config` so that the model has positions for `length` tokens; returns what was done, "" for nothing.
 
     `factor` is None for the smallest whole number that is enough; `parameters` are what else transformers asks of the
@@ -147,16 +150,22 @@ def scale_positions(config: Any, length: int, scaling: str = "linear", factor: f
         return ""
     rope = getattr(config, "rope_parameters", None)
     if not rope or "rope_type" not in rope:
-        raise InputError(f"model_max_length {length:,}: expected at most {positions:,}, the model's positions, which are "
-                         "not of the kind that can be stretched; give a smaller one")
+        raise InputError(
+            f"model_max_length {length:,}: expected at most {positions:,}, the model's positions, which are "
+            "not of the kind that can be stretched; give a smaller one"
+        )
     if rope["rope_type"] not in ("default", scaling) or rope["rope_type"] not in ("default", "linear", "dynamic"):
-        raise InputError(f"model_max_length {length:,}: expected at most {positions:,}: this model's positions are "
-                         f"stretched already ({rope['rope_type']}); give a smaller one")
+        raise InputError(
+            f"model_max_length {length:,}: expected at most {positions:,}: this model's positions are "
+            f"stretched already ({rope['rope_type']}); give a smaller one"
+        )
     original = config.max_position_embeddings
     factor = float(math.ceil(length / original)) if factor is None else float(factor)
     if original * factor < length:
-        raise InputError(f"rope_factor {factor:g}: {original:,} positions become {int(original * factor):,}, too few for "
-                         f"model_max_length {length:,}; expected at least {math.ceil(length / original)}")
+        raise InputError(
+            f"rope_factor {factor:g}: {original:,} positions become {int(original * factor):,}, too few for "
+            f"model_max_length {length:,}; expected at least {math.ceil(length / original)}"
+        )
     config.rope_parameters = {**rope, "rope_type": scaling, "factor": factor, **(parameters or {})}
     if scaling not in ("linear", "dynamic"):  # the others keep the old number beside the new one
         config.rope_parameters.setdefault("original_max_position_embeddings", original)
@@ -172,5 +181,7 @@ def _check_rope(config: Any, scaling: str) -> None:
     try:
         ROPE_INIT_FUNCTIONS[scaling](config, torch.device("cpu"), seq_len=config.max_position_embeddings)
     except KeyError as error:
-        raise InputError(f"rope_scaling {scaling}: expected {error} in rope_parameters, found "
-                         f"{', '.join(sorted(config.rope_parameters))}") from error
+        raise InputError(
+            f"rope_scaling {scaling}: expected {error} in rope_parameters, found "
+            f"{', '.join(sorted(config.rope_parameters))}"
+        ) from error

@@ -26,7 +26,9 @@ MIN_QUESTION_SCORE = 1.2  # of checks.score_question; read by eye on 60 candidat
 MIN_WORDS, MAX_WORDS = 8, 45
 MIN_SHOWN_WORDS = 5
 # "The low yield was most likely": what is left before "due to" is no statement.
-DANGLING = re.compile(r"\b(is|are|was|were|be|been|not|also|only|likely|probably|which|that|and|or|\w+ly)$", re.IGNORECASE)
+DANGLING = re.compile(
+    r"\b(is|are|was|were|be|been|not|also|only|likely|probably|which|that|and|or|\w+ly)$", re.IGNORECASE
+)
 
 # A sentence with one of these cannot be understood, or should not be, without the rest of the paper.
 DEPENDENT = re.compile(
@@ -44,19 +46,31 @@ POINTING = re.compile(r"\b(this|these|those|its|their|they|it|former|latter|we|o
 OPENING = re.compile(
     r"^(?:(?:however|moreover|furthermore|in addition|additionally|interestingly|notably|importantly|therefore|thus|"
     r"hence|consequently|accordingly|finally|indeed|overall|in contrast|by contrast|in conclusion|in summary|"
-    r"taken together|in principle|in general|correspondingly|as expected|of note|nevertheless|nonetheless|similarly|likewise|specifically|in particular|for example|"
-    r"for instance|surprisingly|remarkably|clearly|first|second|third|meanwhile|conversely|again),\s+)?"
+    r"taken together|in principle|in general|correspondingly|as expected|of note|nevertheless|nonetheless|similarly|"
+    r"likewise|specifically|in particular|for example|for instance|surprisingly|remarkably|clearly|first|"
+    r"second|third|meanwhile|conversely|again),\s+)?"
     r"(?:(?:we|our (?:results|data|findings|analys[ie]s|experiments|observations)|(?:the|these) (?:results|data|"
-    r"findings|observations))\s+(?:also |clearly |further |have |thus |therefore )*(?:found|find|show|showed|shown|observed|"
+    r"findings|observations))\s+(?:also |clearly |further |have |thus |therefore )*(?:found|find|show|showed|shown|"
+    r"observed|"
     r"demonstrate|demonstrated|report|reported|reveal|revealed|confirm|confirmed|noted|note)\s+(?:here )?that\s+)?",
     re.IGNORECASE,
 )
 CITATION = re.compile(r"\s*\[\s*\d{1,4}(?:\s*[,;–-]\s*\d{1,4})*\s*\]")
 SKIPPED_SECTIONS = re.compile(
     r"ethic|consent|abbreviation|availab|conflict|competing|funding|acknowledg|supplement|supporting|reference|"
-    r"author contribution|data (deposition|access)", re.IGNORECASE)
+    r"author contribution|data (deposition|access)",
+    re.IGNORECASE,
+)
 # How good the questions of a kind turn out with the packaged model, judged by eye; others weigh 1.
-KIND_WEIGHT = {"cause": 3.0, "agent": 3.0, "purpose": 2.5, "change": 2.5, "comparison": 2.0, "effect": 2.0, "method": 2.0}
+KIND_WEIGHT = {
+    "cause": 3.0,
+    "agent": 3.0,
+    "purpose": 2.5,
+    "change": 2.5,
+    "comparison": 2.0,
+    "effect": 2.0,
+    "method": 2.0,
+}
 # "How did inputs have been presented?": what a small model makes of a sentence that it cannot turn round.
 GARBLED = re.compile(r"^(?:why|how|what) (?:did|does|do)\b.*\b(?:ha(?:ve|s|d) been|be \w+ed)\b", re.IGNORECASE)
 
@@ -102,14 +116,22 @@ def load_kinds(prompt: PromptFile) -> list[Kind]:
         where = f"prompt {prompt.name}, kind {number}"
         try:
             examples = tuple((example["fact"], example["question"]) for example in entry["examples"])
-            texts = [entry["name"], entry["pattern"], entry["start"], *(text for example in examples for text in example)]
+            texts = [
+                entry["name"],
+                entry["pattern"],
+                entry["start"],
+                *(text for example in examples for text in example),
+            ]
             if not all(isinstance(text, str) for text in texts):
                 raise TypeError(f"a text among {texts!r:.80}")
-            kinds.append(Kind(entry["name"], re.compile(entry["pattern"]), entry["start"],
-                              bool(entry.get("before")), examples))
+            kinds.append(
+                Kind(entry["name"], re.compile(entry["pattern"]), entry["start"], bool(entry.get("before")), examples)
+            )
         except (KeyError, TypeError) as error:
-            raise InputError(f"{where}: expected name, pattern, start and examples of fact and question: "
-                             f"{error} is missing or mistyped") from error
+            raise InputError(
+                f"{where}: expected name, pattern, start and examples of fact and question: "
+                f"{error} is missing or mistyped"
+            ) from error
         except re.error as error:
             raise InputError(f"{where}: pattern is no regular expression: {error}") from error
     if not kinds:
@@ -176,7 +198,7 @@ def choose_sentences(paper: Paper, kinds: list[Kind], num_pairs: int, exclude: s
     eligible = [sentence for sentence in find_sentences(paper, kinds) if sentence.start not in exclude]
     chosen: list[Sentence] = []
     for number in range(num_pairs):
-        stretch = eligible[number * len(eligible) // num_pairs: (number + 1) * len(eligible) // num_pairs]
+        stretch = eligible[number * len(eligible) // num_pairs : (number + 1) * len(eligible) // num_pairs]
         chosen += sorted(stretch, key=lambda sentence: (-sentence.score, sentence.start))[:CANDIDATES_PER_PAIR]
     order = {kind.name: number for number, kind in enumerate(kinds)}
     return sorted(chosen, key=lambda sentence: (order[sentence.kind.name], sentence.start))
@@ -206,7 +228,7 @@ def _agree(question: str, answer: str) -> str:
         return question
     found = set(re.findall(r"\b(was|were|is|are)\b", answer))
     other = {"was": "were", "were": "was", "is": "are", "are": "is"}[match[2]]
-    return f"{match[1]}{other}{question[match.end():]}" if other in found and match[2] not in found else question
+    return f"{match[1]}{other}{question[match.end() :]}" if other in found and match[2] not in found else question
 
 
 def _with_space(word: str) -> str:
@@ -221,7 +243,7 @@ def choose_best(candidates: list[Candidate], collector: TakesPairs, txt: str) ->
     scored = []
     for candidate in candidates:
         sentence = candidate.sentence
-        context = txt[max(0, sentence.start - 400): sentence.end + 200]
+        context = txt[max(0, sentence.start - 400) : sentence.end + 200]
         score = score_question(candidate.question, sentence.answer, context)
         if score < MIN_QUESTION_SCORE or is_garbled(candidate.question, sentence.answer):
             collector.reject("weak_question")
@@ -229,7 +251,7 @@ def choose_best(candidates: list[Candidate], collector: TakesPairs, txt: str) ->
             scored.append((score, candidate))
     scored.sort(key=lambda entry: (-entry[0], entry[1].sentence.start))
     num_stretches, stretches, rest = max(1, collector.missing), set(), []
-    for score, candidate in scored:
+    for _, candidate in scored:
         stretch = candidate.sentence.start * num_stretches // max(1, len(txt))
         if stretch in stretches or not collector.take(_pair(candidate)):
             rest.append(candidate) if stretch in stretches else None

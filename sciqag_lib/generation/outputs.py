@@ -67,50 +67,74 @@ def processed_record(line: dict[str, Any]) -> dict[str, Any]:
 
 def evidence_record(line: dict[str, Any]) -> dict[str, Any]:
     paper = line["paper"]
-    pairs = [{
-        "Q": pair["question"], "A": pair["answer"], "origin": pair["origin"],
-        "evidence": [{"start": start, "end": end, "text": paper["txt"][start:end]} for start, end in pair["evidence"]],
-        "support": pair["support"], "numbers": pair["numbers"],
-    } for pair in line["pairs"]]
-    return {"doi": paper["doi"], "journal": paper.get("journal", ""),
-            "license": paper.get("license", ""), "sections": paper.get("sections", []),
-            "pairs": pairs, "missing": line["missing"]}
-
-
+    pairs = [
+        {
+            "Q": pair["question"],
+            "A": pair["answer"],
+            "origin": pair["origin"],
+            "evidence": [
+                {"start": start, "end": end, "text": paper["txt"][start:end]} for start, end in pair["evidence"]
+            ],
+            "support": pair["support"],
+            "numbers": pair["numbers"],
+        }
+        for pair in line["pairs"]
+    ]
+    return {
+        "doi": paper["doi"],
+        "journal": paper.get("journal", ""),
+        "license": paper.get("license", ""),
+        "sections": paper.get("sections", []),
+        "pairs": pairs,
+        "missing": line["missing"],
+    }
 
 
 def make_report(tally: Tally, ledger: Ledger, plan: Plan, stopped: str) -> dict[str, Any]:
     seconds, tokens = tally.busy_seconds(), tally.counts["prompt_tokens"] + tally.counts["new_tokens"]
     finished = tally.statuses["done"] + tally.statuses["failed"]
     return {
-        "file_path": plan.file_path, "settings": plan.settings, "stopped": stopped,
+        "file_path": plan.file_path,
+        "settings": plan.settings,
+        "stopped": stopped,
         "papers": {
-            "considered": len(plan.item_ids), "done": tally.statuses["done"], "failed": tally.statuses["failed"],
+            "considered": len(plan.item_ids),
+            "done": tally.statuses["done"],
+            "failed": tally.statuses["failed"],
             "unfinished": tally.statuses["unfinished"],
             "not_asked": len(plan.item_ids) - sum(tally.statuses.values()),
             "only_on_ledger": len(ledger) - sum(tally.statuses.values()),
-            "duplicates": len(plan.duplicates), "not_usable": len(plan.bad_records),
+            "duplicates": len(plan.duplicates),
+            "not_usable": len(plan.bad_records),
             "failed_by_reason": dict(tally.reasons["failed"]),
             "unfinished_by_reason": dict(tally.reasons["unfinished"]),
         },
         "pairs": {
-            "asked": tally.counts["asked"], "delivered": tally.counts["delivered"],
+            "asked": tally.counts["asked"],
+            "delivered": tally.counts["delivered"],
             "missing": tally.counts["asked"] - tally.counts["delivered"],
             "missing_by_reason": dict(tally.reasons["missing"].most_common()),
             "rejected_by_reason": dict(tally.reasons["rejected"].most_common()),
         },
-        "tokens": {"prompt": tally.counts["prompt_tokens"], "new": tally.counts["new_tokens"],
-                   "per_second": round((tokens - tally.counts["reused_tokens"]) / seconds, 1) if seconds else None},
+        "tokens": {
+            "prompt": tally.counts["prompt_tokens"],
+            "new": tally.counts["new_tokens"],
+            "per_second": round((tokens - tally.counts["reused_tokens"]) / seconds, 1) if seconds else None,
+        },
         "seconds": {"total": round(seconds, 1), "per_paper": round(seconds / finished, 1) if finished else None},
-        "not_done": tally.not_done, "duplicates": plan.duplicates[:LISTED], "not_usable": plan.bad_records[:LISTED],
+        "not_done": tally.not_done,
+        "duplicates": plan.duplicates[:LISTED],
+        "not_usable": plan.bad_records[:LISTED],
     }
 
 
 def show_report(report: dict[str, Any], times: bool = True) -> None:
     """Print a report; `times=False` leaves out what differs from machine to machine."""
     papers, pairs, tokens = report["papers"], report["pairs"], report["tokens"]
-    print(f"papers: {papers['done']:,} done, {papers['failed']:,} failed, {papers['unfinished']:,} unfinished, "
-          f"{papers['not_asked']:,} not asked, of {papers['considered']:,}")
+    print(
+        f"papers: {papers['done']:,} done, {papers['failed']:,} failed, {papers['unfinished']:,} unfinished, "
+        f"{papers['not_asked']:,} not asked, of {papers['considered']:,}"
+    )
     if papers["only_on_ledger"]:
         print(f"        {papers['only_on_ledger']:,} more are on the ledger, from runs with another file_path or limit")
     print(f"pairs:  {pairs['asked']:,} asked = {pairs['delivered']:,} delivered + {pairs['missing']:,} missing")
@@ -119,9 +143,11 @@ def show_report(report: dict[str, Any], times: bool = True) -> None:
         if reasons:
             print(f"{name}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()))
     if times and report["seconds"]["total"]:
-        print(f"tokens: {tokens['prompt']:,} prompt + {tokens['new']:,} new in "
-              f"{format_seconds(report['seconds']['total'])}, {tokens['per_second']:,}/s"
-              + (f", {report['seconds']['per_paper']} s a paper" if report["seconds"]["per_paper"] else ""))
+        print(
+            f"tokens: {tokens['prompt']:,} prompt + {tokens['new']:,} new in "
+            f"{format_seconds(report['seconds']['total'])}, {tokens['per_second']:,}/s"
+            + (f", {report['seconds']['per_paper']} s a paper" if report["seconds"]["per_paper"] else "")
+        )
     for entry in report["not_done"][:20]:
         print(f"{entry['status']}: {entry['doi']}: {entry['reason']} {entry['message']}")
     for line in report["not_usable"][:20]:

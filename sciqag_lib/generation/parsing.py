@@ -86,12 +86,6 @@ def _one_line(text: str) -> str:
     return re.sub(r"\s*[\r\n]\s*", " ", text.strip())
 
 
-
-
-
-
-
-
 _LEAD = r"^[ \t>]{0,12}(?:[-*+•][ \t]{1,4})?(?:#{1,6}[ \t]{0,4})?"  # quote, bullet, heading
 _ITEM = r"(?:\d{1,3}[.)][ \t]{0,4})?"
 _CLOSE = r"(?P<close>(?P=bold))?[ \t]{0,4}"  # emphasis ends before the colon or after it

@@ -29,8 +29,7 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def scan_papers(file_path: str | Path, limit: int | None = None
-                ) -> Iterator[tuple[int, str, Paper | BadRecord | str]]:
+def scan_papers(file_path: str | Path, limit: int | None = None) -> Iterator[tuple[int, str, Paper | BadRecord | str]]:
     """Position, id and paper of each record; a bad record has its BadRecord, a duplicate a sentence, as the third.
 
     The id is the normalised DOI: two spellings of one DOI are one paper, and the first record of it counts.
@@ -45,8 +44,11 @@ def scan_papers(file_path: str | Path, limit: int | None = None
             continue
         item_id = sys.intern(normalize_doi(entry.doi))  # the plan and the ledger then share one string
         if item_id in seen:
-            yield position, item_id, (f"record {position + 1} ({entry.doi}) has the DOI of record "
-                                      f"{seen[item_id] + 1} and is not asked")
+            yield (
+                position,
+                item_id,
+                (f"record {position + 1} ({entry.doi}) has the DOI of record {seen[item_id] + 1} and is not asked"),
+            )
             continue
         seen[item_id] = position
         yield position, item_id, entry
@@ -57,8 +59,9 @@ def iterate_papers(file_path: str | Path, limit: int | None = None) -> Iterator[
     return (entry for entry in scan_papers(file_path, limit) if isinstance(entry[2], Paper))
 
 
-def plan_run(file_path: str | Path, output_dir: Path, engine: Engine, recipe: Recipe, ledger: Ledger,
-             limit: int | None = None) -> Plan:
+def plan_run(
+    file_path: str | Path, output_dir: Path, engine: Engine, recipe: Recipe, ledger: Ledger, limit: int | None = None
+) -> Plan:
     """Count every paper with the engine's own tokenizer, write plan.csv, and forecast tokens and time.
 
     Raises InputError where the file holds no paper, FingerprintMismatch where a finished paper's text changed.
@@ -83,14 +86,17 @@ def plan_run(file_path: str | Path, output_dir: Path, engine: Engine, recipe: Re
     return plan
 
 
-def _plan_paper(plan: Plan, position: int, item_id: str, paper: Paper, engine: Engine, recipe: Recipe,
-                ledger: Ledger) -> dict:
+def _plan_paper(
+    plan: Plan, position: int, item_id: str, paper: Paper, engine: Engine, recipe: Recipe, ledger: Ledger
+) -> dict:
     plan.item_ids.append(item_id)
     row = dict.fromkeys(COLUMNS, 0) | {"position": position, "doi": paper.doi, "characters": len(paper.txt)}
     earlier = ledger.read(item_id)
     if earlier and earlier["digest"] != text_digest(paper.txt):
-        raise FingerprintMismatch(f"{ledger.path}: the text of {paper.doi} is not the one its result was made from; "
-                                  "use another output_dir, or the text as it was")
+        raise FingerprintMismatch(
+            f"{ledger.path}: the text of {paper.doi} is not the one its result was made from; "
+            "use another output_dir, or the text as it was"
+        )
     if ledger.finished(item_id):
         return row | {"status": f"{ledger.status(item_id)} before"}
     plan.num_to_ask += 1
@@ -109,8 +115,14 @@ def _plan_paper(plan: Plan, position: int, item_id: str, paper: Paper, engine: E
     rooms = [request.sampling.max_new_tokens for request in first_round.requests]
     new_tokens = int(EXPECTED_FILL * sum(rooms))
     plan.room = max(plan.room, *rooms)
-    row |= {"paper_tokens": counts[0], "calls": len(texts), "prompt_tokens": sum(counts[1:]),
-            "new_tokens": new_tokens, "cut_characters": first_round.cut_characters, "status": "to ask"}
+    row |= {
+        "paper_tokens": counts[0],
+        "calls": len(texts),
+        "prompt_tokens": sum(counts[1:]),
+        "new_tokens": new_tokens,
+        "cut_characters": first_round.cut_characters,
+        "status": "to ask",
+    }
     plan.prompt_tokens += row["prompt_tokens"]
     plan.fresh_tokens += _fresh_tokens(texts, counts[1:]) if engine.reuses_prefix else row["prompt_tokens"]
     plan.new_tokens += new_tokens
@@ -127,5 +139,3 @@ def _fresh_tokens(texts: list[str], counts: list[int]) -> float:
         fresh += count * (1 - len(os.path.commonprefix([before, text])) / max(1, len(text)))
         before = text
     return fresh
-
-

@@ -32,14 +32,19 @@ class Recipe:
 
     def fingerprint(self, engine: Engine) -> dict[str, Any]:
         return {
-            "engine": engine.name, "model": engine.model_id, "strategy": self.strategy, "strategy_version": VERSION,
-            "n_qa": self.n_qa, "prompt": f"{self.prompt.name} v{self.prompt.version} {self.prompt.digest}",
-            "prompt_form": digest_of(self.form) if self.form else "chat", "temperature": self.temperature,
-            "top_p": self.top_p, "max_gen_len": self.max_gen_len, "context_size": engine.context_size,
+            "engine": engine.name,
+            "model": engine.model_id,
+            "strategy": self.strategy,
+            "strategy_version": VERSION,
+            "n_qa": self.n_qa,
+            "prompt": f"{self.prompt.name} v{self.prompt.version} {self.prompt.digest}",
+            "prompt_form": digest_of(self.form) if self.form else "chat",
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_gen_len": self.max_gen_len,
+            "context_size": engine.context_size,
             "seed": self.seed,
         }
-
-
 
 
 def output_room(recipe: Recipe, num_pairs: int, context_size: int) -> int:
@@ -48,16 +53,26 @@ def output_room(recipe: Recipe, num_pairs: int, context_size: int) -> int:
     return max(1, min(needed, recipe.max_gen_len, context_size // 2))
 
 
-def make_recipe(strategy: str | None = None, engine: str = "llama_cpp", base_model: str | None = None,
-                n_qa: int = 10, prompt: str | None = None, prompt_form: str = "chat",
-                temperature: float | None = None, top_p: float = 0.9, max_gen_len: int = 12888,
-                context_size: int = 12888, seq_len: int | None = None, seed: int = 0) -> Recipe:
+def make_recipe(
+    strategy: str | None = None,
+    engine: str = "llama_cpp",
+    base_model: str | None = None,
+    n_qa: int = 10,
+    prompt: str | None = None,
+    prompt_form: str = "chat",
+    temperature: float | None = None,
+    top_p: float = 0.9,
+    max_gen_len: int = 12888,
+    context_size: int = 12888,
+    seq_len: int | None = None,
+    seed: int = 0,
+) -> Recipe:
     """A recipe from a notebook's parameters.
 
     None means: for `strategy` evidence_first with the packaged model (a local engine without `base_model`), which
     must not be trusted to write answers, else whole_paper; for `prompt` the strategy's own; for `temperature` 0 with
-    evidence_first, else the published 0.6. `seq_len` is the published evaluation length: it is only checked. Raises InputError
-    naming the parameter.
+    evidence_first, else the published 0.6. `seq_len` is the published evaluation length: it is only checked.
+    Raises InputError naming the parameter.
     """
     strategy = strategy or ("whole_paper" if base_model or engine == "openai" else "evidence_first")
     if temperature is None:
@@ -74,8 +89,18 @@ def make_recipe(strategy: str | None = None, engine: str = "llama_cpp", base_mod
     for name, value, holds, expected in expectations:
         if not holds:
             raise InputError(f"{name}: expected {expected}, found {value!r}")
-    return Recipe(strategy, n_qa, _load_prompt(strategy, prompt), load_form(prompt_form), float(temperature),
-                  float(top_p), max_gen_len, context_size, seed, seq_len)
+    return Recipe(
+        strategy,
+        n_qa,
+        _load_prompt(strategy, prompt),
+        load_form(prompt_form),
+        float(temperature),
+        float(top_p),
+        max_gen_len,
+        context_size,
+        seed,
+        seq_len,
+    )
 
 
 def _load_prompt(strategy: str, prompt: str | None) -> PromptFile:

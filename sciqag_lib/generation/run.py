@@ -1,7 +1,7 @@
 """Papers to question-answer pairs: the run. Plans it, keeps the engine busy, and puts every paper on the ledger.
 
-    with open_engine("llama_cpp", None, 8192) as engine:
-        report = generate("papers.json", "out", engine, recipe)
+with open_engine("llama_cpp", None, 8192) as engine:
+    report = generate("papers.json", "out", engine, recipe)
 """
 
 import logging
@@ -21,9 +21,15 @@ from sciqag_lib.records.papers import Paper, paper_record, read_records
 log = logging.getLogger(__name__)
 
 
-def generate(file_path: str | Path, output_dir: str | Path, engine: Engine, recipe: Recipe,
-             limit: int | None = None, max_total_tokens: int | None = None,
-             max_minutes: float | None = None) -> dict[str, Any]:
+def generate(
+    file_path: str | Path,
+    output_dir: str | Path,
+    engine: Engine,
+    recipe: Recipe,
+    limit: int | None = None,
+    max_total_tokens: int | None = None,
+    max_minutes: float | None = None,
+) -> dict[str, Any]:
     """Ask every paper of `file_path` that the ledger in `output_dir` does not hold as finished; return the report.
 
     Writes ledger.jsonl, plan.csv, original_output.json, processed_output.json, evidence.json and report.json.
@@ -37,8 +43,9 @@ def generate(file_path: str | Path, output_dir: str | Path, engine: Engine, reci
         return _generate(file_path, output_dir, engine, recipe, limit, Budget(max_total_tokens, max_minutes))
 
 
-def _generate(file_path: str | Path, output_dir: Path, engine: Engine, recipe: Recipe, limit: int | None,
-              budget: Budget) -> dict[str, Any]:
+def _generate(
+    file_path: str | Path, output_dir: Path, engine: Engine, recipe: Recipe, limit: int | None, budget: Budget
+) -> dict[str, Any]:
     with Ledger(output_dir / "ledger.jsonl", recipe.fingerprint(engine)) as ledger:
         plan = plan_run(file_path, output_dir, engine, recipe, ledger, limit)
         plan.show()
@@ -53,8 +60,9 @@ def _generate(file_path: str | Path, output_dir: Path, engine: Engine, recipe: R
             raise
         report = write_outputs(ledger, plan, output_dir, run.stopped)
     if run.fatal:
-        raise EngineError(f"{run.fatal}; {report['papers']['done']:,} papers are done and kept; "
-                          "mend the cause and run again to go on")
+        raise EngineError(
+            f"{run.fatal}; {report['papers']['done']:,} papers are done and kept; mend the cause and run again to go on"
+        )
     return report
 
 
@@ -71,17 +79,30 @@ class GenerationJob:
 
     def describe(self, paper: Paper) -> dict[str, Any]:
         prompt = self.recipe.prompt
-        return {"digest": text_digest(paper.txt), "asked": self.recipe.n_qa, "paper": paper_record(paper),
-                "prompt": f"{prompt.name} v{prompt.version}", "seed": self.recipe.seed}
+        return {
+            "digest": text_digest(paper.txt),
+            "asked": self.recipe.n_qa,
+            "paper": paper_record(paper),
+            "prompt": f"{prompt.name} v{prompt.version}",
+            "seed": self.recipe.seed,
+        }
 
     def finish(self, paper: Paper, outcome: Outcome) -> dict[str, Any]:
         if len(outcome.pairs) + len(outcome.missing) != self.recipe.n_qa:
-            raise AssertionError(f"{len(outcome.pairs)} pairs and {len(outcome.missing)} missing of "
-                                 f"{self.recipe.n_qa} asked")
+            raise AssertionError(
+                f"{len(outcome.pairs)} pairs and {len(outcome.missing)} missing of {self.recipe.n_qa} asked"
+            )
         status = "done" if outcome.pairs else "failed"
         return {
-            "status": status, "reason": "" if outcome.pairs else "no_pairs", "message": "",
-            "delivered": len(outcome.pairs), "missing": outcome.missing, "rejected": outcome.rejected,
-            "keywords": outcome.keywords, "input": outcome.input, "output": outcome.output,
-            "cut_characters": outcome.cut_characters, "pairs": [asdict(pair) for pair in outcome.pairs],
+            "status": status,
+            "reason": "" if outcome.pairs else "no_pairs",
+            "message": "",
+            "delivered": len(outcome.pairs),
+            "missing": outcome.missing,
+            "rejected": outcome.rejected,
+            "keywords": outcome.keywords,
+            "input": outcome.input,
+            "output": outcome.output,
+            "cut_characters": outcome.cut_characters,
+            "pairs": [asdict(pair) for pair in outcome.pairs],
         }

@@ -130,8 +130,9 @@ def ask_whole_paper(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
             break
         again = again_text(recipe, collector.accepted, readable=bool(reply.pairs))
     fitted, raw = first
-    return collector.outcome(keywords=keywords, input=engine.format(fitted.prompt), output=raw,
-                             cut_characters=len(paper.txt) - fitted.kept)
+    return collector.outcome(
+        keywords=keywords, input=engine.format(fitted.prompt), output=raw, cut_characters=len(paper.txt) - fitted.kept
+    )
 
 
 def ask_passages(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
@@ -187,15 +188,27 @@ def ask_evidence_first(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
         if not sentences:
             break
         used.update(sentence.start for sentence in sentences)
-        requests = [make_request(paper, recipe, question_prompt(recipe.prompt, sentence), QUESTION_TOKENS,
-                                 sentence.start, round_number, stop=("\n",)) for sentence in sentences]
+        requests = [
+            make_request(
+                paper,
+                recipe,
+                question_prompt(recipe.prompt, sentence),
+                QUESTION_TOKENS,
+                sentence.start,
+                round_number,
+                stop=("\n",),
+            )
+            for sentence in sentences
+        ]
         sentences, requests = keep_fitting(sentences, requests, engine)
         if not requests:
             continue
         first_prompt = first_prompt or engine.format(requests[0].prompt)
         completions = yield Round(requests)
-        candidates = [Candidate(sentence, read_question(sentence, completion.text))
-                      for sentence, completion in zip(sentences, completions)]
+        candidates = [
+            Candidate(sentence, read_question(sentence, completion.text))
+            for sentence, completion in zip(sentences, completions)
+        ]
         collector.last_reasons.clear()
         choose_best(candidates, collector, paper.txt)
         if not collector.missing:
@@ -205,8 +218,9 @@ def ask_evidence_first(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
     return collector.outcome("no_informative_sentence", input=first_prompt, output=output)
 
 
-def keep_fitting(sentences: list[Sentence], requests: list[Request], engine: Engine
-                 ) -> tuple[list[Sentence], list[Request]]:
+def keep_fitting(
+    sentences: list[Sentence], requests: list[Request], engine: Engine
+) -> tuple[list[Sentence], list[Request]]:
     """Those whose prompt and reply fit into the context. Raises InputError where not even the shortest does because
     the prompt file alone is too long."""
     counts = engine.count_tokens([engine.format(request.prompt) for request in requests])
@@ -215,18 +229,23 @@ def keep_fitting(sentences: list[Sentence], requests: list[Request], engine: Eng
     if not fitting and min(counts) - room < engine.count_tokens([min((s.shown for s in sentences), key=len)])[0]:
         return [], []
     if not fitting:
-        raise InputError(f"the prompt alone has {min(counts):,} tokens and the context leaves room for {room:,}; "
-                         "raise context_size, or shorten the prompt")
+        raise InputError(
+            f"the prompt alone has {min(counts):,} tokens and the context leaves room for {room:,}; "
+            "raise context_size, or shorten the prompt"
+        )
     return [sentence for sentence, _ in fitting], [request for _, request in fitting]
 
 
 STRATEGIES: dict[str, Callable[[Paper, Recipe, Engine], Asking]] = {
-    "whole_paper": ask_whole_paper, "passages": ask_passages, "evidence_first": ask_evidence_first,
+    "whole_paper": ask_whole_paper,
+    "passages": ask_passages,
+    "evidence_first": ask_evidence_first,
 }
 
 
-def fit_paper(text: str, recipe: Recipe, engine: Engine, num_pairs: int, again: str, room: int,
-              title: str = "") -> Fitted:
+def fit_paper(
+    text: str, recipe: Recipe, engine: Engine, num_pairs: int, again: str, room: int, title: str = ""
+) -> Fitted:
     """The recipe's prompt around as much of `text` as leaves `room` tokens of the context for the reply."""
 
     def make_prompt(part: str) -> Prompt:
@@ -245,11 +264,13 @@ def again_text(recipe: Recipe, accepted: list[QAPair], readable: bool) -> str:
     return text if readable else text + recipe.prompt.texts.get("unreadable", "\n\nKeep exactly to this form.")
 
 
-def make_request(paper: Paper, recipe: Recipe, prompt: Prompt, room: int, call: int, attempt: int,
-                 stop: tuple[str, ...] = ()) -> Request:
+def make_request(
+    paper: Paper, recipe: Recipe, prompt: Prompt, room: int, call: int, attempt: int, stop: tuple[str, ...] = ()
+) -> Request:
     seed = derive_seed(recipe.seed, paper.doi, call, attempt)
-    return Request(f"{paper.doi}#{call}.{attempt}", prompt,
-                   Sampling(room, recipe.temperature, recipe.top_p, seed, stop))
+    return Request(
+        f"{paper.doi}#{call}.{attempt}", prompt, Sampling(room, recipe.temperature, recipe.top_p, seed, stop)
+    )
 
 
 def split_passages(text: str) -> list[tuple[int, int]]:

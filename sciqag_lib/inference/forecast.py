@@ -8,8 +8,17 @@ from itertools import islice
 
 from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete
 
-COLUMNS = ("position", "doi", "characters", "paper_tokens", "calls", "prompt_tokens", "new_tokens",
-           "cut_characters", "status")
+COLUMNS = (
+    "position",
+    "doi",
+    "characters",
+    "paper_tokens",
+    "calls",
+    "prompt_tokens",
+    "new_tokens",
+    "cut_characters",
+    "status",
+)
 # Replies fill about half of the room kept for them (120 tokens a pair, where the published pairs need 60 to 75).
 EXPECTED_FILL = 0.5
 SHOWN_ROWS = 20
@@ -40,13 +49,17 @@ class Plan:
     def show(self) -> None:
         """Print the table, what is cut, and the forecast."""
         kind = "tokens" if self.tokens_exact else "tokens, estimated: this server does not count them"
-        print(f"context: {self.context_size:,} tokens ({self.context_asked:,} asked for); "
-              f"kept for a reply: {f'{self.room:,}' if self.room else 'nothing to ask'}; counts are in {kind}")
+        print(
+            f"context: {self.context_size:,} tokens ({self.context_asked:,} asked for); "
+            f"kept for a reply: {f'{self.room:,}' if self.room else 'nothing to ask'}; counts are in {kind}"
+        )
         if self.shown:
             print(f"{'paper':44} {'characters':>10} {'tokens':>8} {'calls':>5} {'prompt':>8} {'cut':>8}")
         for row in self.shown:
-            print(f"{row['doi'][:44]:44} {row['characters']:>10,} {row['paper_tokens']:>8,} {row['calls']:>5} "
-                  f"{row['prompt_tokens']:>8,} {row['cut_characters']:>8,}")
+            print(
+                f"{row['doi'][:44]:44} {row['characters']:>10,} {row['paper_tokens']:>8,} {row['calls']:>5} "
+                f"{row['prompt_tokens']:>8,} {row['cut_characters']:>8,}"
+            )
         if self.num_to_ask > len(self.shown):
             print(f"... {self.num_to_ask - len(self.shown):,} more in plan.csv")
         for line in self.bad_records[:SHOWN_ROWS]:
@@ -54,17 +67,27 @@ class Plan:
         for line in self.duplicates[:SHOWN_ROWS]:
             print(f"duplicate: {line}")
         finished = len(self.item_ids) - self.num_to_ask
-        print(f"papers: {len(self.item_ids):,}, finished before: {finished:,}, to ask: {self.num_to_ask:,}, "
-              f"cut to fit: {self.num_cut:,}, duplicates: {len(self.duplicates):,}, "
-              f"not usable: {len(self.bad_records):,}")
+        print(
+            f"papers: {len(self.item_ids):,}, finished before: {finished:,}, to ask: {self.num_to_ask:,}, "
+            f"cut to fit: {self.num_cut:,}, duplicates: {len(self.duplicates):,}, "
+            f"not usable: {len(self.bad_records):,}"
+        )
         if self.num_to_ask:
             time_needed = format_seconds(self.seconds) if self.seconds else "an unknown time"
-            print(f"forecast: {self.prompt_tokens:,} prompt and about {self.new_tokens:,} new tokens, "
-                  f"about {time_needed}; pairs that are asked again come on top")
+            print(
+                f"forecast: {self.prompt_tokens:,} prompt and about {self.new_tokens:,} new tokens, "
+                f"about {time_needed}; pairs that are asked again come on top"
+            )
 
 
 def format_seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def forecast_seconds(plan: Plan, engine: Engine) -> float | None:
@@ -90,8 +113,9 @@ def forecast_seconds(plan: Plan, engine: Engine) -> float | None:
 SAMPLED = 64  # requests whose tokens are counted for the forecast
 
 
-def show_forecast(engine: Engine, unit: str, considered: int, to_ask: int, prompts: Iterator[Prompt],
-                  new_tokens: int, calls: int = 1) -> None:
+def show_forecast(
+    engine: Engine, unit: str, considered: int, to_ask: int, prompts: Iterator[Prompt], new_tokens: int, calls: int = 1
+) -> None:
     """Print what is about to be asked, in tokens and time, from the first prompts; `new_tokens` are expected of each
     reply, and `calls` of these prompts are asked about one thing."""
     print(f"{unit}: {considered:,}, finished before: {considered - to_ask:,}, to ask: {to_ask:,}")
@@ -106,5 +130,7 @@ def show_forecast(engine: Engine, unit: str, considered: int, to_ask: int, promp
     plan.fresh_tokens = plan.prompt_tokens * (1 - shared)
     seconds = forecast_seconds(plan, engine)
     time_needed = format_seconds(seconds) if seconds else "an unknown time"
-    print(f"forecast: about {plan.prompt_tokens:,} prompt and {plan.new_tokens:,} new tokens, at most about "
-          f"{time_needed}; from the first {len(counts)} prompts")
+    print(
+        f"forecast: about {plan.prompt_tokens:,} prompt and {plan.new_tokens:,} new tokens, at most about "
+        f"{time_needed}; from the first {len(counts)} prompts"
+    )

@@ -37,8 +37,10 @@ def name_full_disk(output_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LedgerError(f"{error.filename or output_dir}: could not be written ({error.strerror}); free some space "
-                          "and run again: every finished paper is kept") from error
+        raise LedgerError(
+            f"{error.filename or output_dir}: could not be written ({error.strerror}); free some space "
+            "and run again: every finished paper is kept"
+        ) from error
 
 
 class FingerprintMismatch(LedgerError):
@@ -56,7 +58,9 @@ class Ledger:
     def __init__(self, path: "str | Path", fingerprint: dict[str, Any]):
         self.path = Path(path)
         self.unreadable = 0  # lines that were no JSON: their items are asked again
-        self._lines: dict[str, int] = {}  # offset * len(STATUSES) + the status's number: a tuple would be twice as large
+        self._lines: dict[
+            str, int
+        ] = {}  # offset * len(STATUSES) + the status's number: a tuple would be twice as large
         self._lock = filelock.FileLock(f"{self.path}.lock")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,8 +70,9 @@ class Ledger:
                 f"{self.path}: another run is writing to this folder; wait for it, or choose another output_dir"
             ) from None
         except OSError as error:
-            raise LedgerError(f"{self.path.parent}: cannot be written to ({error.strerror}); "
-                              "give an output_dir that can") from error
+            raise LedgerError(
+                f"{self.path.parent}: cannot be written to ({error.strerror}); give an output_dir that can"
+            ) from error
         try:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             self._open(fingerprint)
@@ -191,15 +196,20 @@ def _parse_line(line: bytes) -> dict[str, Any] | None:
 
 def _compare_fingerprints(path: Path, header: dict[str, Any], fingerprint: dict[str, Any]) -> None:
     if header.get("version") != VERSION:
-        raise FingerprintMismatch(f"{path}: ledger version {header.get('version')}, expected {VERSION}; "
-                                  "use another output_dir")
+        raise FingerprintMismatch(
+            f"{path}: ledger version {header.get('version')}, expected {VERSION}; use another output_dir"
+        )
     before = header["fingerprint"]
     now = json.loads(json.dumps(fingerprint))
-    differences = [f"{key}: was {before.get(key)!r}, now {now.get(key)!r}"
-                   for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    differences = [
+        f"{key}: was {before.get(key)!r}, now {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
     if differences:
         raise FingerprintMismatch(
-            f"{path}: this folder's results were made with other settings: " + "; ".join(differences)
+            f"{path}: this folder's results were made with other settings: "
+            + "; ".join(differences)
             + ". Use another output_dir, or the settings as they were"
         )
 
@@ -210,5 +220,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         with path.open(encoding="utf-8") as file:
             return json.loads(file.readline())["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected the ledger of a run, found none that can be read ({error}); "
-                         "answer the questions first, in this output_dir") from error
+        raise InputError(
+            f"{path}: expected the ledger of a run, found none that can be read ({error}); "
+            "answer the questions first, in this output_dir"
+        ) from error

@@ -203,14 +203,21 @@ class Run:
 
     def _record(self, task: Task, result: dict[str, Any]) -> None:
         record = {
-            "id": task.item_id, "position": task.position, **result, **self.job.describe(task.item),
+            "id": task.item_id,
+            "position": task.position,
+            **result,
+            **self.job.describe(task.item),
             "prompt_tokens": sum(call["prompt_tokens"] for call in task.calls),
             "new_tokens": sum(call["new_tokens"] for call in task.calls),
             # Of calls that an earlier run paid for: their time is on that run's line.
-            "reused_tokens": sum(call["prompt_tokens"] + call["new_tokens"] for call in task.calls
-                                 if call["request"] in task.recorded),
-            "started": round(task.started, 3), "ended": round(time.time(), 3),
-            "engine": self.engine.name, "model": self.engine.model_id, "calls": task.calls,
+            "reused_tokens": sum(
+                call["prompt_tokens"] + call["new_tokens"] for call in task.calls if call["request"] in task.recorded
+            ),
+            "started": round(task.started, 3),
+            "ended": round(time.time(), 3),
+            "engine": self.engine.name,
+            "model": self.engine.model_id,
+            "calls": task.calls,
         }
         self.ledger.append(record)
         if result["status"] != "unfinished":
@@ -234,12 +241,19 @@ def _whole_characters(text: str) -> str:
 
 
 def _call_record(completion: Completion, digest: str) -> dict[str, Any]:
-    return {"request": digest, "raw": completion.text, "finish_reason": completion.finish_reason,
-            "prompt_tokens": completion.prompt_tokens, "cached_tokens": completion.cached_tokens,
-            "new_tokens": completion.new_tokens,
-            "seconds": round(completion.seconds, 3), "error": completion.error}
+    return {
+        "request": digest,
+        "raw": completion.text,
+        "finish_reason": completion.finish_reason,
+        "prompt_tokens": completion.prompt_tokens,
+        "cached_tokens": completion.cached_tokens,
+        "new_tokens": completion.new_tokens,
+        "seconds": round(completion.seconds, 3),
+        "error": completion.error,
+    }
 
 
 def _recorded_completion(request_id: str, call: dict[str, Any]) -> Completion:
-    return Completion(request_id, call["raw"], call["finish_reason"], call["prompt_tokens"], call["new_tokens"],
-                      call["seconds"])
+    return Completion(
+        request_id, call["raw"], call["finish_reason"], call["prompt_tokens"], call["new_tokens"], call["seconds"]
+    )

@@ -31,8 +31,10 @@ from sciqag_lib.paths import resolve_path
 PROMPTS_DIR = Path(__file__).parents[1] / "prompts"
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 # What chat templates use as control tokens; a space inside makes them ordinary text for every tokenizer.
-CONTROL = re.compile(r"<[|｜][^<>|｜\s]{1,40}[|｜]>|<(?:/?s|/?SYS|<SYS>|/?think|[a-z]+_of_[a-z]+|bos|eos|pad|unk|/?tool_call)>"
-                     r"|\[/?(?:INST|THINK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT)\]")
+CONTROL = re.compile(
+    r"<[|｜][^<>|｜\s]{1,40}[|｜]>|<(?:/?s|/?SYS|<SYS>|/?think|[a-z]+_of_[a-z]+|bos|eos|pad|unk|/?tool_call)>"
+    r"|\[/?(?:INST|THINK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT)\]"
+)
 SPECIAL_TOKENS = 16  # that an engine may add to a text; a text has at most as many others as it has bytes
 
 
@@ -102,8 +104,10 @@ def plain_text(text: str) -> str:
 
 def render(prompt: PromptFile, form: str, values: dict[str, str]) -> Prompt:
     """The prompt with its values filled in, as a chat message or, with a form's template, as complete text."""
-    parts = {key: fill(prompt.texts[key], values, f"prompt {prompt.name}, {key}")
-             for key in ("system", "instruction", "input")}
+    parts = {
+        key: fill(prompt.texts[key], values, f"prompt {prompt.name}, {key}")
+        for key in ("system", "instruction", "input")
+    }
     if not form:
         return Prompt(system=parts["system"], user=f"{parts['instruction']}\n{parts['input']}")
     return Prompt(text=fill(form, parts, "prompt form"))
@@ -133,8 +137,10 @@ def fit_text(engine: Engine, make_prompt: Callable[[str], Prompt], text: str, ro
         return Fitted(prompt, tokens, len(text), room)
     empty_tokens = count(0)[1]
     if empty_tokens > room:
-        raise InputError(f"the prompt alone has {empty_tokens:,} tokens and the context leaves room for {room:,}; "
-                         "raise context_size, lower max_gen_len or n_qa, or shorten the prompt")
+        raise InputError(
+            f"the prompt alone has {empty_tokens:,} tokens and the context leaves room for {room:,}; "
+            "raise context_size, lower max_gen_len or n_qa, or shorten the prompt"
+        )
     low, high = 0, len(text)  # `low` fits, `high` does not
     while high - low > 64:
         middle = (low + high) // 2
@@ -167,5 +173,7 @@ def check_length(engine: Engine, prompt: Prompt, max_new_tokens: int) -> None:
         return
     [tokens] = engine.count_tokens([engine.format(prompt)])
     if tokens > room:
-        raise InputError(f"its prompt has {tokens:,} tokens, and with {max_new_tokens:,} for the reply that is more "
-                         f"than the context of {engine.context_size:,}; raise context_size, or show fewer examples")
+        raise InputError(
+            f"its prompt has {tokens:,} tokens, and with {max_new_tokens:,} for the reply that is more "
+            f"than the context of {engine.context_size:,}; raise context_size, or show fewer examples"
+        )

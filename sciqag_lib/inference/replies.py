@@ -51,4 +51,4 @@ def read_answer(text: str) -> str:
     """The answer in a reply: without reasoning, and without the word "Answer:" before it. It may be empty."""
     answer = strip_reasoning(text)[0].strip()
     label = LABEL.match(answer)
-    return (answer[label.end():] if label else answer).strip()
+    return (answer[label.end() :] if label else answer).strip()

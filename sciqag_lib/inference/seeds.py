@@ -13,5 +13,6 @@ def derive_seed(seed: int, *parts: Any) -> int:
 
 def digest_of(value: Any) -> str:
     """16 hex digits that change whenever a JSON value does."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
-                          ).hexdigest()[:16]
+    return hashlib.sha256(
+        json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    ).hexdigest()[:16]

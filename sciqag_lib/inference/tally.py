@@ -13,8 +13,9 @@ class Tally:
 
     def __init__(self) -> None:
         self.statuses: Counter[str] = Counter()
-        self.reasons: dict[str, Counter[str]] = {name: Counter() for name in ("failed", "unfinished", "missing",
-                                                                              "rejected")}
+        self.reasons: dict[str, Counter[str]] = {
+            name: Counter() for name in ("failed", "unfinished", "missing", "rejected")
+        }
         self.counts: Counter[str] = Counter()
         self.not_done: list[dict[str, str]] = []
         self.started, self.ended = array("d"), array("d")
@@ -30,8 +31,14 @@ class Tally:
         if status != "done":
             self.reasons[status][line["reason"]] += 1
             if len(self.not_done) < LISTED:
-                self.not_done.append({"doi": line["paper"]["doi"], "status": status, "reason": line["reason"],
-                                      "message": line["message"]})
+                self.not_done.append(
+                    {
+                        "doi": line["paper"]["doi"],
+                        "status": status,
+                        "reason": line["reason"],
+                        "message": line["message"],
+                    }
+                )
         if status != "unfinished":
             self.counts["asked"] += line["asked"]
             self.counts["delivered"] += line.get("delivered", 0)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.ingest.document import Document, cut_boilerplate, make_paper
@@ -76,8 +76,8 @@ class Skipped:
     reason: str
 
 
-Item = Union[PreparedPaper, Skipped, BadRecord]
-InputPath = Union[str, Path, list[str | Path]]
+Item = PreparedPaper | Skipped | BadRecord
+InputPath = str | Path | list[str | Path]
 
 
 def find_files(input_path: InputPath) -> list[tuple[str, Path]]:

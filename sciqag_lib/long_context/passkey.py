@@ -44,9 +44,20 @@ MAX_NOTES = 20
 NUMBER = re.compile(r"(?<![\d.,])\d+(?![\d]|[.,]\d)")
 SEPARATED = re.compile(r"(?<![\d.,])(\d\d),(\d{3})(?![\d]|[.,]\d)")  # 48,213
 LONG_NUMBER = re.compile(r"\d{5}")  # a sentence that holds one is no filler
-COLUMNS = {"length": "whole", "depth": "real", "trial": "whole", "kind": "text", "key": "text", "reply": "text",
-           "answer": "text", "right": "bool", "digits": "whole", "prompt_tokens": "whole", "place": "whole",
-           "error": "text"}
+COLUMNS = {
+    "length": "whole",
+    "depth": "real",
+    "trial": "whole",
+    "kind": "text",
+    "key": "text",
+    "reply": "text",
+    "answer": "text",
+    "right": "bool",
+    "digits": "whole",
+    "prompt_tokens": "whole",
+    "place": "whole",
+    "error": "text",
+}
 
 
 @dataclass(frozen=True)
@@ -139,8 +150,10 @@ def read_filler(file_path: str | Path, limit: int | None, notes: list[str]) -> l
             papers.append([sentence for sentence in sentences if not LONG_NUMBER.search(sentence.replace(",", ""))])
     papers = [sentences for sentences in papers if sentences]
     if not papers:
-        raise InputError(f"{file_path}: holds no paper with a sentence to hide a number among"
-                         + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""))
+        raise InputError(
+            f"{file_path}: holds no paper with a sentence to hide a number among"
+            + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else "")
+        )
     return papers
 
 
@@ -187,15 +200,20 @@ class PromptMaker:
     def fit(self, sentences: list[str], depths: list[float], keys: list[str], room: int) -> list[str]:
         """The first sentences, as many as leave the prompt with each of the keys within `room` tokens. InputError where
         not even one does."""
-        most = bisect_right(range(1, len(sentences) + 1), room,
-                            key=lambda number: self.count_tokens(sentences[:number], depths[0], keys[0]))
+        most = bisect_right(
+            range(1, len(sentences) + 1),
+            room,
+            key=lambda number: self.count_tokens(sentences[:number], depths[0], keys[0]),
+        )
         for depth, key in zip(depths, keys):  # another number can have a token more
             while most and self.count_tokens(sentences[:most], depth, key) > room:
                 most -= 1
         if not most:
             least = self.count_tokens(sentences[:1], depths[0], keys[0]) + REPLY_TOKENS
-            raise InputError(f"lengths: expected at least {least:,} tokens, prompt and reply with one sentence of "
-                             f"filler, found {room + REPLY_TOKENS:,}")
+            raise InputError(
+                f"lengths: expected at least {least:,} tokens, prompt and reply with one sentence of "
+                f"filler, found {room + REPLY_TOKENS:,}"
+            )
         return sentences[:most]
 
 
@@ -225,26 +243,45 @@ def read_number(reply: str, digits: int | None = None) -> str:
 def count_digits(key: str, reply: str) -> int:
     """How many of the key's digits the reply's first number begins with: "48219" for 48213 is 4."""
     number = read_number(reply)
-    return next((place for place, digit in enumerate(key) if number[place: place + 1] != digit), len(key))
+    return next((place for place, digit in enumerate(key) if number[place : place + 1] != digit), len(key))
 
 
 def score_reply(trial: Trial, completion: Completion) -> dict[str, Any]:
     """A row of passkey.parquet; without a reply, `right` and `digits` are missing."""
     failed = completion.finish_reason == "error"
     answer = "" if failed else read_number(completion.text, len(str(LOWEST)))
-    return {"length": trial.length, "depth": trial.depth, "trial": trial.number,
-            "kind": "hidden" if trial.key else "control", "key": trial.key, "reply": completion.text, "answer": answer,
-            "right": None if failed else answer in trial.keys,
-            "digits": None if failed else max(count_digits(key, completion.text) for key in trial.keys),
-            "prompt_tokens": completion.prompt_tokens, "place": trial.place, "error": completion.error}
+    return {
+        "length": trial.length,
+        "depth": trial.depth,
+        "trial": trial.number,
+        "kind": "hidden" if trial.key else "control",
+        "key": trial.key,
+        "reply": completion.text,
+        "answer": answer,
+        "right": None if failed else answer in trial.keys,
+        "digits": None if failed else max(count_digits(key, completion.text) for key in trial.keys),
+        "prompt_tokens": completion.prompt_tokens,
+        "place": trial.place,
+        "error": completion.error,
+    }
 
 
 # The whole grid ------------------------------------------------------------------------------------------------------
 
 
-def run_passkey(output_dir: str | Path, engine: Engine, lengths: list[int], depths: list[float], trials: int = 5,
-                filler: str = "repeated", file_path: str | Path | None = None, limit: int | None = None,
-                prompt_form: str = "chat", seed: int = 0, prompt: str = "passkey") -> PasskeyReport:
+def run_passkey(
+    output_dir: str | Path,
+    engine: Engine,
+    lengths: list[int],
+    depths: list[float],
+    trials: int = 5,
+    filler: str = "repeated",
+    file_path: str | Path | None = None,
+    limit: int | None = None,
+    prompt_form: str = "chat",
+    seed: int = 0,
+    prompt: str = "passkey",
+) -> PasskeyReport:
     """Ask for a hidden number at every length and depth, `trials` times each, and once without it for each length and
     trial; writes passkey.parquet, .csv and .json. filler "paper" takes the sentences of the papers in `file_path`.
 
@@ -261,14 +298,29 @@ def run_passkey(output_dir: str | Path, engine: Engine, lengths: list[int], dept
     rows, fatal = _ask(engine, list(list_trials(maker, lengths, depths, trials, seed)), seed)
     with write_table(Path(output_dir), "passkey", COLUMNS) as table:
         table.add(rows)
-    notes += [f"{row['length']} tokens, depth {row['depth']:g}, trial {row['trial']}: {row['error']}"
-              for row in rows if row["right"] is None]
+    notes += [
+        f"{row['length']} tokens, depth {row['depth']:g}, trial {row['trial']}: {row['error']}"
+        for row in rows
+        if row["right"] is None
+    ]
     cells = [Cell(length, depth, _share_rows(rows, "hidden", length, depth)) for length in lengths for depth in depths]
-    results = [LengthResult(length, _share_rows(rows, "hidden", length), _share_rows(rows, "control", length))
-               for length in lengths]
+    results = [
+        LengthResult(length, _share_rows(rows, "hidden", length), _share_rows(rows, "control", length))
+        for length in lengths
+    ]
     num_failed = sum(row["right"] is None for row in rows)
-    report = PasskeyReport(engine.description, f"{prompt_file.name} v{prompt_file.version} {prompt_file.digest}",
-                           prompt_form, filler, trials, cells, results, engine.tokens_exact, num_failed, notes=notes)
+    report = PasskeyReport(
+        engine.description,
+        f"{prompt_file.name} v{prompt_file.version} {prompt_file.digest}",
+        prompt_form,
+        filler,
+        trials,
+        cells,
+        results,
+        engine.tokens_exact,
+        num_failed,
+        notes=notes,
+    )
     write_report(Path(output_dir) / "passkey.json", report)
     if fatal:
         raise EngineError(f"{fatal}; {len(rows) - report.num_failed:,} replies are kept in {Path(output_dir).name}")
@@ -277,11 +329,15 @@ def run_passkey(output_dir: str | Path, engine: Engine, lengths: list[int], dept
 
 def _check_grid(lengths: list[int], depths: list[float], trials: int, engine: Engine) -> tuple[list[int], list[float]]:
     if not lengths or not depths or trials < 1 or not all(0 <= depth <= 1 for depth in depths):
-        raise InputError(f"expected at least one length, depths from 0 to 1 and at least one trial; found {lengths}, "
-                         f"{depths} and {trials}")
+        raise InputError(
+            f"expected at least one length, depths from 0 to 1 and at least one trial; found {lengths}, "
+            f"{depths} and {trials}"
+        )
     if max(lengths) > engine.context_size:
-        raise InputError(f"lengths: expected at most {engine.context_size:,} tokens, the context of {engine.model_id}, "
-                         f"found {max(lengths):,}")
+        raise InputError(
+            f"lengths: expected at most {engine.context_size:,} tokens, the context of {engine.model_id}, "
+            f"found {max(lengths):,}"
+        )
     return sorted(set(lengths)), sorted(set(depths))
 
 
@@ -299,8 +355,14 @@ def _ask(engine: Engine, trials: list[Trial], seed: int) -> tuple[list[dict[str,
 
 
 def _share_rows(rows: list[dict[str, Any]], kind: str, length: int, depth: float | None = None) -> Share:
-    chosen = [row["right"] for row in rows if row["kind"] == kind and row["length"] == length
-              and depth in (None, row["depth"]) and row["right"] is not None]
+    chosen = [
+        row["right"]
+        for row in rows
+        if row["kind"] == kind
+        and row["length"] == length
+        and depth in (None, row["depth"])
+        and row["right"] is not None
+    ]
     return estimate_share(sum(chosen), len(chosen))
 
 

@@ -40,10 +40,24 @@ from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
 VERSION = 1
 MAX_NOTES = 20
 COLUMNS = {
-    "perplexity": {"doi": "text", "length": "whole", "windows": "whole", "targets": "whole", "nll": "real",
-                   "nll_other": "real", "perplexity": "real", "perplexity_other": "real"},
-    "papers": {"doi": "text", "tokens": "whole", "windows": "whole", "targets": "whole", "nll_unigram": "real",
-               "other": "text"},
+    "perplexity": {
+        "doi": "text",
+        "length": "whole",
+        "windows": "whole",
+        "targets": "whole",
+        "nll": "real",
+        "nll_other": "real",
+        "perplexity": "real",
+        "perplexity_other": "real",
+    },
+    "papers": {
+        "doi": "text",
+        "tokens": "whole",
+        "windows": "whole",
+        "targets": "whole",
+        "nll_unigram": "real",
+        "other": "text",
+    },
 }
 
 
@@ -91,15 +105,18 @@ def place_windows(num_tokens: int, longest: int, stride: int, max_windows: int |
     return [ends[round(place)] for place in np.linspace(0, len(ends) - 1, max_windows)]
 
 
-def cut_rows(tokens: np.ndarray, ends: list[int], length: int, stride: int, prefix: list[int],
-             other: np.ndarray | None = None) -> np.ndarray:
+def cut_rows(
+    tokens: np.ndarray, ends: list[int], length: int, stride: int, prefix: list[int], other: np.ndarray | None = None
+) -> np.ndarray:
     """The windows of `length` tokens that end at `ends`: int64 (windows, length). With `other`, all before the last
     `stride` tokens is that text, up to the same place, or to its end where that comes first."""
     room = length - stride - len(prefix)  # tokens of context
     rows = []
     for end in ends:
         source, stop = (tokens, end - stride) if other is None else (other, min(end - stride, len(other)))
-        rows.append(np.concatenate([np.array(prefix, np.int64), source[stop - room: stop], tokens[end - stride: end]]))
+        rows.append(
+            np.concatenate([np.array(prefix, np.int64), source[stop - room : stop], tokens[end - stride : end]])
+        )
     return np.stack(rows)
 
 
@@ -128,24 +145,36 @@ class PaperScores:
     unigram: float
 
 
-def analyse_perplexity(file_path: str | Path, output_dir: str | Path, scorer: Scorer, lengths: list[int],
-                       stride: int = 256, max_windows: int | None = None, limit: int | None = None,
-                       seed: int = 0) -> PerplexityReport:
+def analyse_perplexity(
+    file_path: str | Path,
+    output_dir: str | Path,
+    scorer: Scorer,
+    lengths: list[int],
+    stride: int = 256,
+    max_windows: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> PerplexityReport:
     """Measure the first `limit` usable papers of `file_path`; writes the tables of COLUMNS (.parquet and .csv) and
     perplexity.json. Papers shorter than the longest context are counted and named. InputError where a parameter is
     off, or no paper is long enough."""
     lengths = _check_lengths(lengths, stride, max_windows, len(scorer.prefix))
     notes: list[str] = []
     counts, short, num_long = _count_words(file_path, scorer, limit, lengths[-1], notes)
-    notes += [f"{doi}: {tokens:,} tokens, fewer than the longest context of {lengths[-1]:,}; left out"
-              for doi, tokens in short]
+    notes += [
+        f"{doi}: {tokens:,} tokens, fewer than the longest context of {lengths[-1]:,}; left out"
+        for doi, tokens in short
+    ]
     if not num_long:
-        raise InputError(f"{file_path}: expected a paper of {lengths[-1]:,} tokens, the longest context, found none; "
-                         "shorten lengths" + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""))
+        raise InputError(
+            f"{file_path}: expected a paper of {lengths[-1]:,} tokens, the longest context, found none; "
+            "shorten lengths" + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else "")
+        )
     measured: list[PaperScores] = []
     with ExitStack() as stack:
-        tables = {name: stack.enter_context(write_table(Path(output_dir), name, columns))
-                  for name, columns in COLUMNS.items()}
+        tables = {
+            name: stack.enter_context(write_table(Path(output_dir), name, columns)) for name, columns in COLUMNS.items()
+        }
         tables["papers"].add(_paper_row(doi, tokens) for doi, tokens in short)
         papers = (paper for paper in read_tokens(file_path, scorer, limit, []) if fits(paper, lengths[-1], scorer))
         for paper, other in tqdm(pair_papers(papers), total=num_long, unit="paper", desc="predicting"):
@@ -159,21 +188,23 @@ def analyse_perplexity(file_path: str | Path, output_dir: str | Path, scorer: Sc
                 notes.append(f"{paper.doi}: the model gives no numbers (nan) for its text; left out")
         if not measured:
             raise InputError(f"{file_path}: the model gives no numbers (nan) for any paper; load it in float32")
-    report = PerplexityReport(scorer.description, stride, len(measured), len(short),
-                              *_estimate_all(measured, lengths, seed), notes)
+    report = PerplexityReport(
+        scorer.description, stride, len(measured), len(short), *_estimate_all(measured, lengths, seed), notes
+    )
     write_report(Path(output_dir) / "perplexity.json", report)
     return report
 
 
 def _check_lengths(lengths: list[int], stride: int, max_windows: int | None, opening: int) -> list[int]:
     if stride < 1 or not lengths or min(lengths) <= stride + opening or (max_windows is not None and max_windows < 1):
-        raise InputError(f"expected stride of at least 1, lengths over {stride + opening} (stride, and what opens a "
-                         f"text) and max_windows of at least 1 or None; found {stride}, {lengths} and {max_windows}")
+        raise InputError(
+            f"expected stride of at least 1, lengths over {stride + opening} (stride, and what opens a "
+            f"text) and max_windows of at least 1 or None; found {stride}, {lengths} and {max_windows}"
+        )
     return sorted(set(lengths))
 
 
-def read_tokens(file_path: str | Path, scorer: Scorer, limit: int | None, notes: list[str]
-                ) -> Iterator[TokenPaper]:
+def read_tokens(file_path: str | Path, scorer: Scorer, limit: int | None, notes: list[str]) -> Iterator[TokenPaper]:
     """The first `limit` papers of a file that can be used; what cannot, and a second record of one doi, is noted."""
     seen: set[str] = set()
     for paper in read_papers_json(file_path, required=("doi", "txt")):
@@ -193,8 +224,9 @@ def fits(paper: TokenPaper, longest: int, scorer: Scorer) -> bool:
     return len(paper.tokens) >= longest - len(scorer.prefix)
 
 
-def _count_words(file_path: str | Path, scorer: Scorer, limit: int | None, longest: int, notes: list[str]
-                 ) -> tuple[np.ndarray, list[tuple[str, int]], int]:
+def _count_words(
+    file_path: str | Path, scorer: Scorer, limit: int | None, longest: int, notes: list[str]
+) -> tuple[np.ndarray, list[tuple[str, int]], int]:
     """How often each word stands in all papers, short ones included; (doi, tokens) of these; the number of others."""
     counts, short, num_long = np.zeros(scorer.num_words, np.int64), [], 0
     for paper in tqdm(read_tokens(file_path, scorer, limit, notes), unit="paper", desc="counting"):
@@ -219,46 +251,77 @@ def pair_papers(papers: Iterator[TokenPaper]) -> Iterator[tuple[TokenPaper, Toke
         before = paper
 
 
-def measure_paper(paper: TokenPaper, other: TokenPaper | None, scorer: Scorer, ends: list[int], lengths: list[int],
-                  stride: int, counts: np.ndarray) -> PaperScores:
+def measure_paper(
+    paper: TokenPaper,
+    other: TokenPaper | None,
+    scorer: Scorer,
+    ends: list[int],
+    lengths: list[int],
+    stride: int,
+    counts: np.ndarray,
+) -> PaperScores:
     """The same targets of one paper at each context length; `counts` are those of all papers, its own among them."""
     sums = np.full((len(lengths), 2), np.nan)
     for place, length in enumerate(lengths):
         for side, source in enumerate([None] if other is None else [None, other.tokens]):
             rows = cut_rows(paper.tokens, ends, length, stride, scorer.prefix, source)
             sums[place, side] = scorer.score(rows, stride).sum()
-    targets = np.concatenate([paper.tokens[end - stride: end] for end in ends])
+    targets = np.concatenate([paper.tokens[end - stride : end] for end in ends])
     unigram = score_unigram(counts - np.bincount(paper.tokens, minlength=len(counts)), targets)
     return PaperScores(paper.doi, other.doi if other else "", len(ends), len(targets), sums, unigram)
 
 
-def _paper_row(doi: str, tokens: int, windows: int = 0, targets: int = 0, nll: float = math.nan, other: str = ""
-               ) -> dict[str, Any]:
-    return {"doi": doi, "tokens": tokens, "windows": windows, "targets": targets, "nll_unigram": round(nll, 6),
-            "other": other}
+def _paper_row(
+    doi: str, tokens: int, windows: int = 0, targets: int = 0, nll: float = math.nan, other: str = ""
+) -> dict[str, Any]:
+    return {
+        "doi": doi,
+        "tokens": tokens,
+        "windows": windows,
+        "targets": targets,
+        "nll_unigram": round(nll, 6),
+        "other": other,
+    }
 
 
 def _add_rows(tables: dict[str, TableWriter], scores: PaperScores, lengths: list[int], tokens: int) -> None:
     targets = scores.num_targets
-    tables["papers"].add([_paper_row(scores.doi, tokens, scores.num_windows, targets, scores.unigram / targets,
-                                     scores.other)])
+    tables["papers"].add(
+        [_paper_row(scores.doi, tokens, scores.num_windows, targets, scores.unigram / targets, scores.other)]
+    )
     for length, (own, other) in zip(lengths, scores.sums / targets):
-        tables["perplexity"].add([{
-            "doi": scores.doi, "length": length, "windows": scores.num_windows, "targets": targets,
-            "nll": round(own, 6), "nll_other": round(other, 6), "perplexity": round(math.exp(own), 4),
-            "perplexity_other": round(math.exp(other), 4)}])
+        tables["perplexity"].add(
+            [
+                {
+                    "doi": scores.doi,
+                    "length": length,
+                    "windows": scores.num_windows,
+                    "targets": targets,
+                    "nll": round(own, 6),
+                    "nll_other": round(other, 6),
+                    "perplexity": round(math.exp(own), 4),
+                    "perplexity_other": round(math.exp(other), 4),
+                }
+            ]
+        )
 
 
-def _estimate_all(measured: list[PaperScores], lengths: list[int], seed: int
-                  ) -> tuple[int, int, Estimate, list[LengthResult]]:
+def _estimate_all(
+    measured: list[PaperScores], lengths: list[int], seed: int
+) -> tuple[int, int, Estimate, list[LengthResult]]:
     """Windows, targets, the unigram's perplexity, and a result for each length."""
     targets = [scores.num_targets for scores in measured]
     sums = np.stack([scores.sums for scores in measured])  # (papers, lengths, 2)
-    results = [LengthResult(length, _exponential(estimate_mean(sums[:, place, 0], targets, seed)),
-                            _exponential(estimate_mean(sums[:, place, 1], targets, seed)),
-                            estimate_mean(sums[:, place, 1] - sums[:, place, 0], targets, seed),
-                            estimate_mean(sums[:, 0, 0] - sums[:, place, 0], targets, seed))
-               for place, length in enumerate(lengths)]
+    results = [
+        LengthResult(
+            length,
+            _exponential(estimate_mean(sums[:, place, 0], targets, seed)),
+            _exponential(estimate_mean(sums[:, place, 1], targets, seed)),
+            estimate_mean(sums[:, place, 1] - sums[:, place, 0], targets, seed),
+            estimate_mean(sums[:, 0, 0] - sums[:, place, 0], targets, seed),
+        )
+        for place, length in enumerate(lengths)
+    ]
     unigram = _exponential(estimate_mean([scores.unigram for scores in measured], targets, seed))
     return sum(scores.num_windows for scores in measured), sum(targets), unigram, results
 
@@ -270,11 +333,15 @@ def _exponential(estimate: Estimate) -> Estimate:
 
 def show_perplexity(report: PerplexityReport) -> None:
     """Print each length beside its null baselines."""
-    print(f"{report.num_papers:,} papers, {report.num_windows:,} windows, {report.num_targets:,} predicted tokens, the "
-          f"same at each length | {report.model}")
+    print(
+        f"{report.num_papers:,} papers, {report.num_windows:,} windows, {report.num_targets:,} predicted tokens, the "
+        f"same at each length | {report.model}"
+    )
     for result in report.results:
-        print(f"{result.length:>7,} tokens  perplexity {result.perplexity}\n{'':16}behind another paper's text "
-              f"{result.perplexity_other}: its own saves {result.gain_other} nats a token")
+        print(
+            f"{result.length:>7,} tokens  perplexity {result.perplexity}\n{'':16}behind another paper's text "
+            f"{result.perplexity_other}: its own saves {result.gain_other} nats a token"
+        )
         if result is not report.results[0]:
             print(f"{'':16}saved against {report.results[0].length:,} tokens: {result.gain_shortest} nats a token")
     print(f"token frequencies of the other papers alone: perplexity {report.unigram}")

@@ -42,9 +42,17 @@ def estimate_mean(sums: Sequence[float], counts: Sequence[float], seed: int = 0)
     mean = float(totals.sum() / numbers.sum())
     if len(totals) == 1:
         return Estimate(mean, math.nan, math.nan, 1)
-    result = bootstrap((totals, numbers), _ratio, n_resamples=NUM_RESAMPLES, batch=max(1, 400_000 // len(totals)),
-                       paired=True, vectorized=True, method="percentile", confidence_level=LEVEL,
-                       rng=np.random.default_rng(seed))
+    result = bootstrap(
+        (totals, numbers),
+        _ratio,
+        n_resamples=NUM_RESAMPLES,
+        batch=max(1, 400_000 // len(totals)),
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        confidence_level=LEVEL,
+        rng=np.random.default_rng(seed),
+    )
     return Estimate(mean, float(result.confidence_interval.low), float(result.confidence_interval.high), len(totals))
 
 

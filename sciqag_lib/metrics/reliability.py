@@ -18,8 +18,12 @@ import numpy as np
 
 from sciqag_lib.metrics.intervals import LEVEL, NUM_RESAMPLES
 
-MEASURES = {"spearman": "Spearman", "pearson": "Pearson", "alpha_ordinal": "alpha (ordinal)",
-            "alpha_interval": "alpha (interval)"}
+MEASURES = {
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+    "alpha_ordinal": "alpha (ordinal)",
+    "alpha_interval": "alpha (interval)",
+}
 MIN_PAIRS = 3  # two points always lie on a line
 MAX_UNDEFINED = 0.05  # of the resamples; an interval from those that happen to vary would be too good
 BATCH_VALUES = 2_000_000  # numbers in an array at once
@@ -51,8 +55,14 @@ class Agreement:
         return self.value > self.null_high + 1e-9 and self.low > self.null  # 1e-9: equal but for rounding
 
 
-def measure_agreement(measure: str, ratings: np.ndarray, papers: np.ndarray, seed: int = 0, shuffle: bool = False,
-                      names: Sequence[str] = ()) -> Agreement:
+def measure_agreement(
+    measure: str,
+    ratings: np.ndarray,
+    papers: np.ndarray,
+    seed: int = 0,
+    shuffle: bool = False,
+    names: Sequence[str] = (),
+) -> Agreement:
     """Agreement of the columns of `ratings` (pairs, raters; nan is missing) with its 95% interval over papers.
 
     papers: (pairs,), the number of each pair's paper. Correlations of more than two raters are means over each two of
@@ -164,8 +174,9 @@ def _alpha_of(positions: np.ndarray, counts: np.ndarray, weights: np.ndarray) ->
     return np.where(varies, 1 - (total - 1) * observed / np.where(varies, expected, 1), math.nan)
 
 
-def resample_papers(statistic: Callable[[np.ndarray], np.ndarray], papers: np.ndarray, width: int, seed: int
-                    ) -> tuple[float, float, str]:
+def resample_papers(
+    statistic: Callable[[np.ndarray], np.ndarray], papers: np.ndarray, width: int, seed: int
+) -> tuple[float, float, str]:
     """The 95% percentile interval of `statistic(weights)` over resamples of papers, or nan, nan and why not.
 
     width: numbers that one resample takes, so that memory stays bounded.
@@ -187,7 +198,7 @@ def _draw_weights(papers: np.ndarray, width: int, seed: int) -> Iterator[np.ndar
     drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), NUM_RESAMPLES)
     batch = max(1, BATCH_VALUES // max(1, width))
     for start in range(0, NUM_RESAMPLES, batch):
-        yield drawn[start: start + batch][:, inverse].astype(float)
+        yield drawn[start : start + batch][:, inverse].astype(float)
 
 
 def _shuffle(measure: str, ratings: np.ndarray, seed: int) -> tuple[float, float, float]:

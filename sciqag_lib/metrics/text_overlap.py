@@ -46,12 +46,15 @@ class WordScorer:
         self._longest = RougeScorer(["rougeL"])
 
     def score(self, reference: str, answer: str) -> dict[str, float]:
-        return {"token_f1": float(self._tokens.score(reference, answer)["rouge1"].fmeasure),
-                "rouge_l": float(self._longest.score(reference, answer)["rougeL"].fmeasure)}
+        return {
+            "token_f1": float(self._tokens.score(reference, answer)["rouge1"].fmeasure),
+            "rouge_l": float(self._longest.score(reference, answer)["rougeL"].fmeasure),
+        }
 
 
-def score_references(entries: Iterable[tuple[Any, str, Texts]], embedder: Embedder | None = None
-                     ) -> Iterator[tuple[Any, dict[str, dict[str, float]]]]:
+def score_references(
+    entries: Iterable[tuple[Any, str, Texts]], embedder: Embedder | None = None
+) -> Iterator[tuple[Any, dict[str, dict[str, float]]]]:
     """For each (item, reference, texts by arm) the item and its scores, by arm and measure; {} where the reference is
     empty. Without an embedder there is no embedding similarity. In flat memory."""
     words, entries = WordScorer(), iter(entries)
@@ -75,6 +78,9 @@ def _embed_block(block: list[tuple[Any, str, Texts]], embedder: Embedder) -> lis
     found = []
     for (_, reference, texts), group in zip(block, needed):
         rows = [next(vectors) for _ in group]
-        found.append({arm: float(rows[0] @ row) if text else 0.0
-                      for (arm, text), row in zip(texts.items(), rows[1:])} if reference else {})
+        found.append(
+            {arm: float(rows[0] @ row) if text else 0.0 for (arm, text), row in zip(texts.items(), rows[1:])}
+            if reference
+            else {}
+        )
     return found

@@ -32,8 +32,11 @@ from sciqag_lib.racar.judging import (
 from sciqag_lib.records.papers import normalize_doi
 from sciqag_lib.records.qa_records import QARecord, read_qa_records
 
-NULLS = {"other_paper": ("relevance", "completeness", "accuracy", "reasonableness"),
-         "swapped": ("completeness", "accuracy"), "bound": ("agnosticism",)}
+NULLS = {
+    "other_paper": ("relevance", "completeness", "accuracy", "reasonableness"),
+    "swapped": ("completeness", "accuracy"),
+    "bound": ("agnosticism",),
+}
 ARMS = ("own", *NULLS)
 LOOSE_PAIRS = 10  # pairs of a file without papers that are judged in one call
 SPARE_TOKENS = 8  # two texts counted apart can have a few tokens less than together
@@ -107,8 +110,9 @@ def bind_question(question: str) -> str:
     return question.rstrip().rstrip("?.!") + " in this study, as seen in Figure 2?"
 
 
-def list_items(file_path: str | Path, judging: Judging, notes: list[str], limit: int | None = None
-               ) -> Iterator[tuple[int, str, Item]]:
+def list_items(
+    file_path: str | Path, judging: Judging, notes: list[str], limit: int | None = None
+) -> Iterator[tuple[int, str, Item]]:
     """Position, id and item of each paper, and of each ten pairs that have none; `limit` counts items.
 
     Another paper's pairs are those of the last one before it with another text. Records of one pair with their paper's
@@ -130,7 +134,7 @@ def list_items(file_path: str | Path, judging: Judging, notes: list[str], limit:
             item_id = item_id if item_id and item_id not in seen else f"{item_id}#{first.where}"
             seen.add(item_id)
         others = next((found for text, found in reversed(recent) if text != first.txt), [])
-        yield position, item_id, Item(item_id, name, first.txt, pairs, sources, others[:len(pairs)], with_nulls)
+        yield position, item_id, Item(item_id, name, first.txt, pairs, sources, others[: len(pairs)], with_nulls)
         if first.txt:
             recent = [entry for entry in recent if entry[0] != first.txt][-1:] + [(first.txt, pairs)]
         if position + 1 == limit:
@@ -208,16 +212,18 @@ class CallPlanner:
                     kept = tuple(name for name in dimensions if arm == "own" or name in NULLS[arm])
                     yield Call(arm, dimensions, kept, repeat, places, block, judged_on, problem)
 
-    def _split(self, arm: str, places: tuple[int, ...], groups: list[tuple[str, ...]], limit: int
-               ) -> list[tuple[int, ...]]:
+    def _split(
+        self, arm: str, places: tuple[int, ...], groups: list[tuple[str, ...]], limit: int
+    ) -> list[tuple[int, ...]]:
         """All pairs in one call; halved where they and their scores would take more than `limit` tokens."""
         if len(places) == 1 or self._count_rest(arm, places, groups) <= limit:
             return [places]
         middle = (len(places) + 1) // 2
         return self._split(arm, places[:middle], groups, limit) + self._split(arm, places[middle:], groups, limit)
 
-    def _choose_block(self, arm: str, places: tuple[int, ...], groups: list[tuple[str, ...]], shows_paper: bool
-                      ) -> tuple[str, str, str]:
+    def _choose_block(
+        self, arm: str, places: tuple[int, ...], groups: list[tuple[str, ...]], shows_paper: bool
+    ) -> tuple[str, str, str]:
         """The quoted paper, what of it that is, and why it cannot be judged on it."""
         room = self.engine.context_size - self._count_rest(arm, places, groups) - SPARE_TOKENS
         if not shows_paper:
@@ -228,8 +234,11 @@ class CallPlanner:
         def quote(text: str) -> str:
             return quote_paper(self.judging.prompt, self.code, text, excerpt=True)
 
-        text = cut_excerpt(self.item.txt, [self.arms[arm][place] for place in places],
-                           lambda text: self.count_beginning(quote(text)) <= room)
+        text = cut_excerpt(
+            self.item.txt,
+            [self.arms[arm][place] for place in places],
+            lambda text: self.count_beginning(quote(text)) <= room,
+        )
         return (quote(text), "excerpt", "") if text else ("", "excerpt", "pair_too_long")
 
     def count_beginning(self, block: str) -> int:
@@ -241,8 +250,10 @@ class CallPlanner:
         pairs = [self.arms[arm][place] for place in places]
         tasks = [write_task(self.judging, self.code, dimensions, pairs, again=True) for dimensions in groups]
         counts = self.engine.count_tokens(tasks)
-        return max(count + reply_room(dimensions, len(places), self.judging.thinking_tokens)
-                   for count, dimensions in zip(counts, groups))
+        return max(
+            count + reply_room(dimensions, len(places), self.judging.thinking_tokens)
+            for count, dimensions in zip(counts, groups)
+        )
 
     def write_task(self, call: Call, places: list[int], again: bool = False) -> str:
         return write_task(self.judging, self.code, call.dimensions, [self.arms[call.arm][at] for at in places], again)
@@ -259,15 +270,20 @@ def cut_excerpt(txt: str, pairs: list[Pair], fits: Callable[[str], bool]) -> str
     they fit, some of each pair's; "" where nothing does. A text that no pair rests on is cut at its end."""
     index = index_paper(txt)
     starts = [start for start, _ in index.spans]
-    evidence = [[bisect_right(starts, start) - 1 for start, _ in find_evidence(f"{question}\n{answer}", index)[0]]
-                for question, answer in pairs]
+    evidence = [
+        [bisect_right(starts, start) - 1 for start, _ in find_evidence(f"{question}\n{answer}", index)[0]]
+        for question, answer in pairs
+    ]
     depth = max((len(numbers) for numbers in evidence), default=0)
     seeds = [numbers[at] for at in range(depth) for numbers in evidence if at < len(numbers)] or [0]
     seeds = list(dict.fromkeys(seeds))
 
     def render(radius: int, chosen: list[int]) -> str:
-        numbers = {near for number in chosen
-                   for near in range(max(0, number - radius), min(len(index.spans), number + radius + 1))}
+        numbers = {
+            near
+            for number in chosen
+            for near in range(max(0, number - radius), min(len(index.spans), number + radius + 1))
+        }
         return _join_sentences(txt, index.spans, sorted(numbers))
 
     if fits(render(0, seeds)):
@@ -295,5 +311,5 @@ def _join_sentences(txt: str, spans: list[tuple[int, int]], numbers: list[int]) 
             runs.append([number])
     if not runs:
         return ""
-    text = "\n[...]\n".join(txt[spans[run[0]][0]: spans[run[-1]][1]] for run in runs)
+    text = "\n[...]\n".join(txt[spans[run[0]][0] : spans[run[-1]][1]] for run in runs)
     return ("[...]\n" if numbers[0] > 0 else "") + text + ("\n[...]" if numbers[-1] < len(spans) - 1 else "")

@@ -41,8 +41,11 @@ def draw_score_distributions(report: RacarReport) -> "Figure":
 def draw_null_differences(report: RacarReport) -> "Figure":
     """For each dimension and baseline the mean difference to the own pairs with its 95% interval: an interval that
     holds 0 is a judge that does not tell them apart."""
-    rows = [(name, arm, null.difference) for name, dimension in report.dimensions.items()
-            for arm, null in dimension.nulls.items()]
+    rows = [
+        (name, arm, null.difference)
+        for name, dimension in report.dimensions.items()
+        for arm, null in dimension.nulls.items()
+    ]
     height = 1.1 + 0.24 * max(1, len(rows))
     with new_figure("Own pairs less null baseline, mean over papers", TWO_COLUMNS, height) as (figure, axes):
         axes.axvline(0, color="black", linewidth=0.8)
@@ -51,13 +54,29 @@ def draw_null_differences(report: RacarReport) -> "Figure":
                 axes.plot([difference.low, difference.high], [place, place], color=ARM_COLORS[arm], linewidth=1.8)
             if not math.isnan(difference.mean):
                 filled = difference.low > 0
-                axes.plot([difference.mean], [place], "o", markersize=4, color=ARM_COLORS[arm],
-                          markerfacecolor=ARM_COLORS[arm] if filled else "white")
+                axes.plot(
+                    [difference.mean],
+                    [place],
+                    "o",
+                    markersize=4,
+                    color=ARM_COLORS[arm],
+                    markerfacecolor=ARM_COLORS[arm] if filled else "white",
+                )
         axes.set_yticks(range(len(rows)), [f"{name}: {ARM_NAMES[arm]}" for name, arm, _ in rows])
-        axes.set(ylim=(max(1, len(rows)) - 0.5, -0.5), xlabel=f"points of the scale {report.scale}; line: 95% interval "
-                 "over papers; hollow: not told apart, or no interval")
-        widest = max((abs(end) for *_, difference in rows for end in (difference.low, difference.high, difference.mean)
-                      if not math.isnan(end)), default=0)
+        axes.set(
+            ylim=(max(1, len(rows)) - 0.5, -0.5),
+            xlabel=f"points of the scale {report.scale}; line: 95% interval "
+            "over papers; hollow: not told apart, or no interval",
+        )
+        widest = max(
+            (
+                abs(end)
+                for *_, difference in rows
+                for end in (difference.low, difference.high, difference.mean)
+                if not math.isnan(end)
+            ),
+            default=0,
+        )
         axes.set_xlim(-1.1 * max(0.5, widest), 1.1 * max(0.5, widest))
         axes.grid(axis="x", color=LIGHT, linewidth=0.4)
         axes.set_axisbelow(True)

@@ -23,8 +23,13 @@ from sciqag_lib.inference.replies import strip_reasoning
 
 VERSION = 1  # of what moves a score here and is not in the prompt file
 # In the order in which they are asked: completeness and accuracy see the same texts, and what needs no paper is last.
-KINDS = {"relevance": "questions", "completeness": "pairs", "accuracy": "pairs", "reasonableness": "answers",
-         "agnosticism": "questions"}
+KINDS = {
+    "relevance": "questions",
+    "completeness": "pairs",
+    "accuracy": "pairs",
+    "reasonableness": "answers",
+    "agnosticism": "questions",
+}
 DIMENSIONS = ("relevance", "agnosticism", "completeness", "accuracy", "reasonableness")  # the order of the name
 WITHOUT_PAPER = ("agnosticism",)
 SCALES = {"1-3": 3, "1-5": 5}
@@ -57,17 +62,34 @@ class Judging:
 
     def fingerprint(self, engine: Engine) -> dict[str, Any]:
         return {
-            "job": "racar", "version": VERSION, "engine": engine.name, "model": engine.model_id,
-            "context_size": engine.context_size, "dimensions": list(self.dimensions), "scale": self.scale,
-            "together": self.together, "repeats": self.repeats, "temperature": self.temperature,
-            "null_papers": self.null_papers, "thinking_tokens": self.thinking_tokens, "seed": self.seed,
+            "job": "racar",
+            "version": VERSION,
+            "engine": engine.name,
+            "model": engine.model_id,
+            "context_size": engine.context_size,
+            "dimensions": list(self.dimensions),
+            "scale": self.scale,
+            "together": self.together,
+            "repeats": self.repeats,
+            "temperature": self.temperature,
+            "null_papers": self.null_papers,
+            "thinking_tokens": self.thinking_tokens,
+            "seed": self.seed,
             "prompt": f"{self.prompt.name} v{self.prompt.version} {self.prompt.digest}",
         }
 
 
-def make_judging(dimensions: list[str] | None = None, scale: str = "1-3", together: bool = False, repeats: int = 1,
-                 temperature: float | None = None, null_papers: int | None = None, prompt: str = "racar",
-                 seed: int = 0, thinking_tokens: int = 0) -> Judging:
+def make_judging(
+    dimensions: list[str] | None = None,
+    scale: str = "1-3",
+    together: bool = False,
+    repeats: int = 1,
+    temperature: float | None = None,
+    null_papers: int | None = None,
+    prompt: str = "racar",
+    seed: int = 0,
+    thinking_tokens: int = 0,
+) -> Judging:
     """A Judging from a notebook's parameters. None means: all five dimensions; temperature 0 for one repeat and 0.6
     for more; null baselines for all papers. InputError names the parameter."""
     chosen = list(DIMENSIONS) if dimensions is None else dimensions
@@ -89,12 +111,22 @@ def make_judging(dimensions: list[str] | None = None, scale: str = "1-3", togeth
         if not holds:
             raise InputError(f"{name}: expected {expected}, found {value!r}")
     ordered = tuple(name for name in DIMENSIONS if name in chosen)
-    return Judging(ordered, scale, together, repeats, float(temperature), null_papers, thinking_tokens,
-                   load_judge_prompt(prompt, TEXTS, DIMENSIONS, "racar"), seed)
+    return Judging(
+        ordered,
+        scale,
+        together,
+        repeats,
+        float(temperature),
+        null_papers,
+        thinking_tokens,
+        load_judge_prompt(prompt, TEXTS, DIMENSIONS, "racar"),
+        seed,
+    )
 
 
-def load_judge_prompt(name_or_path: str, required: tuple[str, ...], dimensions: tuple[str, ...], like: str
-                      ) -> PromptFile:
+def load_judge_prompt(
+    name_or_path: str, required: tuple[str, ...], dimensions: tuple[str, ...], like: str
+) -> PromptFile:
     """A judge's prompt file; InputError where a text of `required` or a dimension's level is missing. `like` is a whole
     one, for the message."""
     prompt = load_prompt(name_or_path, required)
@@ -103,8 +135,9 @@ def load_judge_prompt(name_or_path: str, required: tuple[str, ...], dimensions: 
         entry = entries.get(dimension) if isinstance(entries, dict) else None
         for key in ("asks", *LEVELS):
             if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
-                raise InputError(f"prompt {prompt.name}: dimensions.{dimension}.{key} is missing or no text; "
-                                 f"see prompts/{like}.yaml")
+                raise InputError(
+                    f"prompt {prompt.name}: dimensions.{dimension}.{key} is missing or no text; see prompts/{like}.yaml"
+                )
     return prompt
 
 
@@ -139,15 +172,20 @@ def write_task(judging: Judging, code: str, dimensions: tuple[str, ...], pairs: 
     values = {"code": code, "count": str(len(pairs)), "kind": kind, "top": str(judging.top)}
     values["again"] = _fill(judging, "again", values) if again else ""
     if judging.together and len(dimensions) > 1:
-        blocks = [f"{name}: {judging.prompt.texts['dimensions'][name]['asks']}\n{list_levels(judging, name)}"
-                  for name in dimensions]
+        blocks = [
+            f"{name}: {judging.prompt.texts['dimensions'][name]['asks']}\n{list_levels(judging, name)}"
+            for name in dimensions
+        ]
         example = "".join(f'"{name}": number, ' for name in dimensions)
         values |= {"dimensions": "\n".join(blocks), "example": "{" + example + '"reasons": "one short sentence"}'}
         task = _fill(judging, "together", values)
     else:
         [name] = dimensions
-        values |= {"dimension": name, "asks": judging.prompt.texts["dimensions"][name]["asks"],
-                   "levels": list_levels(judging, name)}
+        values |= {
+            "dimension": name,
+            "asks": judging.prompt.texts["dimensions"][name]["asks"],
+            "levels": list_levels(judging, name),
+        }
         task = _fill(judging, "alone", values)
     return _fill(judging, "items", {"code": code, "items": plain_text(lines)}) + "\n" + task
 
@@ -182,9 +220,12 @@ def make_schema(judging: Judging, dimensions: tuple[str, ...], count: int) -> di
     """What a reply must look like. The list stands in an object, since hosted servers refuse a schema of a list."""
     score = {"type": "integer", "minimum": 1, "maximum": judging.top}
     names = ["score"] if len(dimensions) == 1 else list(dimensions)
-    entry = {"type": "object", "properties": {name: score for name in names}
-             | {"reasons": {"type": "string", "maxLength": MAX_REASONS}},
-             "required": [*names, "reasons"], "additionalProperties": False}
+    entry = {
+        "type": "object",
+        "properties": {name: score for name in names} | {"reasons": {"type": "string", "maxLength": MAX_REASONS}},
+        "required": [*names, "reasons"],
+        "additionalProperties": False,
+    }
     scores = {"type": "array", "items": entry, "minItems": count, "maxItems": count}
     return {"type": "object", "properties": {"scores": scores}, "required": ["scores"], "additionalProperties": False}
 

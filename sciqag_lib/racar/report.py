@@ -37,13 +37,29 @@ from sciqag_lib.records.qa_records import read_pair
 from sciqag_lib.tables import JsonList, show_notes, write_report, write_table
 
 REPORT = "racar.json"
-COLUMNS = {"record": "text", "doi": "text", "pair": "whole", "arm": "text", "dimension": "text", "repeat": "whole",
-           "scale": "text", "score": "whole", "reasons": "text", "missing": "text", "judged_on": "text",
-           "attempts": "whole", "digest": "text"}  # the last: of the paper's text and the pair, on own pairs
+COLUMNS = {
+    "record": "text",
+    "doi": "text",
+    "pair": "whole",
+    "arm": "text",
+    "dimension": "text",
+    "repeat": "whole",
+    "scale": "text",
+    "score": "whole",
+    "reasons": "text",
+    "missing": "text",
+    "judged_on": "text",
+    "attempts": "whole",
+    "digest": "text",
+}  # the last: of the paper's text and the pair, on own pairs
 LISTED = 20
 FEW_PAPERS = 10  # an interval bootstrapped over fewer says little
-ARM_NAMES = {"own": "own pairs", "other_paper": "another paper's", "swapped": "answers swapped",
-             "bound": "pointed at a figure"}
+ARM_NAMES = {
+    "own": "own pairs",
+    "other_paper": "another paper's",
+    "swapped": "answers swapped",
+    "bound": "pointed at a figure",
+}
 
 Scores = dict[int, list[int]]  # of one arm and dimension of a paper: by pair, one for each repeat that has one
 
@@ -127,12 +143,24 @@ class DimensionTally:
         self.agreements.append((sum(same), len(same)))
 
     def report(self, seed: int) -> DimensionReport:
-        nulls = {arm: NullReport(_estimate(self.sums[arm], seed), estimate_values(self.differences[arm], seed),
-                                 self._list_counts(arm)) for arm in NULLS if self.counts[arm]}
+        nulls = {
+            arm: NullReport(
+                _estimate(self.sums[arm], seed), estimate_values(self.differences[arm], seed), self._list_counts(arm)
+            )
+            for arm in NULLS
+            if self.counts[arm]
+        }
         agreement, counts = _estimate(self.agreements, seed), self._list_counts("own")
         chance = sum((count / sum(counts)) ** 2 for count in counts) if agreement.papers else math.nan
-        return DimensionReport(_estimate(self.sums["own"], seed), counts, dict(self.missing), nulls,
-                               _estimate(self.spreads, seed), agreement, chance)
+        return DimensionReport(
+            _estimate(self.sums["own"], seed),
+            counts,
+            dict(self.missing),
+            nulls,
+            _estimate(self.spreads, seed),
+            agreement,
+            chance,
+        )
 
     def _list_counts(self, arm: str) -> list[int]:
         return [self.counts[arm][score] for score in range(1, self.top + 1)]
@@ -159,18 +187,34 @@ class WorstPairs:
                 continue
             (question, answer), source = item.pairs[place], item.sources[place]
             spans = find_evidence(f"{question}\n{answer}", index_paper(item.txt))[0] if item.txt else []
-            pair = {"doi": source.doi, "record": source.record, "pair": source.place, "mean": round(mean, 4),
-                    "Q": question, "A": answer, "scores": entry["scores"], "reasons": entry["reasons"],
-                    "judged_on": judged_on.get(place, ""),
-                    "evidence": [{"start": start, "end": end, "text": item.txt[start:end]} for start, end in spans]}
+            pair = {
+                "doi": source.doi,
+                "record": source.record,
+                "pair": source.place,
+                "mean": round(mean, 4),
+                "Q": question,
+                "A": answer,
+                "scores": entry["scores"],
+                "reasons": entry["reasons"],
+                "judged_on": judged_on.get(place, ""),
+                "evidence": [{"start": start, "end": end, "text": item.txt[start:end]} for start, end in spans],
+            }
             (heapq.heappushpop if full else heapq.heappush)(self._kept, (-mean, -self._seen, pair))
 
     def list(self) -> list[dict[str, Any]]:
         return [pair for _, _, pair in sorted(self._kept, key=lambda entry: entry[:2], reverse=True)]
 
 
-def write_results(file_path: str | Path, items: Iterator[tuple[int, str, Item]], ledger: Ledger, output_dir: Path,
-                  engine: Engine, judging: Judging, plan: Plan, stopped: str) -> RacarReport:
+def write_results(
+    file_path: str | Path,
+    items: Iterator[tuple[int, str, Item]],
+    ledger: Ledger,
+    output_dir: Path,
+    engine: Engine,
+    judging: Judging,
+    plan: Plan,
+    stopped: str,
+) -> RacarReport:
     """Rebuild scores (.parquet, .csv), scored_output.json and racar.json from the ledger; each whole or not at all."""
     tallies = {name: DimensionTally(judging.top) for name in judging.dimensions}
     tally, worst, notes, num_excerpts = Tally(), WorstPairs(), list(plan.bad_records), 0
@@ -209,9 +253,14 @@ def _list_rows(item: Item, scores: list[dict[str, Any]], scale: str) -> Iterator
     for score in scores:
         own = score["arm"] == "own"
         source = item.sources[score["pair"]] if own or not item.txt else item.sources[0]
-        yield {**score, "record": source.record, "doi": source.doi, "scale": scale,
-               "pair": source.place if own or not item.txt else score["pair"],
-               "digest": digests[score["pair"]] if own else None}
+        yield {
+            **score,
+            "record": source.record,
+            "doi": source.doi,
+            "scale": scale,
+            "pair": source.place if own or not item.txt else score["pair"],
+            "digest": digests[score["pair"]] if own else None,
+        }
 
 
 def _add_scores(tallies: dict[str, DimensionTally], scores: list[dict[str, Any]]) -> dict[int, str]:
@@ -247,12 +296,18 @@ def merge_scores(scores: list[dict[str, Any]], num_pairs: int, dimensions: tuple
         return int(value) if value is not None and value == int(value) else value and round(value, 4)
 
     names = [name for name in dimensions if name in asked]
-    return [{"scores": {name: mean(values[place, name]) for name in names},
-             "reasons": {name: reasons.get((place, name), "") for name in names}} for place in range(num_pairs)]
+    return [
+        {
+            "scores": {name: mean(values[place, name]) for name in names},
+            "reasons": {name: reasons.get((place, name), "") for name in names},
+        }
+        for place in range(num_pairs)
+    ]
 
 
-def _merge_records(records: Iterator[tuple[str, Any]], item: Item, scored: list[dict[str, Any]],
-                   judged_on: dict[int, str], scale: str) -> Iterator[dict[str, Any]]:
+def _merge_records(
+    records: Iterator[tuple[str, Any]], item: Item, scored: list[dict[str, Any]], judged_on: dict[int, str], scale: str
+) -> Iterator[dict[str, Any]]:
     """The file's own records of an item with the scores put to their pairs; everything else as it stands there, but
     that scores which a pair had before are its `scores_before`."""
     places = range(len(item.pairs))
@@ -267,18 +322,32 @@ def _merge_records(records: Iterator[tuple[str, Any]], item: Item, scored: list[
         yield {**record, "num_Q&A": len(pairs), "Q&A": pairs} if "Q&A" in record else pairs[0]
 
 
-def _make_report(engine: Engine, judging: Judging, plan: Plan, tallies: dict[str, DimensionTally], tally: Tally,
-                 stopped: str) -> RacarReport:
+def _make_report(
+    engine: Engine, judging: Judging, plan: Plan, tallies: dict[str, DimensionTally], tally: Tally, stopped: str
+) -> RacarReport:
     dimensions = {name: each.report(judging.seed) for name, each in tallies.items()}
-    papers = {"considered": len(plan.item_ids), "done": tally.statuses["done"], "failed": tally.statuses["failed"],
-              "unfinished": tally.statuses["unfinished"],
-              "not_asked": len(plan.item_ids) - sum(tally.statuses.values())}
+    papers = {
+        "considered": len(plan.item_ids),
+        "done": tally.statuses["done"],
+        "failed": tally.statuses["failed"],
+        "unfinished": tally.statuses["unfinished"],
+        "not_asked": len(plan.item_ids) - sum(tally.statuses.values()),
+    }
     asked, delivered = tally.counts["asked"], tally.counts["delivered"]
     return RacarReport(
-        f"{engine.name} {engine.model_id}", judging.scale, judging.together, judging.repeats, plan.settings["prompt"],
-        dimensions, papers, {"asked": asked, "delivered": delivered, "missing": asked - delivered},
-        {"prompt": tally.counts["prompt_tokens"], "new": tally.counts["new_tokens"]}, round(tally.busy_seconds(), 1),
-        [], stopped=stopped, useless=[name for name, each in dimensions.items() if each.useless],
+        f"{engine.name} {engine.model_id}",
+        judging.scale,
+        judging.together,
+        judging.repeats,
+        plan.settings["prompt"],
+        dimensions,
+        papers,
+        {"asked": asked, "delivered": delivered, "missing": asked - delivered},
+        {"prompt": tally.counts["prompt_tokens"], "new": tally.counts["new_tokens"]},
+        round(tally.busy_seconds(), 1),
+        [],
+        stopped=stopped,
+        useless=[name for name, each in dimensions.items() if each.useless],
     )
 
 
@@ -290,8 +359,10 @@ def show_racar(report: RacarReport, times: bool = False) -> None:
     papers, scores = report.papers, report.scores
     way = "all dimensions in one call" if report.together else "each dimension alone"
     print(f"judge: {report.model} | scale {report.scale}, {way}, repeats: {report.repeats} | {report.prompt}")
-    print(f"papers: {papers['done']:,} done, {papers['failed']:,} failed, {papers['unfinished']:,} unfinished, "
-          f"{papers['not_asked']:,} not asked; judged on excerpts: {papers['excerpt']:,}")
+    print(
+        f"papers: {papers['done']:,} done, {papers['failed']:,} failed, {papers['unfinished']:,} unfinished, "
+        f"{papers['not_asked']:,} not asked; judged on excerpts: {papers['excerpt']:,}"
+    )
     print(f"scores: {scores['asked']:,} asked = {scores['delivered']:,} delivered + {scores['missing']:,} missing")
     if times and report.seconds:
         tokens = report.tokens
@@ -310,23 +381,31 @@ def _show_dimension(name: str, dimension: DimensionReport) -> None:
     for arm, null in dimension.nulls.items():
         print(f"    {ARM_NAMES[arm]:20} mean {null.score}; own less these {null.difference}: {null.verdict}")
     if dimension.agreement.papers:
-        print(f"    repeats: spread {dimension.spread}; two of a pair agree {dimension.agreement}, by chance "
-              f"{dimension.chance:.3f}")
+        print(
+            f"    repeats: spread {dimension.spread}; two of a pair agree {dimension.agreement}, by chance "
+            f"{dimension.chance:.3f}"
+        )
 
 
 def _show_verdict(report: RacarReport) -> None:
     nulls = [null for dimension in report.dimensions.values() for null in dimension.nulls.values()]
     print()
     if all(null.verdict == "undecided" for null in nulls):
-        print("No null baseline with an interval, which takes two papers: nothing here says whether these scores mean "
-              "anything.")
+        print(
+            "No null baseline with an interval, which takes two papers: nothing here says whether these scores mean "
+            "anything."
+        )
         return
     for name in report.useless:
-        print(f"USELESS on {name}: this judge does not tell the paper's pairs from a null baseline; "
-              "do not select or report by its scores.")
+        print(
+            f"USELESS on {name}: this judge does not tell the paper's pairs from a null baseline; "
+            "do not select or report by its scores."
+        )
     if not report.useless:
-        print("This judge tells every baseline apart that has an interval. That is the least a judge must do, and no\n"
-              "proof that it agrees with people.")
+        print(
+            "This judge tells every baseline apart that has an interval. That is the least a judge must do, and no\n"
+            "proof that it agrees with people."
+        )
     if max(null.difference.papers for null in nulls) < FEW_PAPERS:
         print(f"Fewer than {FEW_PAPERS} papers: these intervals say little.")
 

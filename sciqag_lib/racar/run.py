@@ -54,8 +54,9 @@ class RacarJob:
         open_places = {number: list(call.places) for number, call in enumerate(calls) if not call.problem}
         for attempt in range(MAX_ATTEMPTS):
             for numbers in self._order_calls(list(open_places), attempt):
-                completions = yield Round([self._request(planner, calls[number], number, open_places[number], attempt)
-                                           for number in numbers])
+                completions = yield Round(
+                    [self._request(planner, calls[number], number, open_places[number], attempt) for number in numbers]
+                )
                 for number, completion in zip(numbers, completions):
                     open_places[number] = self._read(calls[number], number, open_places[number], completion, readings)
             open_places = {number: places for number, places in open_places.items() if places}
@@ -72,21 +73,27 @@ class RacarJob:
 
     def _request(self, planner: CallPlanner, call: Call, number: int, places: list[int], attempt: int) -> Request:
         temperature = max(self.judging.temperature, RETRY_TEMPERATURE) if attempt else self.judging.temperature
-        seed = derive_seed(self.judging.seed, planner.item.item_id, call.arm, *call.dimensions, call.repeat,
-                           call.places[0], attempt)
+        seed = derive_seed(
+            self.judging.seed, planner.item.item_id, call.arm, *call.dimensions, call.repeat, call.places[0], attempt
+        )
         room = reply_room(call.dimensions, len(places), self.judging.thinking_tokens)
-        return Request(f"{planner.item.item_id}#{number}.{attempt}", planner.write_prompt(call, places, attempt > 0),
-                       Sampling(room, temperature, 1.0, seed))
+        return Request(
+            f"{planner.item.item_id}#{number}.{attempt}",
+            planner.write_prompt(call, places, attempt > 0),
+            Sampling(room, temperature, 1.0, seed),
+        )
 
-    def _read(self, call: Call, number: int, places: list[int], completion: Completion,
-              readings: Readings) -> list[int]:
+    def _read(
+        self, call: Call, number: int, places: list[int], completion: Completion, readings: Readings
+    ) -> list[int]:
         """Note what a reply says; the pairs of which a score is still missing."""
         entries = read_scores(completion, call.dimensions, len(places), self.judging.top)
         still_open = []
         for place, entry in zip(places, entries):
             before, attempts = readings.get((number, place), ({}, 0))
-            entry = {name: before[name] if name in before and not before[name].missing else entry[name]
-                     for name in call.kept}
+            entry = {
+                name: before[name] if name in before and not before[name].missing else entry[name] for name in call.kept
+            }
             readings[number, place] = entry, attempts + 1
             if any(reading.missing for reading in entry.values()):
                 still_open.append(place)
@@ -94,8 +101,14 @@ class RacarJob:
 
     def describe(self, item: Item) -> dict[str, Any]:
         prompt = self.judging.prompt
-        return {"paper": {"doi": item.name}, "digest": item.digest(), "asked": count_scores(item, self.judging),
-                "scale": self.judging.scale, "prompt": f"{prompt.name} v{prompt.version}", "seed": self.judging.seed}
+        return {
+            "paper": {"doi": item.name},
+            "digest": item.digest(),
+            "asked": count_scores(item, self.judging),
+            "scale": self.judging.scale,
+            "prompt": f"{prompt.name} v{prompt.version}",
+            "seed": self.judging.seed,
+        }
 
     def finish(self, item: Item, outcome: Outcome) -> dict[str, Any]:
         scores = list_scores(*outcome)
@@ -104,9 +117,14 @@ class RacarJob:
         missing = [score["missing"] for score in scores if score["missing"]]
         done = len(missing) < len(scores)
         first = "" if done else missing[0] + HINTS.get(missing[0], "")
-        return {"status": "done" if done else "failed", "reason": "" if done else "no_readable_score",
-                "message": "" if done else f"no score could be read; the first reason: {first}",
-                "delivered": len(scores) - len(missing), "missing": missing, "scores": scores}
+        return {
+            "status": "done" if done else "failed",
+            "reason": "" if done else "no_readable_score",
+            "message": "" if done else f"no score could be read; the first reason: {first}",
+            "delivered": len(scores) - len(missing),
+            "missing": missing,
+            "scores": scores,
+        }
 
 
 def list_scores(calls: list[Call], readings: Readings) -> list[dict[str, Any]]:
@@ -116,9 +134,20 @@ def list_scores(calls: list[Call], readings: Readings) -> list[dict[str, Any]]:
         unasked = {name: Reading(None, "", call.problem) for name in call.kept}, 0
         for place in call.places:
             entry, attempts = readings.get((number, place), unasked)
-            scores += [{"arm": call.arm, "dimension": name, "repeat": call.repeat, "pair": place,
-                        "score": reading.score, "reasons": reading.reasons, "missing": reading.missing,
-                        "judged_on": call.judged_on, "attempts": attempts} for name, reading in entry.items()]
+            scores += [
+                {
+                    "arm": call.arm,
+                    "dimension": name,
+                    "repeat": call.repeat,
+                    "pair": place,
+                    "score": reading.score,
+                    "reasons": reading.reasons,
+                    "missing": reading.missing,
+                    "judged_on": call.judged_on,
+                    "attempts": attempts,
+                }
+                for name, reading in entry.items()
+            ]
     return scores
 
 
@@ -132,9 +161,15 @@ def count_scores(item: Item, judging: Judging) -> int:
     return total
 
 
-def score_file(file_path: str | Path, output_dir: str | Path, engine: Engine, judging: Judging,
-               limit: int | None = None, max_total_tokens: int | None = None,
-               max_minutes: float | None = None) -> RacarReport:
+def score_file(
+    file_path: str | Path,
+    output_dir: str | Path,
+    engine: Engine,
+    judging: Judging,
+    limit: int | None = None,
+    max_total_tokens: int | None = None,
+    max_minutes: float | None = None,
+) -> RacarReport:
     """Have `engine` score every pair of `file_path`, a processed output or a list of {"Q", "A"}; go on where an
     earlier run on `output_dir` stopped.
 
@@ -150,8 +185,9 @@ def score_file(file_path: str | Path, output_dir: str | Path, engine: Engine, ju
         return _score_file(file_path, output_dir, engine, judging, limit, Budget(max_total_tokens, max_minutes))
 
 
-def _score_file(file_path: str | Path, output_dir: Path, engine: Engine, judging: Judging, limit: int | None,
-                budget: Budget) -> RacarReport:
+def _score_file(
+    file_path: str | Path, output_dir: Path, engine: Engine, judging: Judging, limit: int | None, budget: Budget
+) -> RacarReport:
     with Ledger(output_dir / "ledger.jsonl", judging.fingerprint(engine)) as ledger:
         plan = plan_judging(file_path, output_dir, engine, judging, ledger, limit)
         plan.show()
@@ -171,16 +207,18 @@ def _score_file(file_path: str | Path, output_dir: Path, engine: Engine, judging
             raise
         report = write()
     if run.fatal:
-        raise EngineError(f"{run.fatal}; {report.papers['done']:,} papers are judged and kept; "
-                          "mend the cause and run again to go on")
+        raise EngineError(
+            f"{run.fatal}; {report.papers['done']:,} papers are judged and kept; mend the cause and run again to go on"
+        )
     return report
 
 
 # Before anything is asked --------------------------------------------------------------------------------------------
 
 
-def plan_judging(file_path: str | Path, output_dir: Path, engine: Engine, judging: Judging, ledger: Ledger,
-                 limit: int | None = None) -> Plan:
+def plan_judging(
+    file_path: str | Path, output_dir: Path, engine: Engine, judging: Judging, ledger: Ledger, limit: int | None = None
+) -> Plan:
     """Count every item's calls and tokens, write plan.csv, and forecast tokens and time. InputError where nothing can
     be judged, FingerprintMismatch where a judged paper's text or pairs changed."""
     plan = Plan(str(file_path), engine.context_size, engine.context_size, engine.tokens_exact)
@@ -199,14 +237,17 @@ def plan_judging(file_path: str | Path, output_dir: Path, engine: Engine, judgin
     return plan
 
 
-def _plan_item(plan: Plan, position: int, item_id: str, item: Item, engine: Engine, judging: Judging,
-               ledger: Ledger) -> dict[str, Any]:
+def _plan_item(
+    plan: Plan, position: int, item_id: str, item: Item, engine: Engine, judging: Judging, ledger: Ledger
+) -> dict[str, Any]:
     plan.item_ids.append(item_id)
     row = dict.fromkeys(COLUMNS, 0) | {"position": position, "doi": item.name, "characters": len(item.txt)}
     earlier = ledger.read(item_id)
     if earlier and earlier["digest"] != item.digest():
-        raise FingerprintMismatch(f"{ledger.path}: the text or the pairs of {item.name}, or of the paper before it, "
-                                  "are not those its scores were made from; use another output_dir")
+        raise FingerprintMismatch(
+            f"{ledger.path}: the text or the pairs of {item.name}, or of the paper before it, "
+            "are not those its scores were made from; use another output_dir"
+        )
     if ledger.finished(item_id):
         return row | {"status": f"{ledger.status(item_id)} before"}
     plan.num_to_ask += 1
@@ -215,10 +256,14 @@ def _plan_item(plan: Plan, position: int, item_id: str, item: Item, engine: Engi
     rooms = [reply_room(call.dimensions, len(call.places), judging.thinking_tokens) for call in calls]
     prompt_tokens, fresh_tokens = _count_prompts(planner, calls, engine)
     excerpts = [len(call.block) for call in calls if call.judged_on == "excerpt"]
-    row |= {"paper_tokens": planner.paper_tokens if item.txt else 0, "calls": len(calls),
-            "prompt_tokens": prompt_tokens, "new_tokens": int(EXPECTED_FILL * sum(rooms)),
-            "cut_characters": max(0, len(item.txt) - max(excerpts)) if excerpts else 0,
-            "status": "to ask" if calls else "nothing fits"}
+    row |= {
+        "paper_tokens": planner.paper_tokens if item.txt else 0,
+        "calls": len(calls),
+        "prompt_tokens": prompt_tokens,
+        "new_tokens": int(EXPECTED_FILL * sum(rooms)),
+        "cut_characters": max(0, len(item.txt) - max(excerpts)) if excerpts else 0,
+        "status": "to ask" if calls else "nothing fits",
+    }
     plan.room = max(plan.room, *rooms, 0)
     plan.prompt_tokens += prompt_tokens
     plan.fresh_tokens += fresh_tokens if engine.reuses_prefix else prompt_tokens

@@ -47,8 +47,10 @@ def read_categories(path: str | Path | None = None) -> dict[str, Category]:
     for line, row in _read_csv(path, ("field", "category")):
         name, field = row["category"], row["field"]
         if not name or not field or fold_name(name) in map(fold_name, found):
-            raise InputError(f"{path}, line {line}: expected a field and a category that has not been named before, "
-                             f"found {field!r} and {name!r}")
+            raise InputError(
+                f"{path}, line {line}: expected a field and a category that has not been named before, "
+                f"found {field!r} and {name!r}"
+            )
         numbers = [row.get(key) or "0" for key in ("papers", "train", "test")]
         if not all(number.isdecimal() for number in numbers):
             raise InputError(f"{path}, line {line}: expected whole numbers, found {', '.join(numbers)}")
@@ -68,11 +70,21 @@ def read_journals(path: str | Path, names: Iterable[str]) -> tuple[dict[str, str
         if not journal:
             bad.append(BadRecord(str(path), f"line {line}", "journal", "expected a name, found an empty cell"))
         elif name is None:
-            bad.append(BadRecord(str(path), f"line {line}", "category", "unknown" +
-                                 suggest_name(row["category"], known.values())))
+            bad.append(
+                BadRecord(
+                    str(path), f"line {line}", "category", "unknown" + suggest_name(row["category"], known.values())
+                )
+            )
         elif journals.setdefault(journal, name) != name:
-            bad.append(BadRecord(str(path), f"line {line}", "category", f"the journal {row['journal']!r} has "
-                                 f"{journals[journal]!r} in a line above, which is used; leave one"))
+            bad.append(
+                BadRecord(
+                    str(path),
+                    f"line {line}",
+                    "category",
+                    f"the journal {row['journal']!r} has "
+                    f"{journals[journal]!r} in a line above, which is used; leave one",
+                )
+            )
     return journals, bad
 
 
@@ -105,8 +117,10 @@ def _read_csv(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[s
     header = [name.strip() for name in next(reader, [])]
     missing = [name for name in needed if name not in header]
     if missing:
-        raise InputError(f"{path}: expected the columns {', '.join(needed)}, missing {', '.join(missing)}, found "
-                         f"{', '.join(header) or 'an empty file'}")
+        raise InputError(
+            f"{path}: expected the columns {', '.join(needed)}, missing {', '.join(missing)}, found "
+            f"{', '.join(header) or 'an empty file'}"
+        )
     for cells in reader:
         padded = [cell.strip() for cell in cells] + [""] * len(header)
         yield numbers[reader.line_num - 1], dict(zip(header, padded))
@@ -138,8 +152,10 @@ class CategoryFinder:
 
     def describe_unknown(self) -> list[str]:
         """A line for each unknown name, the most frequent first, and for the records that name none."""
-        lines = [f"{key}{self._suggest(key, value)}: unknown, {count:,} record{'s' * (count > 1)} without a category"
-                 for (key, value), count in self._unknown.most_common(LISTED)]
+        lines = [
+            f"{key}{self._suggest(key, value)}: unknown, {count:,} record{'s' * (count > 1)} without a category"
+            for (key, value), count in self._unknown.most_common(LISTED)
+        ]
         rest = len(self._unknown) - LISTED
         if rest > 0:
             lines.append(f"... and {rest:,} more unknown names")

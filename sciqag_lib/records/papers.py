@@ -55,10 +55,6 @@ class QAPair:
     numbers: list[dict[str, Any]] = field(default_factory=list)  # each number of the answer, found or not
 
 
-
-
-
-
 def normalize_doi(doi: str) -> str:
     """The form in which two spellings of one DOI are equal; used to find duplicates, never written out.
 
@@ -120,7 +116,7 @@ def read_papers_json(
 
 
 def paper_record(paper: Paper) -> dict[str, Any]:
-    """The published record: its six keys in their order, absent ones empty; journal, license and sections where known."""
+    """The published record: its six keys in order, absent ones empty; journal, license and sections where known."""
     record: dict[str, Any] = {key: getattr(paper, key) for key in PAPER_KEYS}
     for key in ("journal", "license"):
         if getattr(paper, key):

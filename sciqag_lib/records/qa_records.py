@@ -1,6 +1,7 @@
 """Papers with their question-answer pairs, as a processed inference output holds them, ours or published.
 
-    {"doi": "10.1016-j.ab.2008.07.041.json", "txt": "...", "title": "...", "num_Q&A": 10, "Q&A": [{"Q": "...", "A": "..."}]}
+    {"doi": "10.1016-j.ab.2008.07.041.json", "txt": "...", "title": "...", "num_Q&A": 10,
+     "Q&A": [{"Q": "...", "A": "..."}]}
 
 A benchmark file, a list of {"Q", "A"} without papers, is read as well: each pair is then a record of its own.
 """

@@ -1,6 +1,6 @@
 """From a review's scores to the analysis of agreement: which tables take part, and under which names.
 
-    report = analyse_review(export_scores(review, folder), review, folder, judged=["runs/05_evaluation"])
+report = analyse_review(export_scores(review, folder), review, folder, judged=["runs/05_evaluation"])
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,14 @@ FOLDER = "agreement"
 JUDGED_FILE = "scores.parquet"
 
 
-def analyse_review(export: Export, review: Review, output_dir: str | Path, scores_path: Path | None = None,
-                   judged: Sequence[Path] = (), sample: Path | None = None) -> AgreementReport | None:
+def analyse_review(
+    export: Export,
+    review: Review,
+    output_dir: str | Path,
+    scores_path: Path | None = None,
+    judged: Sequence[Path] = (),
+    sample: Path | None = None,
+) -> AgreementReport | None:
     """Agreement of the raters of a review, of the table `scores_path` and of the judges in the folders `judged`, which
     05_evaluation wrote. Written into agreement/ of `output_dir`.
 
@@ -51,16 +57,23 @@ def _check_words(name: str, path: Path, review: Review) -> None:
         return  # read_scores says so
     file = pyarrow.parquet.ParquetFile(path)
     if "digest" not in file.schema_arrow.names:
-        raise InputError(f"{path}: has no column digest: run 05_evaluation on its folder again, which asks nothing twice")
+        raise InputError(
+            f"{path}: has no column digest: run 05_evaluation on its folder again, which asks nothing twice"
+        )
     digests = {(pair.paper, pair.number): pair.digest for pair in review.pairs}
-    others = {(row["doi"], row["pair"]) for batch in file.iter_batches(columns=["doi", "pair", "digest"])
-              for row in batch.to_pylist()
-              if row["digest"] and digests.get((row["doi"], row["pair"]), row["digest"]) != row["digest"]}
+    others = {
+        (row["doi"], row["pair"])
+        for batch in file.iter_batches(columns=["doi", "pair", "digest"])
+        for row in batch.to_pylist()
+        if row["digest"] and digests.get((row["doi"], row["pair"]), row["digest"]) != row["digest"]
+    }
     if others:
         doi, number = min(others)
-        raise InputError(f"judged: {name} scored other words, or another text of the paper, under the numbers of "
-                         f"{len(others):,} of the {len(digests):,} pairs reviewed, the first {doi}, pair {number}: have "
-                         f"it judge the file that is reviewed")
+        raise InputError(
+            f"judged: {name} scored other words, or another text of the paper, under the numbers of "
+            f"{len(others):,} of the {len(digests):,} pairs reviewed, the first {doi}, pair {number}: have "
+            f"it judge the file that is reviewed"
+        )
 
 
 def name_judges(folders: Sequence[Path]) -> dict[str, Path]:
@@ -73,14 +86,15 @@ def name_judges(folders: Sequence[Path]) -> dict[str, Path]:
     for folder, name in zip(folders, names):
         name = f"{folder.parent.name}/{name}" if names.count(name) > 1 else name
         if name in judges:
-            raise InputError(f"judged: two folders are called {name!r}, {judges[name].parent} and {folder}: rename "
-                             f"one, since a judge is called by its folder")
+            raise InputError(
+                f"judged: two folders are called {name!r}, {judges[name].parent} and {folder}: rename "
+                f"one, since a judge is called by its folder"
+            )
         judges[name] = folder / JUDGED_FILE
     return judges
 
 
-def compare_with_set(export: Export, review: Review, scores_path: Path | None, other_path: Path
-                     ) -> list[Comparison]:
+def compare_with_set(export: Export, review: Review, scores_path: Path | None, other_path: Path) -> list[Comparison]:
     """The experts' mean scores of these pairs, less those of other pairs written about the same papers."""
     tables = [path for path in (export.path, scores_path) if path]
     if not tables:

@@ -33,8 +33,10 @@ def make_page(review: Review, place: int = 0) -> StillPage:
     lines = list(_cut_lines(paper.txt, spans))
     head = f"{paper.title or paper.doi} ({pair.paper}, pair {pair.number})"
     rows = [review.describe_dimension(name) for name in DIMENSIONS]
-    return StillPage(_make_html(head, pair.question, pair.answer, lines, rows),
-                     _make_text(head, pair.question, pair.answer, lines, rows))
+    return StillPage(
+        _make_html(head, pair.question, pair.answer, lines, rows),
+        _make_text(head, pair.question, pair.answer, lines, rows),
+    )
 
 
 def _cut_lines(txt: str, spans: list[Span]) -> list[list[tuple[str, bool]]]:
@@ -60,12 +62,14 @@ def _make_html(head: str, question: str, answer: str, lines: list, rows: list) -
         + "".join(f'<td style="{BORDER}">{escape(level["label"])}</td>' for level in row["levels"]) + "</tr>\n"
         for row in rows)  # fmt: skip
     # The classes keep MathJax off: what looks like LaTeX in a paper is text too.
-    return ('<div class="tex2jax_ignore mathjax_ignore" style="max-width: 60em">\n'
-            f"<h4>{escape(head)}</h4>\n<p><b>Question</b> {escape(question)}</p>\n"
-            f"<p><b>Answer</b> {escape(answer)}</p>\n"
-            f'<div style="border-left: 3px solid #ccc; padding-left: 14px">\n{paper}</div>\n<table>\n'
-            f'<tr><th style="{BORDER}">dimension</th><th style="{BORDER}">shown by then</th>{scores}</tr>\n'
-            f"{table}</table>\n</div>")
+    return (
+        '<div class="tex2jax_ignore mathjax_ignore" style="max-width: 60em">\n'
+        f"<h4>{escape(head)}</h4>\n<p><b>Question</b> {escape(question)}</p>\n"
+        f"<p><b>Answer</b> {escape(answer)}</p>\n"
+        f'<div style="border-left: 3px solid #ccc; padding-left: 14px">\n{paper}</div>\n<table>\n'
+        f'<tr><th style="{BORDER}">dimension</th><th style="{BORDER}">shown by then</th>{scores}</tr>\n'
+        f"{table}</table>\n</div>"
+    )
 
 
 def _mark(text: str, is_evidence: bool) -> str:
@@ -74,8 +78,12 @@ def _mark(text: str, is_evidence: bool) -> str:
 
 
 def _make_text(head: str, question: str, answer: str, lines: list, rows: list) -> str:
-    paper = "\n".join("".join(f">>{text}<<" if is_evidence else text for text, is_evidence in line) or LEFT_OUT
-                      for line in lines)
-    levels = "\n".join(f"{row['name']} ({row['shown']}): {row['asks']}\n" + "\n".join(
-        f"  {level['score']}: {level['label']}" for level in row["levels"]) for row in rows)
+    paper = "\n".join(
+        "".join(f">>{text}<<" if is_evidence else text for text, is_evidence in line) or LEFT_OUT for line in lines
+    )
+    levels = "\n".join(
+        f"{row['name']} ({row['shown']}): {row['asks']}\n"
+        + "\n".join(f"  {level['score']}: {level['label']}" for level in row["levels"])
+        for row in rows
+    )
     return f"{head}\nQ: {question}\nA: {answer}\n\n{paper}\n\n{levels}"

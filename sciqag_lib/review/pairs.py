@@ -5,7 +5,7 @@ evidence that it lacks, or that does not fit the paper's text, is looked for in 
 
     review = open_review("data/qas.json", seed=0, num_pairs=100, pairs_per_paper=5)
 
-What a person sees grows with each score, since RACAR's dimensions have contexts of their own (racar/judging.py): the question
+What a person sees grows with each score, since RACAR's dimensions have contexts of their own: the question
 alone until agnosticism is scored, then the paper too, and the answer with its evidence once relevance is scored.
 Other than a judge, a person who scores reasonableness has read the question.
 """
@@ -85,8 +85,14 @@ class Review:
         return {"name": name, "asks": asks, "shown": SHOWN.get(name, "question, paper, answer"), "levels": levels}
 
 
-def open_review(file_path: str | Path, scale: str = "1-3", seed: int = 0, num_pairs: int | None = None,
-                pairs_per_paper: int | None = None, prompt: str = "racar") -> Review:
+def open_review(
+    file_path: str | Path,
+    scale: str = "1-3",
+    seed: int = 0,
+    num_pairs: int | None = None,
+    pairs_per_paper: int | None = None,
+    prompt: str = "racar",
+) -> Review:
     """The first `num_pairs` pairs of a file in an order drawn from `seed`, at most `pairs_per_paper` of each paper.
 
     The pairs of a paper follow each other, so that it is read once. A paper's and a pair's place depend on the seed
@@ -128,8 +134,9 @@ def _count_pairs(path: Path) -> tuple[dict[str, int], list[BadRecord], int]:
     return counts, bad, loose
 
 
-def _choose_pairs(counts: dict[str, int], seed: int, num_pairs: int | None, pairs_per_paper: int | None
-                  ) -> list[tuple[str, int]]:
+def _choose_pairs(
+    counts: dict[str, int], seed: int, num_pairs: int | None, pairs_per_paper: int | None
+) -> list[tuple[str, int]]:
     chosen: list[tuple[str, int]] = []
     for doi in sorted(counts, key=lambda doi: digest_of([seed, normalize_doi(doi)])):
         numbers = sorted(range(counts[doi]), key=lambda number: digest_of([seed, normalize_doi(doi), number]))
@@ -139,8 +146,9 @@ def _choose_pairs(counts: dict[str, int], seed: int, num_pairs: int | None, pair
     return chosen[:num_pairs]
 
 
-def _read_chosen(path: Path, chosen: list[tuple[str, int]]
-                 ) -> tuple[dict[str, ReviewPaper], dict[tuple[str, int], ReviewPair]]:
+def _read_chosen(
+    path: Path, chosen: list[tuple[str, int]]
+) -> tuple[dict[str, ReviewPaper], dict[tuple[str, int], ReviewPair]]:
     papers, pairs, wanted = {}, {}, {doi for doi, _ in chosen}
     numbers = set(chosen)
     for record in read_qa_records(path):
@@ -168,8 +176,10 @@ def _add_evidence(path: Path, papers: dict[str, ReviewPaper]) -> list[str]:
         if paper:
             unfit = sum(not _take_pair(entry, paper) for entry in _as_list(record.get("pairs")))
             if unfit:
-                notes.append(f"{path}, {where}: the evidence of {unfit} pairs is not that of {paper.doi} as it stands "
-                             f"in the reviewed file; it is looked for in the paper instead")
+                notes.append(
+                    f"{path}, {where}: the evidence of {unfit} pairs is not that of {paper.doi} as it stands "
+                    f"in the reviewed file; it is looked for in the paper instead"
+                )
     return notes
 
 

@@ -85,8 +85,9 @@ def clean_rater(rater: str) -> str:
                else "control characters" if not name.isprintable() else "a name that the tables use themselves"
                if name in NO_JUDGES else "")  # fmt: skip
     if problem:
-        raise InputError(f"rater: expected a name of at most {MAX_NAME} printable characters, found {problem}: "
-                         f"{rater[:MAX_NAME]!r}")
+        raise InputError(
+            f"rater: expected a name of at most {MAX_NAME} printable characters, found {problem}: {rater[:MAX_NAME]!r}"
+        )
     return name
 
 
@@ -94,7 +95,7 @@ def rater_path(output_dir: str | Path, rater: str) -> Path:
     """Where a rater's file lies: inside `output_dir`, whatever the name holds."""
     name = quote(clean_rater(rater), safe="").replace(".", "%2E")
     if len(name) > MAX_FILE_NAME:
-        name = f"{name[:MAX_FILE_NAME - 20]}-{digest_of(clean_rater(rater))}"
+        name = f"{name[: MAX_FILE_NAME - 20]}-{digest_of(clean_rater(rater))}"
     return Path(output_dir) / RATERS_DIR / f"{name}.jsonl"
 
 
@@ -111,8 +112,9 @@ class RaterFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab")
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror}); give an output_dir that can"
-                             ) from error
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}); give an output_dir that can"
+            ) from error
         self._size = self._file.seek(0, os.SEEK_END)
         self.marks = read_marks(self.path, review)
         _check_owner(self.path, self.marks, self.rater, self._scale)
@@ -125,22 +127,33 @@ class RaterFile:
         ReviewError: the disk is full, or the file has grown since this session last wrote: another session of the same
         rater is open, and what is shown here is no longer how things stand. Nothing that was written is lost.
         """
-        record = {"rater": self.rater, "paper": pair.paper, "pair": pair.number, "digest": pair.digest,
-                  "scale": self._scale, **what, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+        record = {
+            "rater": self.rater,
+            "paper": pair.paper,
+            "pair": pair.number,
+            "digest": pair.digest,
+            "scale": self._scale,
+            **what,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
         self._write((json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
 
     def _write(self, data: bytes) -> None:
         try:
             size = self.path.stat().st_size
             if size != self._size:
-                raise ReviewError(f"not saved: {self.path.name} was written to elsewhere, {self.rater!r} is reviewing "
-                                  f"in another window; go on there, or run this cell again")
+                raise ReviewError(
+                    f"not saved: {self.path.name} was written to elsewhere, {self.rater!r} is reviewing "
+                    f"in another window; go on there, or run this cell again"
+                )
             self._file.write(data)
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise ReviewError(f"not saved: {self.path.name} cannot be written ({error.strerror}); free some space and "
-                              f"run this cell again: what was scored before is kept") from error
+            raise ReviewError(
+                f"not saved: {self.path.name} cannot be written ({error.strerror}); free some space and "
+                f"run this cell again: what was scored before is kept"
+            ) from error
         self._size += len(data)
 
 
@@ -179,11 +192,15 @@ def _find_problem(record: dict[str, Any]) -> tuple[str, str] | None:
         return "scale", f"expected {' or '.join(SCALES)}, found {record['scale']!r:.60}; this line does not count"
     for name, kind in (("comment", str), ("skipped", bool)):
         if name in record:
-            return None if type(record[name]) is kind else (
-                name, f"expected {kind.__name__}, found {record[name]!r:.60}; this line does not count")
+            return (
+                None
+                if type(record[name]) is kind
+                else (name, f"expected {kind.__name__}, found {record[name]!r:.60}; this line does not count")
+            )
     if record.get("dimension") not in DIMENSIONS:
-        return "dimension", (f"expected one of {', '.join(DIMENSIONS)}, found {record.get('dimension')!r:.60}; this "
-                             f"line does not count")
+        return "dimension", (
+            f"expected one of {', '.join(DIMENSIONS)}, found {record.get('dimension')!r:.60}; this line does not count"
+        )
     score, top = record.get("score"), SCALES[record["scale"]]
     if type(score) is not int or not 1 <= score <= top:
         return "score", f"expected a whole number from 1 to {top}, found {score!r:.60}; this score does not count"
@@ -193,12 +210,16 @@ def _find_problem(record: dict[str, Any]) -> tuple[str, str] | None:
 def _check_owner(path: Path, marks: Marks, rater: str, scale: str) -> None:
     others = sorted(set(marks.raters) - {rater})
     if others:
-        raise InputError(f"{path}: expected the file of {rater!r}, found lines of {', '.join(map(repr, others))}; give "
-                         f"that name as it is spelled there, or another one")
+        raise InputError(
+            f"{path}: expected the file of {rater!r}, found lines of {', '.join(map(repr, others))}; give "
+            f"that name as it is spelled there, or another one"
+        )
     scales = sorted(set(marks.scales) - {scale})
     if scales:
-        raise InputError(f"{path}: {rater!r} began on the scale {scales[0]}; go on with that, or give another "
-                         f"output_dir for the scale {scale}")
+        raise InputError(
+            f"{path}: {rater!r} began on the scale {scales[0]}; go on with that, or give another "
+            f"output_dir for the scale {scale}"
+        )
 
 
 # All raters together -------------------------------------------------------------------------------------------------
@@ -214,7 +235,7 @@ class Export:
 
 
 def export_scores(review: Review, output_dir: str | Path) -> Export:
-    """Write scores.csv, as agreement/score_table.py reads it, and comments.csv from the files of all raters in `output_dir`.
+    """Write scores.csv, as score_table.py reads it, and comments.csv from the files of all raters in `output_dir`.
 
     What can't be used is named in the notes: lines at fault, pairs that are not under review or whose text has
     changed, a file on another scale or of more than one rater, pairs that lack a dimension.
@@ -248,14 +269,17 @@ def _describe_marks(rater: str, marks: Marks) -> list[str]:
     notes = []
     if marks.strange:
         some = "; ".join(list(marks.strange)[:3]) + "; ..." * (len(marks.strange) > 3)
-        notes.append(f"{rater}: {sum(marks.strange.values()):,} steps are not used, of {len(marks.strange):,} pairs "
-                     f"that are not those of this review; have file_path, seed, num_pairs or pairs_per_paper changed? "
-                     f"{some}")
+        notes.append(
+            f"{rater}: {sum(marks.strange.values()):,} steps are not used, of {len(marks.strange):,} pairs "
+            f"that are not those of this review; have file_path, seed, num_pairs or pairs_per_paper changed? "
+            f"{some}"
+        )
     gaps = Counter(name for pair in marks.pairs.values() if pair.scores for name in DIMENSIONS
                    if name not in pair.scores)  # fmt: skip
     if gaps:
-        notes.append(f"{rater}: pairs that lack a dimension: "
-                     + ", ".join(f"{name} {count:,}" for name, count in gaps.items()))
+        notes.append(
+            f"{rater}: pairs that lack a dimension: " + ", ".join(f"{name} {count:,}" for name, count in gaps.items())
+        )
     return notes
 
 

@@ -3,7 +3,7 @@
 Scores move on by themselves: to the next dimension, and after the last to the next pair that is open. Each step is in
 the rater's file (scores.py) before the session shows it as taken. `view` is what the widget draws:
 
-    {"place": 3, "total": 100, "scored": 2, "skipped": 1, "current": "relevance", "question": "...", "answer": None, ...}
+    {"place": 3, "total": 100, "scored": 2, "skipped": 1, "current": "relevance", "question": "...", "answer": None}
 
 `answer` is None, and `paper` and `spans` too, as long as what is to be scored next is scored without it.
 """
@@ -123,7 +123,7 @@ class ReviewSession:
         """Those that may be scored now: the paper is shown after agnosticism is scored, the answer after relevance."""
         if NEEDS_ANSWER in self.mark.scores or all(name in self.mark.scores for name in DIMENSIONS[:2]):
             return list(DIMENSIONS)
-        return list(DIMENSIONS[:1 + (DIMENSIONS[0] in self.mark.scores)])
+        return list(DIMENSIONS[: 1 + (DIMENSIONS[0] in self.mark.scores)])
 
     def _go_to_open(self, start: int) -> None:
         """To the first pair from `start` on, round to the beginning, that is neither scored nor skipped."""
@@ -144,13 +144,21 @@ class ReviewSession:
         has_paper, has_answer = NEEDS_PAPER in shown, NEEDS_ANSWER in shown
         paper = self.review.paper_of(self.place)
         return {
-            "rater": self.rater, "place": self.place, "total": len(self.review.pairs), "finished": self.finished,
-            "scored": sum(mark.complete for mark in marks), "skipped": sum(mark.skipped for mark in marks),
-            "question": self.pair.question, "answer": self.pair.answer if has_answer else None,
+            "rater": self.rater,
+            "place": self.place,
+            "total": len(self.review.pairs),
+            "finished": self.finished,
+            "scored": sum(mark.complete for mark in marks),
+            "skipped": sum(mark.skipped for mark in marks),
+            "question": self.pair.question,
+            "answer": self.pair.answer if has_answer else None,
             "paper": paper.doi if has_paper else None,
             "spans": to_utf16(paper.txt, spans) if has_answer and spans is not None else None,
-            "current": self.dimension, "open": shown, "scores": dict(self.mark.scores),
-            "is_skipped": self.mark.skipped, "comment": self.mark.comment,
+            "current": self.dimension,
+            "open": shown,
+            "scores": dict(self.mark.scores),
+            "is_skipped": self.mark.skipped,
+            "comment": self.mark.comment,
         }
 
 

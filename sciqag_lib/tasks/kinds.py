@@ -75,8 +75,9 @@ class Task:
         return digest_of([self.kind, *(repr(row) for row in (*self.train, *self.test))])
 
 
-def read_tasks(specs: Sequence[Any], train_path: str | Path, seed: int = 0, limit: int | None = None
-               ) -> tuple[list[Task], list[str]]:
+def read_tasks(
+    specs: Sequence[Any], train_path: str | Path, seed: int = 0, limit: int | None = None
+) -> tuple[list[Task], list[str]]:
     """The tasks of a list of {"name", "kind", "path"}, and a note for each that cannot be used: the others go on.
 
     Questions that are also in `train_path`, the training data, are left out of test as bad records. `limit` rows of
@@ -103,8 +104,11 @@ def read_tasks(specs: Sequence[Any], train_path: str | Path, seed: int = 0, limi
 
 
 def _check_spec(spec: Any, taken: list[str]) -> tuple[str, str, Path]:
-    if not isinstance(spec, dict) or set(spec) != {"name", "kind", "path"} or not all(
-            isinstance(value, str) and value for value in spec.values()):
+    if (
+        not isinstance(spec, dict)
+        or set(spec) != {"name", "kind", "path"}
+        or not all(isinstance(value, str) and value for value in spec.values())
+    ):
         raise InputError(f'expected {{"name", "kind", "path"}} with a text each, found {spec!r:.120}')
     if spec["kind"] not in KINDS:
         raise InputError(f"{spec['name']}: kind: expected one of {', '.join(KINDS)}, found {spec['kind']!r}")
@@ -140,8 +144,16 @@ def read_task(name: str, kind: str, path: Path, trained: Container[str] = (), se
 def _drop_trained(task: Task) -> None:
     """Take rows out of test whose input stands in train, under another instruction perhaps."""
     known = {row.question: row.row_id for row in task.train}
-    task.bad += [BadRecord(str(task.path), row.row_id, "input", f"it is also that of {known[row.question]}, which is "
-                           "in train; left out of test") for row in task.test if row.question in known]
+    task.bad += [
+        BadRecord(
+            str(task.path),
+            row.row_id,
+            "input",
+            f"it is also that of {known[row.question]}, which is in train; left out of test",
+        )
+        for row in task.test
+        if row.question in known
+    ]
     task.test = [row for row in task.test if row.question not in known]
 
 
@@ -150,14 +162,19 @@ def _check_task(task: Task) -> None:
     first = f"; the first of {len(task.bad):,} that are not usable: {task.bad[0]}" if task.bad else ""
     needs_train = task.kind in ("classification", "regression")
     if not task.test or needs_train and not task.train:
-        raise InputError(f"{task.name}: {task.path}: expected rows of the kind {task.kind}"
-                         + (", some of them train and some test" if needs_train else "") + f", found {counts}{first}")
+        raise InputError(
+            f"{task.name}: {task.path}: expected rows of the kind {task.kind}"
+            + (", some of them train and some test" if needs_train else "")
+            + f", found {counts}{first}"
+        )
     if task.kind == "classification" and not 2 <= len(task.classes) <= MAX_CLASSES:
-        raise InputError(f"{task.name}: {task.path}: expected 2 to {MAX_CLASSES} classes, found {len(task.classes)}: "
-                         f"{', '.join(task.classes)[:200]}; is it a regression?")
+        raise InputError(
+            f"{task.name}: {task.path}: expected 2 to {MAX_CLASSES} classes, found {len(task.classes)}: "
+            f"{', '.join(task.classes)[:200]}; is it a regression?"
+        )
 
 
-# Reading --------------------------------------------------------------------------------------------------------------
+# Reading -------------------------------------------------------------------------------------------------------------
 
 
 def _read_questions(path: Path, kind: str, seed: int) -> Iterator[Row | BadRecord]:
@@ -186,8 +203,14 @@ def _read_choices(path: Path, kind: str, seed: int) -> Iterator[Row | BadRecord]
         elif support is not None and not isinstance(support, str):
             yield BadRecord(str(path), where, "support", f"expected a text, which may be empty, found {support!r:.60}")
         else:
-            yield Row(where, record["question"].strip(), choices[-1], choices=choices, support=(support or "").strip(),
-                      group=where)
+            yield Row(
+                where,
+                record["question"].strip(),
+                choices[-1],
+                choices=choices,
+                support=(support or "").strip(),
+                group=where,
+            )
 
 
 def _read_tables(path: Path, kind: str, seed: int) -> Iterator[tuple[str, Row] | BadRecord]:
@@ -205,8 +228,13 @@ def _read_tables(path: Path, kind: str, seed: int) -> Iterator[tuple[str, Row] |
         elif kind == "regression" and number is None:
             yield BadRecord(str(path), where, "output", f"expected an answer with one number, found {output!r:.60}")
         elif kind == "classification" and not label:
-            yield BadRecord(str(path), where, "output", "expected an answer that opens with its class, of at most "
-                            f"{MAX_CLASS_CHARACTERS} letters before the first mark, found {output!r:.60}")
+            yield BadRecord(
+                str(path),
+                where,
+                "output",
+                "expected an answer that opens with its class, of at most "
+                f"{MAX_CLASS_CHARACTERS} letters before the first mark, found {output!r:.60}",
+            )
         else:
             answer, value = (label, math.nan) if kind == "classification" else (output, number)
             assert answer is not None and value is not None
@@ -222,7 +250,7 @@ def _find_fault(path: Path, where: str, record: dict[str, Any], keys: Sequence[s
     return None
 
 
-# Replies --------------------------------------------------------------------------------------------------------------
+# Replies -------------------------------------------------------------------------------------------------------------
 
 
 def read_line(reply: str) -> str:
@@ -247,7 +275,7 @@ def read_class(reply: str, classes: Sequence[str]) -> str | None:
     found = max((name for name in classes if re.match(rf"{re.escape(name)}(?!\w)", opening)), key=len, default=None)
     if found is None:
         return None
-    rest, others = opening[len(found):], [name for name in classes if name != found]
+    rest, others = opening[len(found) :], [name for name in classes if name != found]
     return None if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", rest) for name in others) else found
 
 

@@ -81,20 +81,29 @@ def _list_entries(record: dict[str, Any]) -> list[tuple[int | None, dict[str, An
         if not isinstance(pairs, list):
             return [(None, f'Q&A: expected a list of {{"Q", "A"}}, found {type(pairs).__name__} {pairs!r:.60}')]
         wrong = 'expected {{"Q", "A"}}, found {} {:.60}'
-        return [(place, pair if isinstance(pair, dict) else wrong.format(type(pair).__name__, repr(pair)))
-                for place, pair in enumerate(pairs)]
+        return [
+            (place, pair if isinstance(pair, dict) else wrong.format(type(pair).__name__, repr(pair)))
+            for place, pair in enumerate(pairs)
+        ]
     if "Q" in record:
         return [(None, record)]
-    for question, answer in (("input", "output"), ("question", "answer")):  # train.json; test.jsonl of an lm_eval export
+    for question, answer in (
+        ("input", "output"),
+        ("question", "answer"),
+    ):  # train.json; test.jsonl of an lm_eval export
         if question in record and answer in record:
             return [(None, {"Q": record[question], "A": record[answer]})]
     keys = ", ".join(map(repr, record)) or "none"
-    return [(None, 'expected a test file\'s {"Q", "A"}, a processed output\'s "Q&A", or {"instruction", "input", '
-                   f'"output"}}, found the keys {keys:.120}')]
+    return [
+        (
+            None,
+            'expected a test file\'s {"Q", "A"}, a processed output\'s "Q&A", or {"instruction", "input", '
+            f'"output"}}, found the keys {keys:.120}',
+        )
+    ]
 
 
-def _read_entry(path: str, where: str, record: dict[str, Any], entry: dict[str, Any]
-                ) -> Iterator[Question | BadRecord]:
+def _read_entry(path: str, where: str, record: dict[str, Any], entry: dict[str, Any]) -> Iterator[Question | BadRecord]:
     problem = _find_problem(entry.get("Q"))
     if problem:
         yield BadRecord(path, where, "Q", f"{problem}; this question is left out")
@@ -107,13 +116,27 @@ def _read_entry(path: str, where: str, record: dict[str, Any], entry: dict[str, 
         if problem:
             yield BadRecord(path, where, key, f"{problem}; the question is used without it")
         texts[key] = None if value is None or problem else value
-    category = next((value for key in ("category", "journal") if isinstance(value := record.get(key), str)
-                     and value.strip() and not SURROGATE.search(value)), "")
+    category = next(
+        (
+            value
+            for key in ("category", "journal")
+            if isinstance(value := record.get(key), str) and value.strip() and not SURROGATE.search(value)
+        ),
+        "",
+    )
     doi = record.get("doi") if isinstance(record.get("doi"), str) else ""
     kept = {key: record[key] for key in KEPT_KEYS if isinstance(record.get(key), (str, int))}
     kept = {key: value for key, value in kept.items() if not SURROGATE.search(str(value))}
-    yield Question(identify(entry["Q"]), entry["Q"].strip(), (texts["A"] or "").strip(), " ".join(category.split()),
-                   normalize_doi(doi or ""), texts["answer"], kept, where)
+    yield Question(
+        identify(entry["Q"]),
+        entry["Q"].strip(),
+        (texts["A"] or "").strip(),
+        " ".join(category.split()),
+        normalize_doi(doi or ""),
+        texts["answer"],
+        kept,
+        where,
+    )
 
 
 def _find_problem(value: Any) -> str:
@@ -183,8 +206,10 @@ def scan_questions(path: str | Path, seed: int = 0, limit: int | None = None) ->
         first = f"; the first of {file.num_bad} faults: {file.notes[0]}" if file.notes else ""
         raise InputError(f"{path}: holds no question{first}")
     for name, count in unknown.most_common(LISTED):
-        file.notes.append(f"category{suggest_name(name, file._names.values())}: none of the published ones, "
-                          f"{count:,} question{'s' * (count > 1)}, kept under that name")
+        file.notes.append(
+            f"category{suggest_name(name, file._names.values())}: none of the published ones, "
+            f"{count:,} question{'s' * (count > 1)}, kept under that name"
+        )
     file.every_id, file.digest = set(seen), digest_of(sorted(digests))
     chosen = set(heapq.nsmallest(limit, seen, key=lambda name: rank(seed, "question", name))) if limit else set(seen)
     file.ids = [question_id for question_id in seen if question_id in chosen]
@@ -228,8 +253,10 @@ def draw_shots(path: str | Path, number: int, seed: int, file: QuestionFile) -> 
                 found = _first_by_rank(found, number, seed)
     if len(found) < number:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in passed_over.items()) or "none was passed over"
-        raise InputError(f"{path}: expected at least {number} pairs to be shown as examples, found {len(found)}; "
-                         f"passed over: {reasons}. Lower shots or give a larger shots_path")
+        raise InputError(
+            f"{path}: expected at least {number} pairs to be shown as examples, found {len(found)}; "
+            f"passed over: {reasons}. Lower shots or give a larger shots_path"
+        )
     return list(_first_by_rank(found, number, seed).values())
 
 

@@ -1,7 +1,7 @@
 """Text in which a paper's abbreviations are written out.
 
-    >>> expand_abbreviations("An SEM image of a CNT-based film.", {"CNTs": "carbon nanotubes", "SEM": "scanning ..."})
-    'A scanning ... image of a carbon nanotube-based film.'
+>>> expand_abbreviations("An SEM image of a CNT-based film.", {"CNTs": "carbon nanotubes", "SEM": "scanning ..."})
+'A scanning ... image of a carbon nanotube-based film.'
 """
 
 import json
@@ -72,7 +72,7 @@ def _expand_once(text: str, table: Mapping[str, str], pattern: "re.Pattern[str]"
         following = _NEXT_WORD.match(text, position)
         last = long.split()[-1]
         if following and last != long and following[1].lower() in (last, _singularize(last), _pluralize(last)):
-            long = re.sub(r"[^\s-]+$", lambda _: following[1], long)
+            long = re.sub(r"[^\s-]+$", lambda _, word=following[1]: word, long)
             position = following.end()
         out = _fit_article(out, long)
         out += _capitalize(long) if match.start() in starts else long
@@ -91,8 +91,10 @@ def _build_table(items: tuple[tuple[str, str], ...]) -> dict[str, str]:
     table = {short: long for short, long in table.items() if len(short) > 1}
     for _ in range(4):  # "dPS": "deuterated PS"
         pattern = _compile_table(tuple(sorted(table)))
-        table = {short: pattern.sub(lambda m: table[_plain(m[0])] if _plain(m[0]) != short else m[0], long)
-                 for short, long in table.items()}  # fmt: skip
+        table = {
+            short: pattern.sub(lambda m, t=table, s=short: m[0] if _plain(m[0]) == s else t[_plain(m[0])], long)
+            for short, long in table.items()
+        }
     return {short: long for short, long in table.items() if _is_closed(long, tuple(sorted(table)))}
 
 

@@ -93,8 +93,10 @@ def split_command_line(argv: Sequence[str]) -> tuple[Path | None, dict[str, Any]
         word = words.pop(0)
         if not word.startswith("--"):
             if path or Path(word).suffix not in (".yaml", ".yml"):
-                problems.append(f"expected --name value, or one params file (.yaml), found {word!r}; "
-                                "a list is one value with commas")
+                problems.append(
+                    f"expected --name value, or one params file (.yaml), found {word!r}; "
+                    "a list is one value with commas"
+                )
             path = path or Path(word)
             continue
         name, equals, value = word[2:].partition("=")
@@ -151,8 +153,9 @@ def _read_negation(name: str, value: Any, known: dict[str, Any]) -> tuple[str, A
     if positive != name and bool in _list_choices(known.get(positive)):
         return positive, not read_bool(name, value)
     nearest = difflib.get_close_matches(name, known, n=1)
-    raise InputError(f"unknown setting {name!r}"
-                     + (f"; did you mean {nearest[0]!r}?" if nearest else "; see train.py --help"))
+    raise InputError(
+        f"unknown setting {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "; see train.py --help")
+    )
 
 
 def _find_problems(checked: dict[str, Any]) -> list[str]:
@@ -161,19 +164,31 @@ def _find_problems(checked: dict[str, Any]) -> list[str]:
     if "model_name_or_path" not in checked:
         problems.append("model_name_or_path is missing: give a model's folder, or its id on the hub")
     if (checked.get("data_path") is None) == (checked.get("dataset_name") is None):
-        problems.append("expected either data_path (a JSON or JSONL file) or dataset_name (on the hub), found "
-                        + ("both" if checked.get("data_path") else "neither"))
+        problems.append(
+            "expected either data_path (a JSON or JSONL file) or dataset_name (on the hub), found "
+            + ("both" if checked.get("data_path") else "neither")
+        )
     if (checked.get("prompt_column") is None) != (checked.get("response_column") is None):
         problems.append("expected prompt_column and response_column, or neither; found one of them")
-    for name in ("model_max_length", "lora_r", "lora_alpha", "preprocessing_num_workers", "per_device_train_batch_size",
-                 "per_device_eval_batch_size", "gradient_accumulation_steps", "rope_factor"):
+    for name in (
+        "model_max_length",
+        "lora_r",
+        "lora_alpha",
+        "preprocessing_num_workers",
+        "per_device_train_batch_size",
+        "per_device_eval_batch_size",
+        "gradient_accumulation_steps",
+        "rope_factor",
+    ):
         if checked.get(name) is not None and checked[name] < 1:
             problems.append(f"{name}: expected at least 1, found {checked[name]}")
     if not 0 <= checked.get("lora_dropout", 0) < 1:
         problems.append(f"lora_dropout: expected from 0 to less than 1, found {checked['lora_dropout']}")
     if checked.get("save_only_model"):
-        problems.append("save_only_model: a run could not go on from such a checkpoint as if nothing had happened; "
-                        "leave it out, save_total_limit keeps few")
+        problems.append(
+            "save_only_model: a run could not go on from such a checkpoint as if nothing had happened; "
+            "leave it out, save_total_limit keeps few"
+        )
     if checked.get("eval_strategy", "no") != "no" and checked.get("eval_data_path") is None:
         problems.append(f"eval_strategy {checked['eval_strategy']}: expected eval_data_path beside it, found none")
     if checked.get("bf16") and checked.get("fp16"):
@@ -209,10 +224,13 @@ def convert_value(name: str, value: Any, annotation: Any) -> Any:
         if found is not None:
             return found
     if isinstance(value, str) and not isinstance(value, FlagText) and TEXT_NUMBER.fullmatch(value):
-        raise InputError(f"{name}: {value!r} is text to YAML; write a number with a point and a signed exponent, as in "
-                         "1.0e-5")
-    raise InputError(f"{name}: expected {describe_type(annotation)}, found {value!r}"
-                     + (" (what a flag without a value means)" if value is True else ""))
+        raise InputError(
+            f"{name}: {value!r} is text to YAML; write a number with a point and a signed exponent, as in 1.0e-5"
+        )
+    raise InputError(
+        f"{name}: expected {describe_type(annotation)}, found {value!r}"
+        + (" (what a flag without a value means)" if value is True else "")
+    )
 
 
 def _convert_bool(name: str, value: Any, choices: list[Any]) -> bool | None:
@@ -248,8 +266,10 @@ def _convert_name(name: str, value: Any, choices: list[Any]) -> str | None:
     if not names or not isinstance(value, str) or value in names:
         return str(value) if names and isinstance(value, str) else None
     nearest = difflib.get_close_matches(value, names, n=1)
-    raise InputError(f"{name}: expected one of {', '.join(names)}, found {str(value)!r}"
-                     + (f"; did you mean {nearest[0]!r}?" if nearest else ""))
+    raise InputError(
+        f"{name}: expected one of {', '.join(names)}, found {str(value)!r}"
+        + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+    )
 
 
 def _convert_text(name: str, value: Any, choices: list[Any]) -> str | list[str] | dict[str, Any] | None:

@@ -78,16 +78,25 @@ def check_attention(config: Any, name: str, num_sequence_ranks: int = 1, num_ten
     if name == "s2" and max(num_sequence_ranks, num_tensor_ranks) > 1:
         problems.append("heads shared out among processes (Ulysses or tensor parallelism), so that the halves are lost")
     if problems:
-        raise InputError(f"attention {name!r} is not sound for {text.model_type} with {'; with '.join(problems)}; "
-                         "use attention full, without packing")
+        raise InputError(
+            f"attention {name!r} is not sound for {text.model_type} with {'; with '.join(problems)}; "
+            "use attention full, without packing"
+        )
 
 
 # What transformers calls ---------------------------------------------------------------------------------------------
 
 
-def hand_padding_on(batch_size: int, q_length: int, kv_length: int, q_offset: Any = 0, kv_offset: int = 0,
-                    mask_function: Any = None, attention_mask: torch.Tensor | None = None, **kwargs: Any
-                    ) -> torch.Tensor | None:
+def hand_padding_on(
+    batch_size: int,
+    q_length: int,
+    kv_length: int,
+    q_offset: Any = 0,
+    kv_offset: int = 0,
+    mask_function: Any = None,
+    attention_mask: torch.Tensor | None = None,
+    **kwargs: Any,
+) -> torch.Tensor | None:
     """The mask function of both names: the 2D mask (rows, tokens; True: no padding), or None without padding.
 
     Behind a key-value cache, sdpa's own mask. InputError: the model asks for more than causal attention.
@@ -97,8 +106,10 @@ def hand_padding_on(batch_size: int, q_length: int, kv_length: int, q_offset: An
     if kwargs.get("local_size") is not None:
         raise InputError("segments and s2 know no sliding or chunked attention; use attention full, without packing")
     if kwargs.get("use_vmap") or q_length == kv_length and _sees_next(mask_function, batch_size, q_length, kwargs):
-        raise InputError("segments and s2 know causal attention only, found a model with a mask function of its own; "
-                         "use attention full, without packing")
+        raise InputError(
+            "segments and s2 know causal attention only, found a model with a mask function of its own; "
+            "use attention full, without packing"
+        )
     if q_length != kv_length or attention_mask is not None and attention_mask.shape[1] != kv_length:
         return sdpa_mask(batch_size, q_length, kv_length, q_offset, kv_offset, mask_function, attention_mask, **kwargs)
     return None if attention_mask is None or attention_mask.all() else attention_mask
@@ -115,9 +126,16 @@ def _sees_next(mask_function: Any, batch_size: int, length: int, kwargs: dict[st
     return bool(mask_function(row, torch.zeros_like(row), at, at + 1).any())
 
 
-def attend_segments(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-                    attention_mask: torch.Tensor | None, dropout: float = 0.0, scaling: float | None = None,
-                    **kwargs: Any) -> tuple[torch.Tensor, None]:
+def attend_segments(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
     """Full causal attention inside each example. query (rows, heads, tokens, head size), key and value with as many
     heads or fewer; returns (rows, tokens, heads, head size) and None, as transformers' attention functions do."""
     _refuse_unsound(module, kwargs)
@@ -127,9 +145,17 @@ def attend_segments(module: torch.nn.Module, query: torch.Tensor, key: torch.Ten
     return attend_rows(query, key, value, rows, dropout, scaling), None
 
 
-def attend_s2(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-              attention_mask: torch.Tensor | None, dropout: float = 0.0, scaling: float | None = None,
-              group: int | None = None, **kwargs: Any) -> tuple[torch.Tensor, None]:
+def attend_s2(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    group: int | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
     """Shifted sparse attention in training mode; the same shapes as attend_segments."""
     has_cache = query.shape[2] != key.shape[2] or attention_mask is not None and attention_mask.ndim == 4
     if not module.training or has_cache:
@@ -137,8 +163,10 @@ def attend_s2(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, v
     _refuse_unsound(module, kwargs)
     num_heads = getattr(module.config.get_text_config(), "num_attention_heads", query.shape[1])
     if query.shape[1] % 2 or query.shape[1] != num_heads:
-        raise InputError(f"s2 shifts half of the heads: expected an even number, all of the model's {num_heads} in one "
-                         f"process, found {query.shape[1]}; use attention full")
+        raise InputError(
+            f"s2 shifts half of the heads: expected an even number, all of the model's {num_heads} in one "
+            f"process, found {query.shape[1]}; use attention full"
+        )
     examples = find_examples(kwargs.get("position_ids"), attention_mask, query)
     if key.shape[1] % 2:
         key, value = _repeat_heads(key, query.shape[1]), _repeat_heads(value, query.shape[1])
@@ -153,18 +181,29 @@ def _refuse_unsound(module: torch.nn.Module, kwargs: dict[str, Any]) -> None:
     if kwargs.get("is_causal") is False or not getattr(module, "is_causal", True):
         found.append("is_causal False")
     if found:
-        raise InputError(f"{type(module).__name__}: segments and s2 would leave out {', '.join(found)}; "
-                         "use attention full, without packing")
+        raise InputError(
+            f"{type(module).__name__}: segments and s2 would leave out {', '.join(found)}; "
+            "use attention full, without packing"
+        )
 
 
-def _attend_with_cache(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-                       attention_mask: torch.Tensor | None, dropout: float, scaling: float | None,
-                       kwargs: dict[str, Any]) -> tuple[torch.Tensor, None]:
+def _attend_with_cache(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float,
+    scaling: float | None,
+    kwargs: dict[str, Any],
+) -> tuple[torch.Tensor, None]:
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     if module.training:
-        raise InputError(f"segments and s2 train on whole rows: expected as many keys as queries and no 4D mask, found "
-                         f"{query.shape[2]} queries and {key.shape[2]} keys; to generate, call model.eval() first")
+        raise InputError(
+            f"segments and s2 train on whole rows: expected as many keys as queries and no 4D mask, found "
+            f"{query.shape[2]} queries and {key.shape[2]} keys; to generate, call model.eval() first"
+        )
     return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
 
 
@@ -179,8 +218,10 @@ def find_examples(position_ids: torch.Tensor | None, padding: torch.Tensor | Non
     num_rows, num_tokens = query.shape[0], query.shape[2]
     if position_ids is None or position_ids.ndim != 2 or position_ids.shape[1] != num_tokens:
         found = "none" if position_ids is None else tuple(position_ids.shape)
-        raise InputError(f"segments and s2 tell examples by position_ids: expected ({num_rows}, {num_tokens}), found "
-                         f"{found}; use attention full, without packing")
+        raise InputError(
+            f"segments and s2 tell examples by position_ids: expected ({num_rows}, {num_tokens}), found "
+            f"{found}; use attention full, without packing"
+        )
     tensors = [position_ids] if padding is None else [position_ids, padding]
     if any(tensor.is_inference() for tensor in tensors):  # their changes are not counted: nothing can be remembered
         return _cut_rows(position_ids, padding, num_rows)
@@ -208,14 +249,18 @@ def cut_row(positions: np.ndarray, is_real: np.ndarray) -> tuple[int, ...]:
     """
     edges = np.flatnonzero(np.diff(is_real)) + 1
     if np.diff(is_real, prepend=False, append=False).sum() > 2:
-        raise InputError(f"attention_mask: expected padding before and after the tokens of a row, found some between "
-                         f"them, before token {edges[-1]}; leave it out, or use attention full")
+        raise InputError(
+            f"attention_mask: expected padding before and after the tokens of a row, found some between "
+            f"them, before token {edges[-1]}; leave it out, or use attention full"
+        )
     starts = np.flatnonzero(np.diff(positions) != 1) + 1
     starts = starts[is_real[starts] & is_real[starts - 1]]
     wrong = starts[positions[starts] != 0]
     if len(wrong):
-        raise InputError(f"position_ids: expected each example to count from 0 by one, found {positions[wrong[0]]} "
-                         f"after {positions[wrong[0] - 1]} at token {wrong[0]}")
+        raise InputError(
+            f"position_ids: expected each example to count from 0 by one, found {positions[wrong[0]]} "
+            f"after {positions[wrong[0] - 1]} at token {wrong[0]}"
+        )
     cuts = np.unique(np.concatenate([[0], edges, starts, [len(positions)]]).astype(np.int64))
     return tuple(np.diff(cuts).tolist())
 
@@ -229,8 +274,10 @@ def choose_group(length: int, group: int | None = None) -> int:
 
 def cut_groups(examples: Rows, group: int | None, shifted: bool) -> Rows:
     """Each example cut into groups, moved by half a group if `shifted`; the last one, and then the first, is short."""
-    return tuple(tuple(part for length in row for part in _cut_example(length, choose_group(length, group), shifted))
-                 for row in examples)
+    return tuple(
+        tuple(part for length in row for part in _cut_example(length, choose_group(length, group), shifted))
+        for row in examples
+    )
 
 
 def _cut_example(length: int, group: int, shifted: bool) -> list[int]:
@@ -241,8 +288,14 @@ def _cut_example(length: int, group: int, shifted: bool) -> list[int]:
 # Attention inside segments -------------------------------------------------------------------------------------------
 
 
-def attend_rows(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rows: Rows, dropout: float = 0.0,
-                scaling: float | None = None) -> torch.Tensor:
+def attend_rows(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    rows: Rows,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+) -> torch.Tensor:
     """Causal attention inside segments; (rows, heads, tokens, head size) in, (rows, tokens, heads, head size) out."""
     if _can_use_varlen(query, value, dropout):
         return _attend_varlen(query, key, value, rows, scaling)
@@ -257,8 +310,9 @@ def attend_rows(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, row
     return torch.cat(parts)
 
 
-def _attend_slices(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: Sequence[int],
-                   settings: dict[str, Any]) -> torch.Tensor:
+def _attend_slices(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: Sequence[int], settings: dict[str, Any]
+) -> torch.Tensor:
     if len(lengths) == 1:
         return scaled_dot_product_attention(query, key, value, **settings).transpose(1, 2)
     slices = zip(*(tensor.split(list(lengths), dim=2) for tensor in (query, key, value)), strict=True)
@@ -268,12 +322,20 @@ def _attend_slices(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, 
 def _can_use_varlen(query: torch.Tensor, value: torch.Tensor, dropout: float) -> bool:
     """torch's own flash attention for segments: half precision on a GPU from Ampere on, heads as it wants them."""
     size = query.shape[3]
-    return (query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and not dropout and size % 8 == 0
-            and size <= 256 and size == value.shape[3] and torch.cuda.get_device_capability(query.device) >= (8, 0))
+    return (
+        query.is_cuda
+        and query.dtype in (torch.float16, torch.bfloat16)
+        and not dropout
+        and size % 8 == 0
+        and size <= 256
+        and size == value.shape[3]
+        and torch.cuda.get_device_capability(query.device) >= (8, 0)
+    )
 
 
-def _attend_varlen(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rows: Rows, scaling: float | None
-                   ) -> torch.Tensor:
+def _attend_varlen(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rows: Rows, scaling: float | None
+) -> torch.Tensor:
     """All segments of all rows in one call: (tokens of all rows, heads, head size), and where each segment starts."""
     from torch.nn.attention.varlen import varlen_attn
 

@@ -21,15 +21,18 @@ from sciqag_lib.training.machine import gather_objects, is_main, is_node_main, w
 
 SAVING, RUN_FILE, FINISHED_FILE = ".saving", "run.json", "finished.json"
 # What may change between two commands of one run: it moves no weight.
-FREE = frozenset("""
-    output_dir logging_steps logging_strategy logging_nan_inf_filter logging_first_step save_steps save_strategy save_total_limit report_to
-    run_name disable_tqdm log_level log_level_replica log_on_each_node dataloader_num_workers cache_dir
+FREE = frozenset(
+    """
+    output_dir logging_steps logging_strategy logging_nan_inf_filter logging_first_step save_steps save_strategy
+    save_total_limit report_to run_name disable_tqdm log_level log_level_replica log_on_each_node
+    dataloader_num_workers cache_dir
     preprocessing_num_workers eval_steps eval_strategy eval_on_start eval_data_path per_device_eval_batch_size
     ddp_timeout use_cpu accelerator_config dataloader_pin_memory ddp_backend save_on_each_node hub_token
-""".split())
+""".split()
+)
 
 
-# The run's folder ------------------------------------------------------------------------------------------------------
+# The run's folder ----------------------------------------------------------------------------------------------------
 
 
 def open_run(folder: Path, settings: dict[str, Any]) -> tuple[Path | None, bool]:
@@ -42,8 +45,10 @@ def open_run(folder: Path, settings: dict[str, Any]) -> tuple[Path | None, bool]
     texts = gather_objects({name: str(value) for name, value in settings.items()})
     differing = sorted({name for text in texts for name in text if text[name] != texts[0].get(name)})
     if differing:
-        raise InputError(f"expected the same settings in every process, found different ones of {', '.join(differing)}; "
-                         "give every machine the same command and files (data_path stands for the tokens made of it)")
+        raise InputError(
+            f"expected the same settings in every process, found different ones of {', '.join(differing)}; "
+            "give every machine the same command and files (data_path stands for the tokens made of it)"
+        )
     for claims in (is_main(), is_node_main() and not is_main()):  # each machine may have a file system of its own
         if claims:
             claim_folder(folder, settings)
@@ -59,8 +64,10 @@ def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
     if run_file.exists() and has_begun:
         _compare(run_file, settings)
     elif not run_file.exists() and folder.exists() and any(folder.iterdir()):
-        raise InputError(f"output_dir {folder}: expected a new folder or one of this run, found other files in it "
-                         f"({', '.join(sorted(path.name for path in folder.iterdir())[:3])}); name another one")
+        raise InputError(
+            f"output_dir {folder}: expected a new folder or one of this run, found other files in it "
+            f"({', '.join(sorted(path.name for path in folder.iterdir())[:3])}); name another one"
+        )
     else:  # new, or refused or killed before its first checkpoint
         with write_atomic(run_file) as file:
             json.dump(settings, file, indent=1, ensure_ascii=False)
@@ -71,17 +78,25 @@ def _compare(run_file: Path, settings: dict[str, Any]) -> None:
     try:
         before = json.loads(run_file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{run_file}: expected the settings of a run as JSON, found something else ({error}); name "
-                         "another output_dir") from error
+        raise InputError(
+            f"{run_file}: expected the settings of a run as JSON, found something else ({error}); name "
+            "another output_dir"
+        ) from error
     names = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
     if names:
         lines = [f"  {name}: there {before.get(name)!r}, here {settings.get(name)!r}" for name in names]
         advice = ""
         if names == ["processes"]:
-            advice = ("\nA run goes on with the number of processes it began with. To go on with another, start from "
-                      "its last checkpoint's weights: --model_name_or_path OUT/checkpoint-N and a new output_dir")
-        raise InputError(f"output_dir {run_file.parent}: holds another run, which differs in\n" + "\n".join(lines)
-                         + "\nname another output_dir, or give the settings of that run" + advice)
+            advice = (
+                "\nA run goes on with the number of processes it began with. To go on with another, start from "
+                "its last checkpoint's weights: --model_name_or_path OUT/checkpoint-N and a new output_dir"
+            )
+        raise InputError(
+            f"output_dir {run_file.parent}: holds another run, which differs in\n"
+            + "\n".join(lines)
+            + "\nname another output_dir, or give the settings of that run"
+            + advice
+        )
 
 
 def find_last_checkpoint(folder: Path) -> Path | None:
@@ -109,7 +124,7 @@ def finish_run(folder: Path, result: dict[str, Any]) -> None:
         json.dump(result, file, indent=1)
 
 
-# Writing ------------------------------------------------------------------------------------------------------------------
+# Writing -------------------------------------------------------------------------------------------------------------
 
 
 def settle_folder(source: Path, target: Path) -> None:
@@ -146,7 +161,7 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-# Checking ---------------------------------------------------------------------------------------------------------------
+# Checking ------------------------------------------------------------------------------------------------------------
 
 
 def check_saved(folder: Path, is_trained: bool = False) -> None:

@@ -58,8 +58,9 @@ class MadeData:
             self.bad_records.append(bad)
 
 
-def read_examples(path: str | Path, prompt_column: str = "content", response_column: str = "summary"
-                  ) -> Iterator[Example | BadRecord]:
+def read_examples(
+    path: str | Path, prompt_column: str = "content", response_column: str = "summary"
+) -> Iterator[Example | BadRecord]:
     """The examples of a file, streamed; a record that cannot be used is a BadRecord and the next goes on.
 
     A record with `prompt_column` is read by the two columns, any other by the keys it has. InputError: the file
@@ -76,13 +77,19 @@ def read_examples(path: str | Path, prompt_column: str = "content", response_col
             yield _read_fields(record, str(path), where, "instruction", "input", "output")
         else:
             found = ", ".join(map(repr, record)) or "no key"
-            yield BadRecord(str(path), where, "", f"expected instruction, input and output, or messages, or "
-                            f"{prompt_column} and {response_column}, found only {found:.200}; "
-                            "correct the record or name the columns (prompt_column, response_column)")
+            yield BadRecord(
+                str(path),
+                where,
+                "",
+                f"expected instruction, input and output, or messages, or "
+                f"{prompt_column} and {response_column}, found only {found:.200}; "
+                "correct the record or name the columns (prompt_column, response_column)",
+            )
 
 
-def _read_fields(record: dict[str, Any], file: str, where: str, instruction: str, text: str, answer: str
-                 ) -> Example | BadRecord:
+def _read_fields(
+    record: dict[str, Any], file: str, where: str, instruction: str, text: str, answer: str
+) -> Example | BadRecord:
     """`instruction` is "" for the form of two columns; beside an instruction, `text` may be empty."""
     required = {instruction or text, answer}
     for key in filter(None, (instruction, text, answer)):
@@ -139,16 +146,19 @@ def _read_turns(messages: Any, role_key: str, text_key: str) -> list[tuple[str, 
             return f"message {number}: its text: {fault}"
         expected = ("system", "user") if not turns else ("user",) if turns[-1][0] != "user" else ("assistant",)
         if role not in expected:
-            return (f"message {number}: expected the role {' or '.join(expected)}, found {name!r}; "
-                    "the user's messages and the replies must take turns")
+            return (
+                f"message {number}: expected the role {' or '.join(expected)}, found {name!r}; "
+                "the user's messages and the replies must take turns"
+            )
         turns.append((role, text or ""))
     return turns
 
 
 def _join_parts(content: Any) -> Any:
     """The text of a message given in parts, [{"type": "text", "text": "..."}]; anything else as it is."""
-    if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text"
-                                         and isinstance(part.get("text"), str) for part in content):
+    if isinstance(content, list) and all(
+        isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str) for part in content
+    ):
         return "".join(part["text"] for part in content)
     return content
 
@@ -156,8 +166,7 @@ def _join_parts(content: Any) -> Any:
 # The other way: a processed inference output (of 02_inference, or published) becomes a training file.
 
 
-def make_generator_data(processed_output: str | Path, output_path: str | Path,
-                        prompt: str = "whole_paper") -> MadeData:
+def make_generator_data(processed_output: str | Path, output_path: str | Path, prompt: str = "whole_paper") -> MadeData:
     """Write {"instruction", "input", "output"} for each paper: `prompt` with the paper in it, and the published text
     of its keywords and pairs. A model trained on it sees at inference, with the same prompt and form, what it saw
     in training. Papers without text or pairs become BadRecords. InputError as read_examples, or where none is left.
@@ -172,8 +181,7 @@ def make_generator_data(processed_output: str | Path, output_path: str | Path,
     return _make_data(processed_output, output_path, make_records, needs_text=True)
 
 
-def make_qa_data(processed_output: str | Path, output_path: str | Path,
-                 prompt: str = "qa_only") -> MadeData:
+def make_qa_data(processed_output: str | Path, output_path: str | Path, prompt: str = "qa_only") -> MadeData:
     """Write {"instruction", "input": the question, "output": the answer} for each pair: the QA-only set, on which a
     model learns to answer without the paper. Faults as make_generator_data."""
     template = load_prompt(prompt)
@@ -185,13 +193,18 @@ def make_qa_data(processed_output: str | Path, output_path: str | Path,
 
 
 def _fill_record(template: PromptFile, values: dict[str, str], output: str) -> dict[str, str]:
-    parts = {key: fill(template.texts[key], values, f"prompt {template.name}, {key}")
-             for key in ("instruction", "input")}
+    parts = {
+        key: fill(template.texts[key], values, f"prompt {template.name}, {key}") for key in ("instruction", "input")
+    }
     return {**parts, "output": output}
 
 
-def _make_data(source: str | Path, output_path: str | Path,
-               make_records: Callable[[QARecord, dict[str, Any]], list[dict[str, str]]], needs_text: bool) -> MadeData:
+def _make_data(
+    source: str | Path,
+    output_path: str | Path,
+    make_records: Callable[[QARecord, dict[str, Any]], list[dict[str, str]]],
+    needs_text: bool,
+) -> MadeData:
     made = MadeData()
     raw_records = read_records(source)  # read beside: a QARecord has no keywords
     with write_atomic(output_path) as file:

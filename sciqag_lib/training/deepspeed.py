@@ -16,7 +16,8 @@ from typing import Any
 from sciqag_lib.errors import InputError
 
 # What DeepSpeed 0.19 reads from the top of its file; the names stand in many of its modules, in no list of its own.
-KNOWN_KEYS = frozenset("""
+KNOWN_KEYS = frozenset(
+    """
     activation_checkpointing aio autotuning bf16 checkpoint comet comms_logger communication_data_type compile
     compression_training csv_monitor curriculum_learning data_efficiency data_types dataloader_drop_last
     datastates_ckpt disable_allgather disable_python_gc dump_state elasticity expert_parallel flops_profiler fp16
@@ -26,13 +27,14 @@ KNOWN_KEYS = frozenset("""
     train_batch_size train_micro_batch_size_per_gpu use_data_before_expert_parallelism vocabulary_size
     wall_clock_breakdown wandb weight_quantization zero_allow_untested_optimizer zero_force_ds_cpu_optimizer
     zero_optimization
-""".split())
+""".split()
+)
 
 # Of its other blocks, those that a training run may want; keys inside the rest (autotuning, elasticity, ...) are not
 # checked.
 BLOCKS = {
     "activation_checkpointing": "partition_activations cpu_checkpointing contiguous_memory_optimization "
-                                "number_checkpoints synchronize_checkpoint_boundary profile",
+    "number_checkpoints synchronize_checkpoint_boundary profile",
     "aio": "block_size queue_depth intra_op_parallelism single_submit overlap_events use_gds",
     "checkpoint": "tag_validation load_universal use_node_local_storage parallel_write writer",
     "flops_profiler": "enabled recompute_fwd_factor profile_step module_depth top_modules detailed output_file",
@@ -78,8 +80,9 @@ def read_deepspeed(path: Path) -> dict[str, Any]:
     return config
 
 
-def resolve_deepspeed(config: dict[str, Any],
-                      given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+def resolve_deepspeed(
+    config: dict[str, Any], given: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """Make a file's content agree with the arguments of TrainingArguments that were `given`, which win.
 
     Returns the config for TrainingArguments(deepspeed=...), a copy with "auto" wherever transformers fills a value in;
@@ -89,20 +92,24 @@ def resolve_deepspeed(config: dict[str, Any],
     _resolve_schedule(config, given, from_file, notes)
     if "optim" in given and "optimizer" in config:
         kind = config.pop("optimizer").get("type")
-        notes.append(f"optim {given['optim']} wins over the DeepSpeed file's optimizer block ({kind}), "
-                     "which is left out")
+        notes.append(
+            f"optim {given['optim']} wins over the DeepSpeed file's optimizer block ({kind}), which is left out"
+        )
     for place, names in MIRRORED.items():
         _resolve_value(config, place, names, given, from_file, notes)
     _resolve_precision(config, given, from_file, notes)
     if config.get("train_batch_size", "auto") != "auto":
-        notes.append(f"the DeepSpeed file's train_batch_size {config['train_batch_size']} is left out: it follows "
-                     "from the processes, per_device_train_batch_size and gradient_accumulation_steps")
+        notes.append(
+            f"the DeepSpeed file's train_batch_size {config['train_batch_size']} is left out: it follows "
+            "from the processes, per_device_train_batch_size and gradient_accumulation_steps"
+        )
     config["train_batch_size"] = "auto"
     return config, from_file, notes
 
 
-def _resolve_schedule(config: dict[str, Any], given: dict[str, Any], from_file: dict[str, Any],
-                      notes: list[str]) -> None:
+def _resolve_schedule(
+    config: dict[str, Any], given: dict[str, Any], from_file: dict[str, Any], notes: list[str]
+) -> None:
     """Take the scheduler block out: the Trainer makes the schedule, which the block would override silently."""
     block = config.pop("scheduler", None)
     if block is None:
@@ -111,19 +118,31 @@ def _resolve_schedule(config: dict[str, Any], given: dict[str, Any], from_file: 
     fixed = {key: value for key, value in block.get("params", {}).items() if value != "auto"}
     unused = f"; its {json.dumps(fixed)} are not used, give learning_rate and warmup_steps" if fixed else ""
     if "lr_scheduler_type" in given:
-        notes.append(f"lr_scheduler_type {given['lr_scheduler_type']} wins over the DeepSpeed file's scheduler block "
-                     f"({kind}), which is left out{unused}")
+        notes.append(
+            f"lr_scheduler_type {given['lr_scheduler_type']} wins over the DeepSpeed file's scheduler block "
+            f"({kind}), which is left out{unused}"
+        )
     elif kind in SCHEDULES:
         from_file["lr_scheduler_type"] = SCHEDULES[kind]
-        notes.append(f"the DeepSpeed file's scheduler block ({kind}) is left out and the Trainer's schedule runs: "
-                     f"lr_scheduler_type {SCHEDULES[kind]}{unused}")
+        notes.append(
+            f"the DeepSpeed file's scheduler block ({kind}) is left out and the Trainer's schedule runs: "
+            f"lr_scheduler_type {SCHEDULES[kind]}{unused}"
+        )
     else:
-        raise InputError(f"scheduler.type: expected one of {', '.join(SCHEDULES)}, found {kind!r}; give "
-                         "lr_scheduler_type as a flag, the block is then left out")
+        raise InputError(
+            f"scheduler.type: expected one of {', '.join(SCHEDULES)}, found {kind!r}; give "
+            "lr_scheduler_type as a flag, the block is then left out"
+        )
 
 
-def _resolve_value(config: dict[str, Any], place: str, names: tuple[str, ...], given: dict[str, Any],
-                   from_file: dict[str, Any], notes: list[str]) -> None:
+def _resolve_value(
+    config: dict[str, Any],
+    place: str,
+    names: tuple[str, ...],
+    given: dict[str, Any],
+    from_file: dict[str, Any],
+    notes: list[str],
+) -> None:
     block_name, _, key = place.rpartition(".")
     if block_name and "optimizer" not in config:
         return
@@ -136,11 +155,10 @@ def _resolve_value(config: dict[str, Any], place: str, names: tuple[str, ...], g
         return
     values = block[key] if isinstance(block[key], list) else [block[key]]
     if len(values) != len(names):
-        raise InputError(f"{place}: expected {len(names)} values ({', '.join(names)}) or \"auto\", "
-                         f"found {block[key]!r}")
+        raise InputError(f'{place}: expected {len(names)} values ({", ".join(names)}) or "auto", found {block[key]!r}')
     for name, value in zip(names, values):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f"{place}: expected a number or \"auto\", found {value!r}")
+            raise InputError(f'{place}: expected a number or "auto", found {value!r}')
         if name not in given:
             from_file[name] = value
             notes.append(f"{name} {value} is taken from the DeepSpeed file ({place})")
@@ -149,8 +167,9 @@ def _resolve_value(config: dict[str, Any], place: str, names: tuple[str, ...], g
     block[key] = "auto"
 
 
-def _resolve_precision(config: dict[str, Any], given: dict[str, Any], from_file: dict[str, Any],
-                       notes: list[str]) -> None:
+def _resolve_precision(
+    config: dict[str, Any], given: dict[str, Any], from_file: dict[str, Any], notes: list[str]
+) -> None:
     """bf16 and fp16 are one choice: a flag for either decides both."""
     is_given = any(name in given for name in PRECISIONS)
     for name in PRECISIONS:
@@ -162,7 +181,7 @@ def _resolve_precision(config: dict[str, Any], given: dict[str, Any], from_file:
             continue
         enabled = config[name].get("enabled", False)
         if enabled not in (True, False, "auto"):
-            raise InputError(f"{name}.enabled: expected true, false or \"auto\", found {enabled!r}")
+            raise InputError(f'{name}.enabled: expected true, false or "auto", found {enabled!r}')
         if not is_given and enabled is True:
             from_file[name] = True
             notes.append(f"{name} True is taken from the DeepSpeed file")

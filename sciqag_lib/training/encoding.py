@@ -54,8 +54,10 @@ class ExampleEncoder:
         if tokenizer.eos_token_id is None:
             raise InputError("tokenizer: expected an end-of-sequence token, found none; set its eos_token")
         if not tokenizer.is_fast:
-            raise InputError(f"tokenizer: expected one with a tokenizer.json (fast), found {type(tokenizer).__name__}; "
-                             "convert it with transformers and save it beside the model")
+            raise InputError(
+                f"tokenizer: expected one with a tokenizer.json (fast), found {type(tokenizer).__name__}; "
+                "convert it with transformers and save it beside the model"
+            )
         self.end_ids = self._find_end()
         self.endings: tuple[str, ...] = ()
 
@@ -63,8 +65,15 @@ class ExampleEncoder:
         """All that decides the tokens, apart from the examples."""
         backend = hashlib.sha256(self._backends[False].to_str().encode("utf-8", "surrogatepass")).hexdigest()
         template = "" if self.form else self.tokenizer.chat_template
-        return {"version": VERSION, "max_length": self.max_length, "form": self.form, "system": self.system,
-                "template": template, "backend": backend, "special": str(self.tokenizer.special_tokens_map)}
+        return {
+            "version": VERSION,
+            "max_length": self.max_length,
+            "form": self.form,
+            "system": self.system,
+            "template": template,
+            "backend": backend,
+            "special": str(self.tokenizer.special_tokens_map),
+        }
 
     def encode(self, examples: list[Example]) -> list[Encoded]:
         """One Encoded for each example; one that cannot be used has a fault and no tokens."""
@@ -97,8 +106,10 @@ class ExampleEncoder:
         system, last = plain_text(example.system) or self.system, self._parts(example)
         if not self.form:
             return self._apply_template(system, turns, last)
-        text = "".join(fill(self.form, {"system": system, **parts}, "prompt form") + reply + self.tokenizer.eos_token
-                       for parts, reply in turns)
+        text = "".join(
+            fill(self.form, {"system": system, **parts}, "prompt form") + reply + self.tokenizer.eos_token
+            for parts, reply in turns
+        )
         return text + fill(self.form, {"system": system, **last}, "prompt form")
 
     @staticmethod
@@ -118,8 +129,10 @@ class ExampleEncoder:
         try:
             return render_chat(self.tokenizer, messages, **options)
         except Exception as error:  # a template raises what it likes
-            raise InputError(f"the tokenizer's chat template refuses the messages: {error}; choose a prompt form "
-                             "(llama2, alpaca or a file)") from error
+            raise InputError(
+                f"the tokenizer's chat template refuses the messages: {error}; choose a prompt form "
+                "(llama2, alpaca or a file)"
+            ) from error
 
     def _find_end(self) -> list[int]:
         """What follows an answer: the end-of-sequence token, after the template's own end of turn where it has one."""
@@ -127,8 +140,10 @@ class ExampleEncoder:
         if self.form:
             return [self.tokenizer.eos_token_id]
         if not self.tokenizer.chat_template:
-            raise InputError("tokenizer: expected a chat template for the prompt form chat, found none; choose a "
-                             "prompt form instead (llama2, alpaca or a file)")
+            raise InputError(
+                "tokenizer: expected a chat template for the prompt form chat, found none; choose a "
+                "prompt form instead (llama2, alpaca or a file)"
+            )
         chat = self._write_chat([{"role": "user", "content": "Q"}, {"role": "assistant", "content": "ANSWER"}])
         end = chat.rpartition("ANSWER")[2].partition(eos)[0].rstrip() + eos
         return self._encode_texts([end])[0]

@@ -103,12 +103,16 @@ def _translate_lengths(values: dict[str, Any], notes: list[str]) -> None:
     if len(found) == 1:
         raise InputError(f"{found[0]}: expected both {' and '.join(names)}, found one; or give model_max_length")
     if not all(str(values[name]).isdecimal() for name in names):
-        raise InputError(f"{' and '.join(names)}: expected whole numbers of tokens, found "
-                         f"{' and '.join(str(values[name]) for name in names)}")
+        raise InputError(
+            f"{' and '.join(names)}: expected whole numbers of tokens, found "
+            f"{' and '.join(str(values[name]) for name in names)}"
+        )
     length = sum(int(values.pop(name)) for name in names) + 1
     _put(values, "model_max_length", length, "max_source_length")
-    notes.append(f"max_source_length and max_target_length are one length now, model_max_length {length}: where an "
-                 "example is longer its input is cut, never its answer")
+    notes.append(
+        f"max_source_length and max_target_length are one length now, model_max_length {length}: where an "
+        "example is longer its input is cut, never its answer"
+    )
 
 
 def _translate_tracking(values: dict[str, Any], notes: list[str]) -> None:

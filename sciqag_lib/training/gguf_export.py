@@ -226,8 +226,10 @@ def _locate_tensors(model_dir: Path) -> dict[str, Path]:
     for name in names:
         path = model_dir / Path(name).name
         if not path.is_file():
-            raise InputError(f"{model_dir}: expected its weights as safetensors, found no {path.name}; save the model "
-                             "with save_pretrained")
+            raise InputError(
+                f"{model_dir}: expected its weights as safetensors, found no {path.name}; save the model "
+                "with save_pretrained"
+            )
         try:
             with safe_open(path, "pt") as file:
                 files.update(dict.fromkeys(file.keys(), path))
@@ -246,8 +248,10 @@ def _plan_tensors(model_dir: Path, config: Any, files: dict[str, Path], kind: Ki
     found = {name for name in files if name not in ignored and not name.endswith("rotary_emb.inv_freq")}
     missing, unknown = sorted(expected.keys() - found), sorted(found - expected.keys())
     if missing or unknown:
-        raise InputError(f"{model_dir}: expected the {len(expected)} tensors of its config.json, found {len(missing)} "
-                         f"missing {missing[:3]} and {len(unknown)} unknown {unknown[:3]}")
+        raise InputError(
+            f"{model_dir}: expected the {len(expected)} tensors of its config.json, found {len(missing)} "
+            f"missing {missing[:3]} and {len(unknown)} unknown {unknown[:3]}"
+        )
     plan = []
     for name, shape in expected.items():
         matrix_kind: Kind = "f16" if kind == "q8_0" and shape[-1] % BLOCK_VALUES else kind

@@ -67,8 +67,9 @@ def merge_adapter(
     problems = check_adapter(adapter_dir)
     if problems:
         more = [f"and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
-        raise InputError(f"{adapter_dir}: expected a trained adapter, found:\n"
-                         + "\n".join([*problems[:SHOWN_PROBLEMS], *more]))
+        raise InputError(
+            f"{adapter_dir}: expected a trained adapter, found:\n" + "\n".join([*problems[:SHOWN_PROBLEMS], *more])
+        )
     base = base or _read_config(adapter_dir).get("base_model_name_or_path")
     if not base:
         raise InputError(f"{adapter_dir}/{ADAPTER_CONFIG}: names no base model; give it with --base")
@@ -178,8 +179,9 @@ def _merge(model: Any, adapter_dir: Path, base: str) -> Any:
         wrapped = peft.PeftModel.from_pretrained(model, str(adapter_dir))
         return wrapped.merge_and_unload(safe_merge=True)
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"{adapter_dir}: expected an adapter of the base model {base}, found one that does not fit "
-                         f"it: {error}") from error
+        raise InputError(
+            f"{adapter_dir}: expected an adapter of the base model {base}, found one that does not fit it: {error}"
+        ) from error
 
 
 def _count_embedding_rows(adapter_dir: Path) -> int | None:

@@ -26,7 +26,7 @@ ROUNDED_TO = 64  # rows of an embedding that is made larger: a size that matrix 
 COPIED = (".json", ".model", ".txt", ".jinja")  # what a model's folder holds beside its weights
 
 
-# The source: a folder or hub id that transformers loads, with the configuration the run needs --------------------------
+# The source: a folder or hub id that transformers loads, with the configuration the run needs ------------------------
 
 
 def prepare_source(run: RunArguments, cache_dir: Path) -> str:
@@ -46,8 +46,6 @@ def prepare_source(run: RunArguments, cache_dir: Path) -> str:
     return _rewrite_once(source, cache_dir, f"enlarged-{len(tokenizer)}-{name}", _enlarge)
 
 
-
-
 def open_config(source: str, cache_dir: str | None = None) -> Any:
     return _open(transformers.AutoConfig, source, cache_dir)
 
@@ -64,8 +62,10 @@ def _open(kind: Any, source: str, cache_dir: str | None) -> Any:
     try:
         return kind.from_pretrained(source, cache_dir=cache_dir, trust_remote_code=False)
     except Exception as error:
-        raise InputError(f"model_name_or_path: expected a folder with a transformers model, or a hub id that can be "
-                         f"reached, found {source!r}: {describe_error(error)}") from error
+        raise InputError(
+            f"model_name_or_path: expected a folder with a transformers model, or a hub id that can be "
+            f"reached, found {source!r}: {describe_error(error)}"
+        ) from error
 
 
 def _rewrite_once(source: str, cache_dir: Path, name: str, rewrite: Any) -> str:
@@ -127,7 +127,7 @@ def link_with_config(source: str, config: Any, folder: Path, cache_dir: str | No
     return str(folder)
 
 
-# Positions --------------------------------------------------------------------------------------------------------------
+# Positions -----------------------------------------------------------------------------------------------------------
 
 
 def choose_length(run: RunArguments, config: Any) -> int:
@@ -138,11 +138,7 @@ def choose_length(run: RunArguments, config: Any) -> int:
     return length
 
 
-
-
-
-
-# Attention and precision -------------------------------------------------------------------------------------------------
+# Attention and precision ---------------------------------------------------------------------------------------------
 
 
 def choose_attention(run: RunArguments, packing: bool) -> tuple[str, str]:
@@ -177,11 +173,14 @@ def load_for_training(source: str, config: Any, run: RunArguments, trainer: dict
     if run.method == "qlora":
         weights["quantization_config"] = _make_quantization(trainer)
     model, found = transformers.AutoModelForCausalLM.from_pretrained(
-        source, config=config, cache_dir=run.cache_dir, trust_remote_code=False, output_loading_info=True, **weights)
+        source, config=config, cache_dir=run.cache_dir, trust_remote_code=False, output_loading_info=True, **weights
+    )
     missing = sorted({*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])})
     if missing:
-        raise InputError(f"{source}: expected all weights of {type(model).__name__}, found none for {len(missing)} "
-                         f"of them ({', '.join(missing[:3])} ...); the folder is not whole, or of another model")
+        raise InputError(
+            f"{source}: expected all weights of {type(model).__name__}, found none for {len(missing)} "
+            f"of them ({', '.join(missing[:3])} ...); the folder is not whole, or of another model"
+        )
     compare_with_file(model, source)
     model.config.use_cache = False
     return add_lora(model, run, trainer) if run.method != "full" else model
@@ -193,8 +192,13 @@ def _make_quantization(trainer: dict[str, Any]) -> Any:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError("method qlora: needs the package bitsandbytes, which `make gpu` installs")
     dtype = torch.bfloat16 if trainer.get("bf16") else torch.float16
-    return transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype,
-                                           bnb_4bit_use_double_quant=True, bnb_4bit_quant_storage=dtype)
+    return transformers.BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_quant_storage=dtype,
+    )
 
 
 def compare_with_file(model: Any, source: str) -> None:
@@ -219,8 +223,10 @@ def compare_with_file(model: Any, source: str) -> None:
     with safe_open(stored[name], "pt") as reader, _gather([weight]):
         expected = reader.get_tensor(name).to(weight.dtype)
         if not torch.equal(weight.detach().cpu(), expected):
-            raise RuntimeError(f"{name}: the loaded weight is not the one in {stored[name]}; transformers or "
-                               "DeepSpeed has loaded this architecture wrongly, do not train it with these versions")
+            raise RuntimeError(
+                f"{name}: the loaded weight is not the one in {stored[name]}; transformers or "
+                "DeepSpeed has loaded this architecture wrongly, do not train it with these versions"
+            )
 
 
 def _gather(weights: list[Any]) -> Any:
@@ -246,13 +252,16 @@ def add_lora(model: Any, run: RunArguments, trainer: dict[str, Any]) -> Any:
     if absent:
         linear = sorted({name.rsplit(".", 1)[-1] for name, module in model.named_modules()
                          if isinstance(module, torch.nn.Linear)})  # fmt: skip
-        raise InputError(f"lora_targets: this model has no {', '.join(absent)}; its linear layers are "
-                         f"{', '.join(linear)}")
+        raise InputError(
+            f"lora_targets: this model has no {', '.join(absent)}; its linear layers are {', '.join(linear)}"
+        )
     whole = list_whole_modules(model, run.trainable_params)
     unmatched = [part for part in run.trainable_params if not list_whole_modules(model, [part])]
     if unmatched:
-        raise InputError(f"trainable_params: no module of this model has {', '.join(unmatched)} in its name; expected "
-                         "parts of names such as embed and norm")
+        raise InputError(
+            f"trainable_params: no module of this model has {', '.join(unmatched)} in its name; expected "
+            "parts of names such as embed and norm"
+        )
     if run.method == "qlora":
         model = peft.prepare_model_for_kbit_training(model, trainer.get("activation_checkpointing", False))
     settings = peft.LoraConfig(
@@ -272,6 +281,9 @@ def add_lora(model: Any, run: RunArguments, trainer: dict[str, Any]) -> Any:
 
 def list_whole_modules(model: Any, parts: list[str]) -> list[str]:
     """The last names of the modules with weights of their own whose name contains one of `parts`."""
-    found = {name.rsplit(".", 1)[-1] for name, module in model.named_modules()
-             if any(part in name.rsplit(".", 1)[-1] for part in parts) and list(module.parameters(recurse=False))}
+    found = {
+        name.rsplit(".", 1)[-1]
+        for name, module in model.named_modules()
+        if any(part in name.rsplit(".", 1)[-1] for part in parts) and list(module.parameters(recurse=False))
+    }
     return sorted(found)

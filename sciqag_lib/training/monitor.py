@@ -58,16 +58,22 @@ class Monitor(transformers.TrainerCallback):
         print(format_line(line, state.max_steps), flush=True)
         if "loss" in found and not math.isfinite(found["loss"]):
             control.should_training_stop = True
-            raise InputError(f"step {state.global_step}: the loss is {found['loss']}; give a lower learning_rate, or "
-                             "bf16 instead of fp16; the last checkpoint is from before")
+            raise InputError(
+                f"step {state.global_step}: the loss is {found['loss']}; give a lower learning_rate, or "
+                "bf16 instead of fp16; the last checkpoint is from before"
+            )
 
     def _measure(self, state: Any, now: float) -> dict[str, Any]:
         tokens, seconds = state.num_input_tokens_seen - self._last_tokens, now - self._last_time
         self._last_tokens, self._last_time = state.num_input_tokens_seen, now
         done = state.global_step - self._first_step
         left = (now - self._start) / done * (state.max_steps - state.global_step) if done else None
-        return {"tokens": state.num_input_tokens_seen, "tokens_per_second": round(tokens / max(seconds, 1e-9), 1),
-                "seconds_left": round(left, 1) if left is not None else None, "memory_gb": measure_memory()}
+        return {
+            "tokens": state.num_input_tokens_seen,
+            "tokens_per_second": round(tokens / max(seconds, 1e-9), 1),
+            "seconds_left": round(left, 1) if left is not None else None,
+            "memory_gb": measure_memory(),
+        }
 
 
 def measure_memory() -> float:
@@ -104,8 +110,10 @@ def read_log(path: Path) -> list[dict[str, Any]]:
             found.append(json.loads(line))
         except ValueError as error:
             if number < len(lines):
-                raise InputError(f"{path} line {number}: expected JSON ({error}); the file was changed by hand, "
-                                 "restore it or name another output_dir") from error
+                raise InputError(
+                    f"{path} line {number}: expected JSON ({error}); the file was changed by hand, "
+                    "restore it or name another output_dir"
+                ) from error
     return found
 
 
@@ -133,8 +141,16 @@ def draw_loss(lines: list[dict[str, Any]]) -> Any:
                 continue
             steps, losses = zip(*points)
             is_long = key == "loss" and len(points) > SMOOTHED
-            axes.plot(steps, losses, color=color, alpha=0.35 if is_long else 1.0, linewidth=0.6 if is_long else 1.0,
-                      marker="o" if len(points) < SMOOTHED else None, markersize=3, label=label)
+            axes.plot(
+                steps,
+                losses,
+                color=color,
+                alpha=0.35 if is_long else 1.0,
+                linewidth=0.6 if is_long else 1.0,
+                marker="o" if len(points) < SMOOTHED else None,
+                markersize=3,
+                label=label,
+            )
             if is_long:
                 width = len(points) // 10
                 axes.plot(steps, average_losses(losses, width), color=color, label=f"mean of {width} lines")

@@ -31,8 +31,10 @@ def pack_examples(lengths: Sequence[int], max_length: int, seed: int) -> list[li
     lengths = np.asarray(lengths)
     if len(lengths) and lengths.max() > max_length:
         longest = int(lengths.argmax())
-        raise InputError(f"example {longest}: expected at most {max_length:,} tokens to pack, "
-                         f"found {lengths[longest]:,}; tokenise with the same model_max_length")
+        raise InputError(
+            f"example {longest}: expected at most {max_length:,} tokens to pack, "
+            f"found {lengths[longest]:,}; tokenise with the same model_max_length"
+        )
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(lengths))
     packs: list[list[int]] = []
@@ -73,7 +75,9 @@ class PackedDataset:
 
     def __getitem__(self, index: int) -> list[Item]:
         index = range(len(self))[index]
-        return [self.dataset[number] for number in self._numbers[self._starts[index] : self._starts[index + 1]].tolist()]
+        return [
+            self.dataset[number] for number in self._numbers[self._starts[index] : self._starts[index + 1]].tolist()
+        ]
 
 
 def collate_packed(batch: list[list[Item]]) -> dict[str, Any]:

@@ -34,8 +34,10 @@ class RunData:
         lines = self.report.describe()
         if self.packed:
             filled = self.report.tokens / (len(self.train) * self.row_tokens)
-            lines.append(f"packing: {self.report.examples:,} examples in {len(self.train):,} rows of at most "
-                         f"{self.row_tokens:,} tokens, {filled:.1%} of them filled, none padded")
+            lines.append(
+                f"packing: {self.report.examples:,} examples in {len(self.train):,} rows of at most "
+                f"{self.row_tokens:,} tokens, {filled:.1%} of them filled, none padded"
+            )
         else:
             lines.append("packing: none, one example a row")
         if self.validation_report:
@@ -57,7 +59,11 @@ def load_data(run: RunArguments, tokenizer: Any, max_length: int, seed: int, cac
     validation = tokenize(find_data(run.eval_data_path)) if run.eval_data_path else None
     collator = collate_packed if packed else padded_collator(tokenizer.pad_token_id)
     train: Any = PackedDataset(examples, pack_examples(examples.lengths, max_length, seed)) if packed else examples
-    kept = PackedDataset(validation, [[index] for index in range(len(validation))]) if packed and validation else validation
+    kept = (
+        PackedDataset(validation, [[index] for index in range(len(validation))])
+        if packed and validation
+        else validation
+    )
     return RunData(train, collator, examples.report, packed, max_length if packed else examples.report.longest,
                    examples.folder.name, kept, validation and validation.report)  # fmt: skip
 
@@ -85,8 +91,10 @@ def download_data(run: RunArguments, folder: Path) -> Path:
             try:
                 dataset = datasets.load_dataset(run.dataset_name, split="train", cache_dir=run.cache_dir)
             except Exception as error:
-                raise InputError(f"dataset_name: expected a dataset of the hub that can be reached, with a split "
-                                 f"train, found {run.dataset_name!r}: {type(error).__name__}: {error}") from error
+                raise InputError(
+                    f"dataset_name: expected a dataset of the hub that can be reached, with a split "
+                    f"train, found {run.dataset_name!r}: {type(error).__name__}: {error}"
+                ) from error
             partial = path.with_suffix(".partial")
             dataset.to_json(partial, lines=True, force_ascii=False)
             partial.rename(path)

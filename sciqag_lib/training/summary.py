@@ -2,8 +2,8 @@
 
 Memory of one process, in bytes per weight (Rajbhandari et al. 2020): the weights in their precision; for each trained
 weight its gradient, a float32 copy under DeepSpeed, and Adam's two float32 moments. Stage 1 shares the optimizer's part
-among the processes, stage 2 the gradients, stage 3 the weights too. Activations follow Korthikanti et al. 2022: 34 bytes
-a token, layer and hidden unit at 2 bytes a number, without the attention's square, which none of our attentions stores.
+among the processes, stage 2 the gradients, stage 3 the weights too. Activations follow Korthikanti et al. 2022: 34
+bytes per token, layer and hidden unit at 2 bytes a number, without the attention's square, which none of ours stores.
 """
 
 import math
@@ -41,8 +41,10 @@ class MemoryEstimate:
     activations: int
 
     def describe(self) -> str:
-        parts = f"{self.device_states / GIGABYTE:,.1f} GB weights, gradients and optimizer, " \
-                f"{self.activations / GIGABYTE:,.1f} GB activations"
+        parts = (
+            f"{self.device_states / GIGABYTE:,.1f} GB weights, gradients and optimizer, "
+            f"{self.activations / GIGABYTE:,.1f} GB activations"
+        )
         return parts + (f"; offloaded: {self.host_states / GIGABYTE:,.1f} GB" if self.host_states else "")
 
 
@@ -79,8 +81,11 @@ def estimate_memory(size: ModelSize, run: RunArguments, trainer: dict[str, Any],
         device += (2 * size.weights / max(size.layers, 1) + size.vocabulary * size.hidden) * width
     arithmetic = 2 if trainer.get("bf16") or trainer.get("fp16") else 4
     layer = 17 * arithmetic * tokens * size.hidden
-    kept = tokens * size.hidden * arithmetic * size.layers + layer if trainer.get("activation_checkpointing") \
+    kept = (
+        tokens * size.hidden * arithmetic * size.layers + layer
+        if trainer.get("activation_checkpointing")
         else layer * size.layers
+    )
     logits = 0 if trainer.get("use_liger_kernel") else tokens * size.vocabulary * 8  # float32 scores and gradients
     return MemoryEstimate(int(device), int(host), int(kept + logits))
 
@@ -104,10 +109,13 @@ def refuse_too_large(estimate: MemoryEstimate) -> list[str]:
                 f"this run can't fit: a process has {there / GIGABYTE:,.1f} GB of {name}, and needs about "
                 f"{(states + activations) / GIGABYTE:,.1f} GB ({estimate.describe()}); give more processes with "
                 "ds_configs/stage3.json, method lora, activation_checkpointing True, a smaller model_max_length or "
-                "a smaller per_device_train_batch_size")
+                "a smaller per_device_train_batch_size"
+            )
         if states + activations > there:
-            notes.append(f"it may not fit: about {(states + activations) / GIGABYTE:,.1f} GB of {name} are needed, "
-                         f"{there / GIGABYTE:,.1f} GB are there")
+            notes.append(
+                f"it may not fit: about {(states + activations) / GIGABYTE:,.1f} GB of {name} are needed, "
+                f"{there / GIGABYTE:,.1f} GB are there"
+            )
     return notes
 
 

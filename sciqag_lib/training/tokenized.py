@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Union
+from typing import Any, BinaryIO
 
 import filelock
 import numpy as np
@@ -36,7 +36,7 @@ from sciqag_lib.training.encoding import TOO_LONG, Encoded, ExampleEncoder, find
 
 BATCH = 64  # examples tokenised by one call of a thread,
 BATCH_CHARACTERS = 250_000  # or fewer, where they are longer: what is being worked on stays small
-Item = Union[Example, BadRecord]
+Item = Example | BadRecord
 SAMPLED = 1000  # examples looked at to find the queries that stand after the papers
 
 
@@ -66,9 +66,14 @@ class TokenReport:
         ]
 
 
-def tokenize_file(data_path: str | Path, cache_dir: str | Path, encoder: ExampleEncoder,
-                  prompt_column: str = "content", response_column: str = "summary",
-                  num_workers: int | None = None) -> "TokenizedDataset":
+def tokenize_file(
+    data_path: str | Path,
+    cache_dir: str | Path,
+    encoder: ExampleEncoder,
+    prompt_column: str = "content",
+    response_column: str = "summary",
+    num_workers: int | None = None,
+) -> "TokenizedDataset":
     """The tokens of a training file, from the cache where it holds them.
 
     Any number of processes may call this at once: one tokenises, the others wait for it. It does so on `num_workers`
@@ -96,8 +101,9 @@ def _name_cache(path: Path, encoder: ExampleEncoder, columns: tuple[str, str]) -
     return hashlib.sha256(content + settings.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def _write_cache(folder: Path, data_path: str | Path, encoder: ExampleEncoder, columns: tuple[str, str],
-                 num_workers: int | None) -> None:
+def _write_cache(
+    folder: Path, data_path: str | Path, encoder: ExampleEncoder, columns: tuple[str, str], num_workers: int | None
+) -> None:
     sample = islice(read_examples(data_path, *columns), SAMPLED)
     encoder.endings = find_endings(plain_text(item.input) for item in sample if isinstance(item, Example))
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -111,14 +117,17 @@ def _write_cache(folder: Path, data_path: str | Path, encoder: ExampleEncoder, c
         building.chmod(0o755)  # mkdtemp makes it readable by its owner alone
         building.rename(folder)
     except OSError as error:
-        raise InputError(f"{folder.parent}: the tokens could not be written ({error.strerror}); free some space or "
-                         "give another cache_dir") from error
+        raise InputError(
+            f"{folder.parent}: the tokens could not be written ({error.strerror}); free some space or "
+            "give another cache_dir"
+        ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _write_arrays(folder: Path, data_path: str, encoder: ExampleEncoder, columns: tuple[str, str], num_workers: int
-                  ) -> TokenReport:
+def _write_arrays(
+    folder: Path, data_path: str, encoder: ExampleEncoder, columns: tuple[str, str], num_workers: int
+) -> TokenReport:
     report, items = TokenReport(), read_examples(data_path, *columns)
     with (GrowingArray(folder / "tokens.npy", np.int32) as tokens,
           GrowingArray(folder / "offsets.npy", np.int64) as offsets,
@@ -154,8 +163,9 @@ def _split_chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _encode_chunks(chunks: Iterable[list[Item]], encoder: ExampleEncoder, num_workers: int
-                   ) -> Iterator[tuple[list[Item], list[Encoded]]]:
+def _encode_chunks(
+    chunks: Iterable[list[Item]], encoder: ExampleEncoder, num_workers: int
+) -> Iterator[tuple[list[Item], list[Encoded]]]:
     """Each chunk with what became of its examples, in their order; no more than two for each thread at a time.
 
     Threads, as the tokenizer's library holds no lock of Python's while it works: there is nothing to start, to send
@@ -254,15 +264,18 @@ class TokenizedDataset:
         self.folder = Path(folder)
         try:
             self._tokens, self._offsets, self._prompt_lengths = (
-                np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("tokens", "offsets", "prompt_lengths"))
+                np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("tokens", "offsets", "prompt_lengths")
+            )
             self.report = TokenReport(**json.loads((self.folder / "report.json").read_text(encoding="utf-8")))
             whole = self._offsets[-1] == len(self._tokens) and len(self) == self.report.examples > 0
         except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{self.folder}: expected a whole token cache, found a broken one ({error}); delete it "
-                             "and run again") from error
+            raise InputError(
+                f"{self.folder}: expected a whole token cache, found a broken one ({error}); delete it and run again"
+            ) from error
         if not whole:
-            raise InputError(f"{self.folder}: expected a whole token cache, found lengths that do not agree; delete it "
-                             "and run again")
+            raise InputError(
+                f"{self.folder}: expected a whole token cache, found lengths that do not agree; delete it and run again"
+            )
 
     @property
     def lengths(self) -> np.ndarray:

@@ -21,14 +21,16 @@ from sciqag_lib.training.machine import is_main, is_node_main, wait_for_all
 
 
 class GeneratorTrainer(transformers.Trainer):
-    def _init_training_state(self, max_steps: int, steps_an_epoch: int, num_epochs: int, resume: Any, trial: Any) -> Any:
+    def _init_training_state(
+        self, max_steps: int, steps_an_epoch: int, num_epochs: int, resume: Any, trial: Any
+    ) -> Any:
         """With this command's save_steps, logging_steps and eval_steps, which transformers takes from the checkpoint;
         and where all steps are done, no further one, which it would take within an epoch."""
         found = super()._init_training_state(max_steps, steps_an_epoch, num_epochs, resume, trial)
         self.state.compute_steps(self.args, max_steps)
         return (num_epochs, 0) if self.state.global_step >= max_steps else found
 
-    # Saving ------------------------------------------------------------------------------------------------------------
+    # Saving ----------------------------------------------------------------------------------------------------------
 
     def _get_output_dir(self, trial: Any) -> str:
         """Where checkpoints are written; they are moved to output_dir when they are whole."""
@@ -102,10 +104,11 @@ class GeneratorTrainer(transformers.Trainer):
         counts = self.accelerator.gather(torch.tensor(num_tokens, device=self.args.device))
         self.state.num_input_tokens_seen += int(counts.sum())
 
-    # Evaluation --------------------------------------------------------------------------------------------------------
+    # Evaluation ------------------------------------------------------------------------------------------------------
 
-    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
-                 ) -> dict[str, float]:
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
         """The validation loss, nats per answer token over all examples of all processes: each is counted once."""
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         model, size = self.model_wrapped, self.args.eval_batch_size
@@ -146,8 +149,9 @@ class ClearedFolder:
         last = find_last_checkpoint(self.folder)
         kept = f"{last.name} is whole" if last else "there is no earlier checkpoint"
         advice = "free some space and " if _is_full(error) else ""
-        raise InputError(f"{self.folder}: {self.what}: {error}; {kept}; {advice}give the same command again to go "
-                         "on from there") from error
+        raise InputError(
+            f"{self.folder}: {self.what}: {error}; {kept}; {advice}give the same command again to go on from there"
+        ) from error
 
 
 def _is_full(error: BaseException) -> bool:
