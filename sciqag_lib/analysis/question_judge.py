@@ -33,8 +33,7 @@ from sciqag_lib.inference.loop import Asking, Budget, run_job, show_stopped
 from sciqag_lib.inference.prompts import load_prompt, plain_text, render
 from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.metrics.intervals import estimate_mean
-from sciqag_lib.records.papers import normalize_doi
-from sciqag_lib.records.qa_records import QARecord
+from sciqag_lib.records.papers import Paper
 from sciqag_lib.tables import write_report, write_table
 
 MAX_OTHER = 400  # characters of another paper's question: one that fits into no context must not fail its neighbour too
@@ -42,7 +41,7 @@ MAX_OTHER = 400  # characters of another paper's question: one that fits into no
 
 @dataclass(frozen=True)
 class JudgeItem:
-    record: QARecord
+    record: Paper
     others: list[str]  # questions of another paper, for the null baseline; [] where there is none
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -85,7 +84,7 @@ class JudgeJob:
         records = usable_records(self.file_path, [] if notes is None else notes, self.limit)
         for position, record in enumerate(records):
             if record.doi and len(record.pairs) > 1:
-                yield position, normalize_doi(record.doi), JudgeItem(record, before)
+                yield position, record.key, JudgeItem(record, before)
                 before = [question[:MAX_OTHER] for question in record.questions]
 
     def plan(self, ledger: Ledger) -> int:

@@ -20,7 +20,7 @@ from sciqag_lib.generation.strategies import STRATEGIES, Outcome
 from sciqag_lib.inference.forecast import EXPECTED_FILL, Cost, Plan, plan_items
 from sciqag_lib.inference.ledger import Ledger
 from sciqag_lib.inference.loop import Asking, Budget, run_job
-from sciqag_lib.records.papers import Paper, normalize_doi, paper_record, read_papers_json, read_records
+from sciqag_lib.records.papers import Paper, paper_record, read_papers_json, read_records
 
 
 def generate(
@@ -68,7 +68,7 @@ class GenerationJob:
                 if plan:
                     plan.bad_records.append(str(entry))
                 continue
-            item_id = sys.intern(normalize_doi(entry.doi))  # the plan and the ledger then share one string
+            item_id = sys.intern(entry.key)  # the plan and the ledger then share one string
             if item_id not in seen:
                 seen[item_id] = position
                 yield position, item_id, entry

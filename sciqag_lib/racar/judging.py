@@ -14,6 +14,7 @@ from sciqag_lib.engines import Engine, Prompt
 from sciqag_lib.errors import check_parameters
 from sciqag_lib.inference.judge import Judge, load_judge_prompt
 from sciqag_lib.inference.prompts import plain_text
+from sciqag_lib.records.papers import QAPair
 
 VERSION = 1  # of what moves a score here and is not in the prompt file
 # In the order in which they are asked: completeness and accuracy see the same texts, and what needs no paper is last.
@@ -29,8 +30,6 @@ WITHOUT_PAPER = ("agnosticism",)
 SCALES = {"1-3": 3, "1-5": 5}
 REPEAT_TEMPERATURE = 0.6  # greedy repeats would agree whatever the judge is worth
 TEXTS = ("system", "paper", "excerpt", "items", "alone", "together", "again", "between")
-
-Pair = tuple[str, str]  # question, answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +111,9 @@ def begin_prompt(judging: Judging, code: str, paper_block: str) -> Prompt:
     return Prompt(system=judging.fill("system", {"code": code}), user=paper_block)
 
 
-def write_task(judging: Judging, code: str, dimensions: tuple[str, ...], pairs: list[Pair], again: bool = False) -> str:
+def write_task(
+    judging: Judging, code: str, dimensions: tuple[str, ...], pairs: list[QAPair], again: bool = False
+) -> str:
     """The second part of a prompt: the pairs, as far as the dimension sees them, and what to do with them."""
     kind = KINDS[dimensions[0]] if len(dimensions) == 1 else "pairs"
     lines = "\n".join(f"{number}. {_quote_pair(kind, pair)}" for number, pair in enumerate(pairs, start=1))
@@ -137,9 +138,9 @@ def write_task(judging: Judging, code: str, dimensions: tuple[str, ...], pairs: 
     return judging.fill("items", {"code": code, "items": plain_text(lines)}) + "\n" + task
 
 
-def _quote_pair(kind: str, pair: Pair) -> str:
+def _quote_pair(kind: str, pair: QAPair) -> str:
     """As JSON, on one line: a text with quotation marks and newlines cannot pretend to be the next item."""
-    quoted = {"question": pair[0], "answer": pair[1]}
+    quoted = {"question": pair.question, "answer": pair.answer}
     if kind != "pairs":
         del quoted["answer" if kind == "questions" else "question"]
     return json.dumps(quoted, ensure_ascii=False)
