@@ -1,12 +1,10 @@
 """Sorting out by a bound: the same pairs, scores and order as when all vectors are multiplied whole."""
 
-import tempfile
-
 import numpy as np
 import pytest
 
 from sciqag_lib.checks import near_search
-from sciqag_lib.checks.duplicates import StoredVectors, find_near_duplicates
+from sciqag_lib.checks.duplicates import find_near_duplicates
 from sciqag_lib.checks.near_search import choose_directions, find_near, shorten_vectors
 from sciqag_lib.engines.embeddings import normalize_rows
 
@@ -54,14 +52,6 @@ def test_the_order_is_by_blocks():
     for a, b, _ in find_near(vectors, 0.95):
         assert (a < b).all() and a.min() // 128 >= last
         last = a.min() // 128
-
-
-def test_stored_vectors_are_read_from_their_file():
-    vectors = make_vectors()
-    with tempfile.TemporaryFile() as file:
-        file.write(vectors.tobytes())
-        stored = StoredVectors(file, len(vectors), WIDTH)
-        assert list_matches(find_near(stored, 0.95)) == list_matches(find_near(vectors, 0.95))
 
 
 def test_a_bound_is_never_too_low():

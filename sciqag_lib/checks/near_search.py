@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sciqag_lib.checks.duplicates import BLOCK_COLUMNS, BLOCK_ROWS, StoredVectors, find_near_duplicates
+from sciqag_lib.checks.duplicates import BLOCK_COLUMNS, BLOCK_ROWS, find_near_duplicates
 
 Matches = Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
@@ -26,7 +26,7 @@ SLACK = 1e-4  # for the last digits of float32: a bound must not be too low
 CHUNK = 4096  # whole vectors at a time
 
 
-def find_near(vectors: np.ndarray | StoredVectors, threshold: float) -> Matches:
+def find_near(vectors: np.ndarray, threshold: float) -> Matches:
     """As find_near_duplicates, in the same order: rows a, rows b and scores of all pairs a < b whose dot product is
     `threshold` or more."""
     basis = choose_directions(vectors, threshold)
@@ -34,12 +34,8 @@ def find_near(vectors: np.ndarray | StoredVectors, threshold: float) -> Matches:
         yield from find_near_duplicates(vectors, threshold)
         return
     for a, b in _find_candidates(shorten_vectors(vectors, basis), threshold - SLACK):
-        scores = np.concatenate(
-            [
-                _multiply(vectors, a[start : start + CHUNK], b[start : start + CHUNK])
-                for start in range(0, len(a), CHUNK)
-            ]
-        )
+        parts = [slice(start, start + CHUNK) for start in range(0, len(a), CHUNK)]
+        scores = np.concatenate([np.einsum("ij,ij->i", vectors[a[part]], vectors[b[part]]) for part in parts])
         near = scores >= threshold
         if near.any():
             yield a[near], b[near], scores[near]
@@ -58,12 +54,11 @@ def _find_candidates(short: np.ndarray, threshold: float) -> Iterator[tuple[np.n
                 yield a[a < b], b[a < b]
 
 
-def choose_directions(vectors: np.ndarray | StoredVectors, threshold: float) -> np.ndarray | None:
+def choose_directions(vectors: np.ndarray, threshold: float) -> np.ndarray | None:
     """float32 (width, directions), orthonormal; the fewest that sort out enough. None: comparing all is no slower."""
     if len(vectors) < MIN_VECTORS:
         return None
-    places = np.linspace(0, len(vectors) - 1, SAMPLE).astype(int).tolist()
-    sample = np.concatenate([vectors[place : place + 1] for place in places])
+    sample = vectors[np.linspace(0, len(vectors) - 1, SAMPLE).astype(int)]
     _, directions = np.linalg.eigh(sample.T.astype(float) @ sample)  # by ascending share of what is in them
     above = np.triu_indices(SAMPLE, 1)
     for number in NUMS_DIRECTIONS:
@@ -76,7 +71,7 @@ def choose_directions(vectors: np.ndarray | StoredVectors, threshold: float) -> 
     return None
 
 
-def shorten_vectors(vectors: np.ndarray | StoredVectors, basis: np.ndarray) -> np.ndarray:
+def shorten_vectors(vectors: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """float32 (vectors, directions + 1): the part in the directions, and the length of the rest."""
     short = np.empty((len(vectors), basis.shape[1] + 1), np.float32)
     for start in range(0, len(vectors), CHUNK):
@@ -85,9 +80,3 @@ def shorten_vectors(vectors: np.ndarray | StoredVectors, basis: np.ndarray) -> n
         short[start : start + CHUNK, :-1] = inside
         short[start : start + CHUNK, -1] = np.linalg.norm(rows - inside @ basis.T, axis=1)
     return short
-
-
-def _multiply(vectors: np.ndarray | StoredVectors, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(pairs,)"""
-    left, right = (np.concatenate([vectors[row : row + 1] for row in rows.tolist()]) for rows in (a, b))
-    return np.einsum("ij,ij->i", left, right)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from sciqag_lib.errors import BadRecord, InputError
-from sciqag_lib.generation.parsing import format_pairs, split_keywords
-from sciqag_lib.inference.prompts import PromptFile, fill, load_prompt
+from sciqag_lib.generation.training_records import fill_paper_record
+from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.records.papers import SURROGATE, Paper, read_records
+from sciqag_lib.records.papers import SURROGATE, read_records
 from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.tables import JsonList
 
@@ -190,18 +190,3 @@ def make_generator_data(processed_output: str | Path, output_path: str | Path, p
                 f"{processed_output}: expected papers with question-answer pairs, found none to train on{first}"
             )
     return made
-
-
-def fill_paper_record(template: PromptFile, paper: Paper) -> dict[str, str]:
-    """A generator's training record of a paper: the prompt with its text, and its keywords and pairs."""
-    keywords = split_keywords(paper.keywords) if isinstance(paper.keywords, str) else paper.keywords
-    values = {"paper": paper.txt, "title": paper.title, "num_pairs": str(len(paper.pairs)), "again": ""}
-    return fill_record(template, values, format_pairs(keywords, paper.pairs))
-
-
-def fill_record(template: PromptFile, values: dict[str, str], output: str) -> dict[str, str]:
-    """A training record, its instruction and input from a prompt file."""
-    parts = {
-        key: fill(template.texts[key], values, f"prompt {template.name}, {key}") for key in ("instruction", "input")
-    }
-    return {**parts, "output": output}
