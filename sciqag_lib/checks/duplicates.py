@@ -6,13 +6,10 @@ A row of near_duplicates.csv, `question` from 0 within its record:
     10.1/x,3,10.1/y,0,0.9871,Why does ...?,Why do ...?
 """
 
-import tempfile
 import unicodedata
-from array import array
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -34,64 +31,24 @@ COLUMNS = {
 
 
 class QuestionStore:
-    """Questions and their vectors, kept in files without a name, so that memory stays flat. Rows count from 0."""
+    """The questions of a file and their vectors; rows count from 0."""
 
-    def __init__(self, folder: Path) -> None:
-        self._texts = tempfile.TemporaryFile(dir=folder)
-        self._vectors = tempfile.TemporaryFile(dir=folder)
-        self._ends, self._records = array("Q"), array("L")  # of each row: where its text ends, its record's number
-        self._names: list[str] = []
-        self._starts = array("Q")  # the first row of each record
-        self._width = 0
-
-    def __enter__(self) -> "QuestionStore":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._texts.close()
-        self._vectors.close()
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, int, str]] = []  # name of the record, number within it, text
+        self._vectors: list[np.ndarray] = []
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self.rows)
 
     def add(self, record: Paper, vectors: np.ndarray) -> None:
         """`vectors` float32 (questions, width)"""
-        self._starts.append(len(self))
-        self._names.append(record.name)
-        self._width = vectors.shape[1]
-        for question in record.questions:
-            self._texts.write(question.encode())
-            self._ends.append(self._texts.tell())
-            self._records.append(len(self._names) - 1)
-        self._vectors.write(np.ascontiguousarray(vectors, np.float32).tobytes())
+        self.rows += [(record.name, number, question) for number, question in enumerate(record.questions)]
+        self._vectors.append(np.asarray(vectors, np.float32))
 
-    def read(self, row: int) -> tuple[str, int, str]:
-        """Name of its record, number within it, text."""
-        start = self._ends[row - 1] if row else 0
-        self._texts.seek(start)
-        text = self._texts.read(self._ends[row] - start).decode()
-        number = self._records[row]
-        return self._names[number], row - self._starts[number], text
-
-    def vectors(self) -> "StoredVectors":
-        self._vectors.flush()
-        return StoredVectors(self._vectors, len(self), self._width)
-
-
-class StoredVectors:
-    """Rows of float32 in a file, read a slice at a time: mapped into memory they would count as memory used."""
-
-    def __init__(self, file: IO[bytes], num_rows: int, width: int) -> None:
-        self._file, self._num_rows, self._width = file, num_rows, width
-
-    def __len__(self) -> int:
-        return self._num_rows
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        start, stop, _ = rows.indices(self._num_rows)
-        self._file.seek(4 * self._width * start)
-        data = self._file.read(4 * self._width * max(0, stop - start))
-        return np.frombuffer(data, np.float32).reshape(-1, self._width)
+    def vectors(self) -> np.ndarray:
+        """float32 (rows, width); at least one record was added."""
+        self._vectors = [np.concatenate(self._vectors)]
+        return self._vectors[0]
 
 
 def check_threshold(threshold: float) -> None:
@@ -99,9 +56,7 @@ def check_threshold(threshold: float) -> None:
         raise InputError(f"near_duplicate: expected a cosine, -1 to 1, found {threshold!r}")
 
 
-def find_near_duplicates(
-    vectors: np.ndarray | StoredVectors, threshold: float
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def find_near_duplicates(vectors: np.ndarray, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Rows a, rows b and scores of all pairs a < b of unit `vectors` (n, width) whose dot product is `threshold` or
     more: one tuple a block. Each pair is multiplied once."""
     for top in range(0, len(vectors), BLOCK_ROWS):
@@ -123,20 +78,9 @@ def write_near_duplicates(store: QuestionStore, output_dir: Path, threshold: flo
     with write_table(output_dir, "near_duplicates", COLUMNS) as table:
         for rows_a, rows_b, scores in find_near_duplicates(store.vectors(), threshold - ROUNDING):
             for a, b, score in zip(rows_a.tolist(), rows_b.tolist(), scores.tolist()):
-                (doi_a, number_a, text_a), (doi_b, number_b, text_b) = store.read(a), store.read(b)
-                table.add(
-                    [
-                        {
-                            "doi_a": doi_a,
-                            "question_a": number_a,
-                            "doi_b": doi_b,
-                            "question_b": number_b,
-                            "score": round(score, 4),
-                            "text_a": text_a,
-                            "text_b": text_b,
-                        }
-                    ]
-                )
+                (doi_a, number_a, text_a), (doi_b, number_b, text_b) = store.rows[a], store.rows[b]
+                values = (doi_a, number_a, doi_b, number_b, round(score, 4), text_a, text_b)
+                table.add([dict(zip(COLUMNS, values))])
     return table.num_rows
 
 
