@@ -192,7 +192,7 @@ def embed_similarity(
             stack.enter_context(write_table(output_dir, "similarity", PAIR_COLUMNS)),
             stack.enter_context(write_table(output_dir, "papers", PAPER_COLUMNS)),
         )
-        store = stack.enter_context(QuestionStore(output_dir))
+        store = QuestionStore()
         records = usable_records(file_path, tables.notes, limit)
         groups = ((record, record.questions) for record in records)
         for record, vectors in tqdm(embedder.embed_groups(groups, "similarity"), unit="paper", desc="scoring"):

@@ -31,18 +31,7 @@ SIZES = (
     (1_000_000, "100K<n<1M"),
     (10_000_000, "1M<n<10M"),
 )  # the Hub's words, up to below so many rows
-UNKNOWN = "unknown"
 MARKUP = re.compile(r"([\\`*_\[\]|~$#!])")
-COLUMN_TEXTS = {
-    "doi": "of the paper, as the input spells it; empty for a pair without a paper",
-    "pair": "the pair's place among those of its paper, from 0",
-    "title, journal": "of the paper, where known",
-    "category": "of the paper, or null",
-    "licence": "of the paper as its file states it, or null",
-    "question, answer": "the pair",
-    "evidence": "the paper's own sentences that the answer rests on, where known",
-    "score_*": "the judge's mean over its repeats, or null",
-}
 
 
 @dataclass
@@ -127,28 +116,22 @@ def write_card(path: Path, counts: DatasetCounts, data_files: dict[str, list[str
     import jinja2
 
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters["escape"] = escape
-    environment.globals["number"] = _number
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    nulls = sorted({name for means in facts.null_means.values() for name in means})
-    text = template.render(
+    environment.filters |= {
+        "escape": escape,
+        "link_doi": _link_doi,
+        "comma": "{:,}".format,
+        "two_places": lambda value: "–" if value is None else f"{value:.2f}",
+    }
+    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         facts=facts,
         counts=counts,
         header=_header(counts, data_files, facts),
         num_papers=counts.papers.total(),
-        columns=[(f"`{name}`".replace(", ", "`, `"), text) for name, text in COLUMN_TEXTS.items()],
-        splits=_list_splits(counts),
-        categories=_list_categories(counts),
-        licences=[(escape(name) or UNKNOWN, _number(number)) for name, number in counts.licences.items()],
-        papers=[_list_paper(**paper) for paper in counts.shown],
-        dropped=[(escape(REASONS.get(reason, reason)), _number(count)) for reason, count in counts.dropped.items()],
-        nulls=[f"Null: {escape(ARM_NAMES.get(name, name))}" for name in nulls],
-        scores=[
-            _list_scores(name, counts, facts, nulls)
-            for name in DIMENSIONS
-            if name in counts.scores or name in facts.null_means
-        ],
-        matches=_list_matches(facts.contamination or {}),
+        categories=sorted(counts.categories.items(), key=lambda item: (not item[0], item[0])),
+        dimensions=[name for name in DIMENSIONS if name in counts.scores or name in facts.null_means],
+        nulls=sorted({name for means in facts.null_means.values() for name in means}),
+        reasons=REASONS,
+        arms=ARM_NAMES,
     )
     with write_atomic(path) as file:
         file.write(text)
@@ -173,54 +156,13 @@ def _header(counts: DatasetCounts, data_files: dict[str, list[str]], facts: Card
     licence = facts.licence if re.fullmatch(r"[a-z0-9][a-z0-9.-]*", facts.licence) else "other"
     data = DatasetCardData(
         pretty_name=" ".join(facts.name.split()),
-        license=licence if facts.licence else UNKNOWN,
+        license=licence if facts.licence else "unknown",
         task_categories=["question-answering", "text-generation"],
         size_categories=[name_size(counts.kept)],
         tags=["science", "synthetic", "sciqag"],
         configs=[{"config_name": "default", "data_files": files}],
     )
     return data.to_yaml()
-
-
-# Rows of the card's tables -------------------------------------------------------------------------------------------
-
-
-def _number(value: int) -> str:
-    return f"{value:,}"
-
-
-def _list_splits(counts: DatasetCounts) -> list[tuple[str, ...]]:
-    rows = [(split, _number(counts.papers[split]), _number(counts.pairs[split])) for split in SPLITS]
-    return [*rows, ("both", _number(counts.papers.total()), _number(counts.kept))]
-
-
-def _list_categories(counts: DatasetCounts) -> list[tuple[str, ...]]:
-    """By name, what has none last."""
-    return [
-        (escape(name) or UNKNOWN, *(_number(found[key]) for key in ("papers", *SPLITS)))
-        for name, found in sorted(counts.categories.items(), key=lambda item: (not item[0], item[0]))
-    ]
-
-
-def _list_paper(doi: str, **texts: str) -> tuple[str, ...]:
-    return (_link_doi(doi), *(escape(text) or UNKNOWN for text in texts.values()))
-
-
-def _list_scores(dimension: str, counts: DatasetCounts, facts: CardFacts, nulls: list[str]) -> tuple[str, ...]:
-    mean, number = counts.scores.get(dimension, (0.0, 0))
-    means = facts.null_means.get(dimension, {})
-    return (
-        dimension,
-        f"{mean:.2f}" if number else "–",
-        f"{number:,} of {counts.kept:,}",
-        *(f"{means[name]:.2f}" if name in means else "–" for name in nulls),
-    )
-
-
-def _list_matches(contamination: dict[str, int]) -> list[tuple[str, str]]:
-    """[] where nothing was found."""
-    rows = [(escape(name), _number(number)) for name, number in contamination.items()]
-    return rows if any(contamination.values()) else []
 
 
 def _link_doi(doi: str) -> str:

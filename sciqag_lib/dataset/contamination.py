@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sciqag_lib.checks.duplicates import ROUNDING, check_threshold
-from sciqag_lib.checks.near_search import find_near
+from sciqag_lib.checks.duplicates import ROUNDING, check_threshold, find_near_duplicates
 from sciqag_lib.dataset.filters import SET_REASONS
 from sciqag_lib.engines.embeddings import Embedder
 
@@ -81,7 +80,7 @@ class Comparison:
         drops a later one.
         """
         check_threshold(threshold)
-        for rows_a, rows_b, scores in find_near(vectors, threshold - ROUNDING):
+        for rows_a, rows_b, scores in find_near_duplicates(vectors, threshold - ROUNDING):
             for a, b, score in zip(rows_a.tolist(), rows_b.tolist(), scores.tolist()):
                 if self._digests[places[a]] != self._digests[places[b]]:
                     self._match(places[a], places[b], score, exact=False)

@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -53,6 +54,19 @@ CHAT = {  # format -> what LLaMA-Factory must know of it beyond its defaults
             "system_tag": "system",
         },
     },
+}
+load_prompt_once = cache(load_prompt)
+RECORDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {  # file or format -> its form of a pair
+    "train.json": lambda pair: fill_record(load_prompt_once("qa_only"), {"question": pair["question"]}, pair["answer"]),
+    "test.json": lambda pair: {"Q": pair["question"], "A": pair["answer"]},
+    "alpaca": lambda pair: {"instruction": pair["question"], "input": "", "output": pair["answer"]},
+    "sharegpt": lambda pair: {
+        "conversations": [{"from": "human", "value": pair["question"]}, {"from": "gpt", "value": pair["answer"]}]
+    },
+    "messages": lambda pair: {
+        "messages": [{"role": "user", "content": pair["question"]}, {"role": "assistant", "content": pair["answer"]}]
+    },
+    "lm_eval": dict,
 }
 OWN_FILES = {  # format -> what an export of it can leave below output_dir
     "published": ["train.json", "test.json"],
@@ -204,9 +218,9 @@ def _write_rows(rows: "pd.DataFrame", handle: IO[Any], file: ExportedFile) -> No
     if file.format == "huggingface":
         write_pairs(rows, handle, HUB_COLUMNS)
         return
-    make_record = _choose_record(file.format, file.split)
     texts = rows[["question", "answer", "doi", "category"]].astype(object)
-    records = (make_record(*row) for row in texts.where(texts.notna(), None).itertuples(index=False))
+    make_record = RECORDS[file.path if file.format == "published" else file.format]
+    records = map(make_record, texts.where(texts.notna(), None).to_dict("records"))
     if file.format == "published":
         made = JsonList(handle)
         for record in records:
@@ -214,31 +228,6 @@ def _write_rows(rows: "pd.DataFrame", handle: IO[Any], file: ExportedFile) -> No
         made.end()
     else:
         handle.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-
-
-def _choose_record(name: str, split: str) -> Callable[..., dict[str, Any]]:
-    """A function of question, answer, DOI and category."""
-    if name == "published" and split == "test":
-        return lambda question, answer, *_: {"Q": question, "A": answer}
-    if name == "published":
-        prompt = load_prompt("qa_only")
-        return lambda question, answer, *_: fill_record(prompt, {"question": question}, answer)
-    if name == "alpaca":
-        return lambda question, answer, *_: {"instruction": question, "input": "", "output": answer}
-    if name == "sharegpt":
-        return lambda question, answer, *_: {
-            "conversations": [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
-        }
-    if name == "messages":
-        return lambda question, answer, *_: {
-            "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-        }
-    return lambda question, answer, doi, category: {
-        "question": question,
-        "answer": answer,
-        "doi": doi,
-        "category": category,
-    }
 
 
 def _list_papers(pairs: "pd.DataFrame", kept: "pd.DataFrame") -> "pd.DataFrame":
@@ -263,8 +252,7 @@ def _write_generator(
     with write_atomic(output_path) as file:
         made = JsonList(file)
         for (record, doi), rows in kept.groupby(["record", "doi"], sort=False):
-            found = (item for number, item in items if number == record and isinstance(item, Paper))
-            paper = next(found, None)
+            paper = next((item for number, item in items if number == record and isinstance(item, Paper)), None)
             if paper is None or paper.doi != doi:
                 found = f"{paper.where}: {paper.doi!r:.80}" if paper else "no such record"
                 raise InputError(
