@@ -88,7 +88,7 @@ def test_run_learns_and_every_save_loads(model, tmp_path, capsys):
         "sdpa",
         "examples: 16",
         "6 steps of 2 rows",
-        "memory of a process",
+        "estimated memory per process",
         "tokens/s",
         " left",
     ):
@@ -261,7 +261,7 @@ def test_run_goes_on_as_if_nothing_had_happened(model, tmp_path, monkeypatch, ca
         run_here(model, tmp_path, **changes)
     assert sorted(list_losses(read_log(tmp_path / "out" / "log.jsonl"))) == [1, 2, 3]
     losses = list_losses(run_here(model, tmp_path, **changes))
-    assert "goes on from checkpoint-2" in capsys.readouterr().out
+    assert "resuming from checkpoint-2" in capsys.readouterr().out
     assert losses == pytest.approx(undisturbed, abs=1e-5) and len(losses) == 6
     seen = [line["tokens"] for line in read_log(tmp_path / "out" / "log.jsonl")]
     assert seen == [line["tokens"] for line in read_log(tmp_path / "whole" / "log.jsonl")]
@@ -272,7 +272,7 @@ def test_run_killed_just_before_its_end_takes_no_further_step(model, tmp_path, c
     weights = (tmp_path / "out" / "model.safetensors").read_bytes()
     (tmp_path / "out" / "finished.json").unlink()
     assert len(list_losses(run_here(model, tmp_path))) == 6
-    assert "goes on from checkpoint-6" in capsys.readouterr().out
+    assert "resuming from checkpoint-6" in capsys.readouterr().out
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == weights
 
 
@@ -369,7 +369,7 @@ def test_killed_process_goes_on(model, tmp_path, moment):
         process.wait()
     assert not (out / "finished.json").exists()
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert result.returncode == 0 and "goes on from checkpoint-" in result.stdout, result.stderr
+    assert result.returncode == 0 and "resuming from checkpoint-" in result.stdout, result.stderr
     whole = list_losses(run_here(model, tmp_path, output_dir=tmp_path / "whole", **settings))
     assert list_losses(read_log(out / "log.jsonl")) == pytest.approx(whole, abs=1e-5)
 
@@ -470,9 +470,9 @@ def test_refused_run_leaves_the_folder_free(model, tmp_path):
     ("changes", "expected"),
     [
         ({"eval_strategy": "steps"}, "eval_strategy steps: expected eval_data_path"),
-        ({"save_only_model": True}, "save_only_model: a run could not go on"),
+        ({"save_only_model": True}, "save_only_model: such a checkpoint cannot be resumed"),
         ({"method": "lora", "trainable_params": "embd,norm"}, "no module of this model has embd in its name"),
-        ({"load_best_model_at_end": True}, "settings that can't be: .*strategy"),
+        ({"load_best_model_at_end": True}, "invalid training settings: .*strategy"),
     ],
 )
 def test_settings_that_cannot_be_are_named(model, tmp_path, changes, expected):
