@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from datasets import Dataset
 from tiny_llama import write_examples, write_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -20,7 +21,6 @@ from sciqag_lib.errors import InputError
 from sciqag_lib.training import checkpoints
 from sciqag_lib.training.arguments import parse_arguments
 from sciqag_lib.training.monitor import format_seconds, read_log
-from sciqag_lib.training.tokenized import TokenizedDataset
 from sciqag_lib.training.trainer import GeneratorTrainer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,8 +98,9 @@ def test_run_learns_and_every_save_loads(model, tmp_path, capsys):
 
 def measure_loss(loaded, folder: Path, number: int) -> float:
     """Nats per answer token over the run's cached file of `number` examples, one by one."""
-    caches = sorted((folder / "runs" / "cache" / "tokens").glob("*/report.json"))
-    dataset = next(data for data in (TokenizedDataset(path.parent) for path in caches) if len(data) == number)
+    caches = (folder / "runs" / "cache" / "tokens").glob("*.arrow")
+    datasets = [Dataset.from_file(str(path)).with_format("numpy") for path in caches]
+    dataset = next(dataset for dataset in datasets if len(dataset) == number)
     total = tokens = 0
     for item in (dataset[index] for index in range(number)):
         ids, labels = torch.tensor(item["input_ids"])[None], torch.tensor(item["labels"])

@@ -10,7 +10,6 @@ would let the examples see each other without a word, so the batches say use_cac
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -113,8 +112,3 @@ def collate_padded(batch: list[Item], pad_token_id: int) -> dict[str, Any]:
     ids = [item["input_ids"] for item in batch]
     return {"input_ids": pad(ids, pad_token_id), "labels": pad([item["labels"] for item in batch], -100),
             "attention_mask": pad([np.ones(len(row), np.int64) for row in ids], 0)}  # fmt: skip
-
-
-def padded_collator(pad_token_id: int) -> Any:
-    """collate_padded for a Trainer."""
-    return partial(collate_padded, pad_token_id=pad_token_id)
