@@ -20,7 +20,7 @@ import train
 from sciqag_lib.errors import InputError
 from sciqag_lib.training import checkpoints
 from sciqag_lib.training.arguments import parse_arguments
-from sciqag_lib.training.monitor import format_seconds, read_log
+from sciqag_lib.training.monitor import format_line, read_log
 from sciqag_lib.training.trainer import GeneratorTrainer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -342,7 +342,7 @@ def test_full_disk_leaves_the_last_checkpoint(model, tmp_path, monkeypatch):
 
     monkeypatch.setattr(GeneratorTrainer, "_save_optimizer_and_scheduler", fill)
     with pytest.raises(
-        InputError, match="checkpoint-4 could not be written: .*No space left.*checkpoint-2 is whole; free"
+        InputError, match="checkpoint-4 could not be written: .*No space left.*checkpoint-2 is complete; free"
     ):
         run_here(model, tmp_path)
     assert not (tmp_path / "out" / ".saving").exists()
@@ -511,4 +511,5 @@ def test_train_is_thin():
 
 
 def test_seconds_are_written_as_a_clock():
-    assert format_seconds(3725.4) == "1:02:05"
+    line = {"step": 1, "tokens": 1, "tokens_per_second": 1.0, "seconds_left": 3725.4, "memory_gb": 0.5}
+    assert format_line(line, 2).endswith(", 1:02:05 left")

@@ -7,8 +7,8 @@ through peft, with embeddings and norms trained whole beside them, as LongLoRA f
 
 import hashlib
 import importlib.util
+import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sciqag_lib.engines import EngineError, loading
 from sciqag_lib.engines.common import describe_error, find_source, hash_files
 from sciqag_lib.errors import InputError
 from sciqag_lib.training.arguments import RunArguments
+from sciqag_lib.training.checkpoints import write_folder
 
 ROUNDED_TO = 64  # rows of an embedding that is made larger: a size that matrix kernels are fast with
 COPIED = (".json", ".model", ".txt", ".jinja")  # what a model's folder holds beside its weights
@@ -68,17 +69,12 @@ def _open(kind: Any, source: str, cache_dir: str | None) -> Any:
 
 
 def _rewrite_once(source: str, cache_dir: Path, name: str, rewrite: Any) -> str:
-    folder = cache_dir / "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+    folder = cache_dir / re.sub(r"[^\w.-]", "_", name)
     cache_dir.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{folder}.lock"):
         if not folder.exists():
-            building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache_dir))
-            try:
+            with write_folder(folder) as building:
                 rewrite(source, building)
-                building.chmod(0o755)
-                building.rename(folder)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
     return str(folder)
 
 
