@@ -15,7 +15,7 @@ from sciqag_lib.downstream.run import compare_models
 from sciqag_lib.downstream.training import find_model, prepare_base, train_model, train_on_tasks, write_arguments
 from sciqag_lib.errors import InputError
 from sciqag_lib.tasks.kinds import Row, Task
-from sciqag_lib.training.arguments import split_command_line
+from sciqag_lib.training.arguments import parse_arguments
 
 TRAINER = """
 import json, os, sys
@@ -80,9 +80,9 @@ def test_a_failure_says_what_train_py_said(root: Path) -> None:
 def test_arguments_are_what_train_py_reads() -> None:
     flags: dict[str, Any] = {"bf16": False, "deepspeed": None, "trainable_params": [],
                              "lora_targets": ["q_proj", "v_proj"]}  # fmt: skip
-    path, read = split_command_line(write_arguments("params/train.qa_only.yaml", flags))
-    assert path is not None and path.name == "train.qa_only.yaml"
-    assert read == {"bf16": "False", "deepspeed": "None", "trainable_params": "", "lora_targets": "q_proj,v_proj"}
+    read = parse_arguments(write_arguments("params/train.qa_only.yaml", flags))
+    assert (read.trainer["bf16"], read.trainer["deepspeed"], read.trainer["num_train_epochs"]) == (False, None, 2)
+    assert (read.run.trainable_params, read.run.lora_targets) == ([], ["q_proj", "v_proj"])
 
 
 def test_both_models_learn_the_train_rows_of_all_tables(root: Path) -> None:

@@ -12,6 +12,9 @@ leaves the checkpoints before it as they were.
 import json
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from sciqag_lib.paths import write_atomic
 from sciqag_lib.training.machine import gather_objects, is_main, is_node_main, wait_for_all
 
 SAVING, RUN_FILE, FINISHED_FILE = ".saving", "run.json", "finished.json"
+ZEROS = "all zeros: not trained, or not gathered before it was saved"
 # What may change between two commands of one run: it moves no weight.
 FREE = frozenset(
     """
@@ -127,8 +131,19 @@ def finish_run(folder: Path, result: dict[str, Any]) -> None:
 # Writing -------------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def write_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to write into, which becomes `folder` when the block ends without an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name[:100]}.", dir=folder.parent) as temporary:
+        building = Path(temporary) / "building"
+        building.mkdir()
+        yield building
+        building.replace(folder)
+
+
 def settle_folder(source: Path, target: Path) -> None:
-    """Move a whole folder to its place, durably. Where it is gone and `target` is there, another process that shares
+    """Move a complete folder to its place, durably. Where it is gone and `target` is there, another process that shares
     the file system has moved it."""
     if not source.exists() and target.exists():
         return
@@ -170,25 +185,29 @@ def check_saved(folder: Path, is_trained: bool = False) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
-    problems, num_tensors, trained = [], 0, None
+    faults, problems = {}, []
     for file in sorted(folder.glob("*.safetensors")):
         try:
             with safe_open(file, "pt") as reader:
-                for name in reader.keys():
-                    num_tensors += 1
-                    if 0 in reader.get_slice(name).get_shape():
-                        problems.append(f"{file.name}: {name} is empty")
-                        continue
-                    tensor = reader.get_tensor(name)
-                    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                        problems.append(f"{file.name}: {name} holds numbers that are not finite")
-                    if "lora_B" in name:
-                        trained = bool(trained) or bool(tensor.any())
+                faults |= {f"{file.name}: {name}": find_fault(reader, name) for name in reader.keys()}
         except SafetensorError as error:
-            problems.append(f"{file.name}: is not whole ({error})")
-    if not num_tensors:
+            problems.append(f"{file.name}: is torn ({error})")
+    problems += [f"{name}: {fault}" for name, fault in faults.items() if fault and fault != ZEROS]
+    if not faults:
         problems.append("there are no weights in it")
-    if is_trained and trained is False:
+    adapter = {fault for name, fault in faults.items() if "lora_B" in name}
+    if is_trained and adapter == {ZEROS}:
         problems.append("all of lora_B are zero: the adapter was never trained")
     if problems:
-        raise RuntimeError(f"{folder}: what was saved can't be used: " + "; ".join(problems[:5]))
+        raise RuntimeError(f"{folder}: what was saved cannot be used: " + "; ".join(problems[:5]))
+
+
+def find_fault(reader: Any, name: str) -> str:
+    """What is wrong with a tensor of an open safetensors file, or ""."""
+    shape = tuple(reader.get_slice(name).get_shape())
+    if 0 in shape:
+        return f"shape {shape} holds no numbers"
+    values = reader.get_tensor(name)
+    if values.is_floating_point() and not values.isfinite().all():
+        return "holds NaN or infinity"
+    return "" if values.any() else ZEROS

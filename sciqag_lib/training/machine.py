@@ -51,7 +51,7 @@ def make_training_arguments(settings: dict[str, Any]) -> Any:
     try:
         arguments = transformers.TrainingArguments(**settings)
     except (ValueError, ImportError) as error:
-        raise InputError(f"settings that can't be: {' '.join(str(error).split())}") from error
+        raise InputError(f"invalid training settings: {' '.join(str(error).split())}") from error
     arguments._n_gpu = min(1, arguments.n_gpu)  # one process a GPU: torchrun's way; packed rows can't be split
     return arguments
 
