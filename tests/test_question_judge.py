@@ -14,6 +14,7 @@ from sciqag_lib.engines import Completion, EngineError
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.ledger import FingerprintMismatch
 from sciqag_lib.inference.prompts import load_prompt
+from sciqag_lib.paths import REPO_ROOT
 from tests.fake_encoder import make_embedder, write_qas
 from tests.fakes import FakeEngine
 
@@ -203,7 +204,7 @@ def test_scores_of_another_model_prompt_or_seed_are_never_mixed_in(tmp_path, cha
     elif change == "seed":
         more = {"seed": 1}
     else:
-        source = Path(judge_similarity.__code__.co_filename).parent / "prompts" / "question_similarity.yaml"
+        source = REPO_ROOT / "sciqag_lib" / "prompts" / "question_similarity.yaml"
         (tmp_path / "question_similarity.yaml").write_text(
             source.read_text(encoding="utf-8").replace("100: both", "100: the two")
         )
