@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sciqag_lib.agreement.analysis import analyse_agreement, show_agreement
+from sciqag_lib.agreement.analysis import analyse_agreement
 from sciqag_lib.agreement.score_table import COLUMNS
 from sciqag_lib.checks.pair_checks import write_pair_checks
 from sciqag_lib.checks.rules import REASONS
@@ -34,6 +34,7 @@ from sciqag_lib.racar.judging import DIMENSIONS, make_judging
 from sciqag_lib.racar.report import show_racar
 from sciqag_lib.racar.run import score_file
 from sciqag_lib.records.papers import Paper
+from sciqag_lib.tables import show_notes
 
 DATA = "data/yardstick"
 FAULTS = ("swapped_answer", "changed_number", "context_bound", "incomplete", "contradiction")
@@ -160,7 +161,10 @@ def main(arguments: list[str] | None = None) -> None:
                 show_racar(score_file(processed, folder / "judge", engine, make_judging(null_papers=args.null_papers)))
             judges[args.judge] = folder / "judge" / "scores.parquet"
         write_scores(folder / "readers.csv", pairs)
-        show_agreement(analyse_agreement(folder / "readers.csv", folder / "agreement", judges=judges))
+        report = analyse_agreement(folder / "readers.csv", folder / "agreement", judges=judges)
+        print(f"agreement on {report.num_pairs} pairs of {report.num_papers} papers")
+        print(report.to_frame().to_string())
+        show_notes(report.notes, 20, "agreement.json")
 
 
 if __name__ == "__main__":

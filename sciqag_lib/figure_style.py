@@ -30,16 +30,18 @@ STYLE = {
 }
 
 
-def save_figure(figure: "Figure", folder: str | Path, name: str) -> list[Path]:
+def save_figure(figure: "Figure | None", folder: str | Path, name: str) -> list[Path]:
     """Write `name`.png (200 dpi) and `name`.pdf into a folder and return their paths; no half file appears.
 
     The same figure gives the same bytes: no date and no program is written into them. ValueError: a name of other
-    characters than ASCII letters, digits, "_", "-" and, not in first place, ".".
+    characters than ASCII letters, digits, "_", "-" and, not in first place, ".". A figure of None writes nothing.
     """
     import matplotlib.pyplot as plt
 
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
         raise ValueError(f'name: expected letters, digits, "_", "-" and "." (not first), found {name!r}')
+    if figure is None:
+        return []
     unsigned = {"png": {"Software": None}, "pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
     paths = [Path(folder) / f"{name}.{kind}" for kind in unsigned]
     with plt.style.context(["default", STYLE]):

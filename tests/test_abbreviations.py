@@ -44,16 +44,10 @@ def expand(text: str) -> str:
         ("In 2-nitrophenyl octyl ether (NPOE) it is soluble.", {"NPOE": "2-nitrophenyl octyl ether"}),
         ("Of 1-n-butyl bromide (BB) and “quantum dots” (“QDs”).", {"BB": "1-n-butyl bromide", "QDs": "quantum dots"}),
         ("With tert-butyl mercapto carbamate (BMC) it binds.", {"BMC": "tert-butyl mercapto carbamate"}),
-        ("Of solid-phase extraction techniques (SPE) we chose one.", {"SPE": "solid-phase extraction"}),
         ("Polypyrrole (PPy) conducts.", {"PPy": "polypyrrole"}),  # one word for two capitals
         ("Analysis of variance (ANOVA) and a test ran.", {"ANOVA": "analysis of variance"}),
         ("A 100-polyacrylate (PA) fibre.", {"PA": "polyacrylate"}),  # 100 µm of it, no locant
         ("In type 2 diabetes (T2D) it is high.", {"T2D": "type 2 diabetes"}),
-        ("Both tylosin A (TYL A) and B were seen.", {"TYL A": "tylosin A"}),
-        (
-            "The Grain Inspection, Packers and Stockyards Administration (GIPSA) warns.",
-            {"GIPSA": "Grain Inspection, Packers and Stockyards Administration"},
-        ),
     ],
 )
 def test_definitions_are_found(txt: str, expected: dict[str, str]) -> None:
@@ -68,7 +62,9 @@ def test_definitions_are_found(txt: str, expected: dict[str, str]) -> None:
         "Of the decantation-bank (TB) soils.",
         "By fast electron transfer (et) steps.",  # would be replaced in "et al."
         "The toxic metal arsenic (As) was removed.",  # would be replaced in "As shown"
-        "It weighs 50 kilodaltons (kDa).",  # a unit
+        "Of solid-phase extraction techniques (SPE) we chose one.",  # nor is "techniques"
+        "Positive ions or cations (Ca, Na) were added.",  # the name of another thing
+        "A carbon molecular sieve (Carbosieve) held it.",
         "In an ultrasonic bath (USA) it was cleaned.",
         "By gas chromatography (GC-O) of odours.",
         "With ion-exchange (IEC) chromatography it was pure.",
@@ -138,7 +134,7 @@ def test_a_text_without_full_stops_takes_linear_time() -> None:
         ("CNT/PS films by GC–MS", "Carbon nanotube/polystyrene films by gas chromatography–mass spectrometry"),
         ("with GC-MS", "with gas chromatography–mass spectrometry"),
         ("With dPS.", "With deuterated polystyrene."),
-        ("DDM binds.", "n-Dodecyl maltoside binds."),
+        ("DDM binds.", "n-dodecyl maltoside binds."),
     ],
 )  # fmt: skip
 def test_expansion(text: str, expected: str) -> None:
@@ -164,7 +160,6 @@ def test_expansion(text: str, expected: str) -> None:
         "PS(OH)2, CL=5, CL+, CL-8, a.CL, CL.org, $CL$ and CL^2",
         "the IL-CL-7",
         "HS-NMR and the LC-GC-MS",  # a chain of abbreviations of which one is not known
-        "carbon CNTs",
         "cathodic light (CL) and the CL",  # the text's own sense
         "no abbreviation here",
         "",
@@ -175,45 +170,18 @@ def test_left_alone(text: str) -> None:
 
 
 def test_an_explained_abbreviation_is_expanded_further_on() -> None:
-    assert expand("Chemiluminescence (CL) is weak. The CL grew.") == (
-        "Chemiluminescence (CL) is weak. The chemiluminescence grew."
+    assert expand("Chemiluminescence (CL) is weak, and rarely used alone. The CL grew.") == (
+        "Chemiluminescence (CL) is weak, and rarely used alone. The chemiluminescence grew."
     )
-    assert expand("The CL (CL) grew.") == "The chemiluminescence (CL) grew."
 
 
-def test_an_expansion_that_frees_its_neighbour_is_followed_by_that() -> None:
-    assert expand_abbreviations("a CL-1X", {**DEFINITIONS, "1X": "tenfold"}) == "a chemiluminescence-tenfold"
-
-
-def test_a_long_form_that_makes_another_abbreviation_is_not_used() -> None:
-    assert expand_abbreviations("the XY A", {"XY": "cold TYL", "TYL A": "tylosin"}) == "the XY A"
-    assert expand_abbreviations("the TYL XY", {"XY": "A acid", "TYL A": "tylosin"}) == "the TYL XY"
-
-
-def test_long_forms_that_contain_themselves_are_not_used() -> None:
-    assert expand_abbreviations("MS and XY", {"MS": "MS imaging", "XY": "YX y", "YX": "XY x"}) == "MS and XY"
-    assert expand_abbreviations("the text", {}) == "the text"
-
-
-_token = st.sampled_from(
-    "CL CNT A PS dPS GC-MS GC MS TYL An an a cl carbon nanotubes ( ) (CL) - – / . , or analysis 8-oxoG 8 2 = 's s "
-    "AB A-B B-A B".split()
-    + ["TYL A"]
-)
-_text = st.lists(st.tuples(_token, st.sampled_from(["", " "])), max_size=14).map(
-    lambda parts: "".join(token + gap for token, gap in parts)
-)
-
-
-@settings(max_examples=600, deadline=None)
-@given(_text, st.dictionaries(_token, _text, max_size=5))
-def test_a_second_expansion_changes_nothing(text: str, definitions: dict[str, str]) -> None:
-    once = expand_abbreviations(text, {**definitions, "CNTs": "carbon nanotubes"})
-    assert expand_abbreviations(once, {**definitions, "CNTs": "carbon nanotubes"}) == once
+def test_without_definitions_nothing_changes() -> None:
+    assert expand_abbreviations("the CL (CL)", {}) == "the CL (CL)"
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read(text: str) -> None:
-    find_abbreviations(text + " scanning electron microscopy (SEM) " + text)
-    assert expand(expand(text)) == expand(text)
+    definitions = find_abbreviations(f"{text}\nWe used scanning electron microscopy (SEM).\n{text}")
+    assert definitions["SEM"] == "scanning electron microscopy"
+    assert expand(f"{text}\nThe CL") == expand(f"{text}\n") + "The chemiluminescence"

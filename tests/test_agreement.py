@@ -15,7 +15,7 @@ import pytest
 from matplotlib.colors import to_hex
 from scipy import stats
 
-from sciqag_lib.agreement.analysis import PUBLISHED, AgreementReport, analyse_agreement, show_agreement
+from sciqag_lib.agreement.analysis import PUBLISHED, AgreementReport, analyse_agreement, tabulate_comparisons
 from sciqag_lib.agreement.comparison import compare_judges, compare_sets
 from sciqag_lib.agreement.figures import JUDGE_COLORS, draw_agreement, draw_comparison
 from sciqag_lib.agreement.score_table import DIMENSIONS, read_scores
@@ -92,7 +92,7 @@ def test_a_judge_that_throws_dice_is_called_so_and_a_good_one_is_not(tmp_path):
     assert found == ["poor: can't be told from its own scores shuffled, by Spearman, for accuracy"]
 
 
-def test_what_is_written_is_what_is_reported(tmp_path, capsys):
+def test_what_is_written_is_what_is_reported(tmp_path):
     report = analyse(tmp_path, score_rows(RATERS))
     rows = pyarrow.parquet.read_table(tmp_path / "out" / "agreement.parquet").to_pylist()
     assert len(rows) == len(report.rows) == 3 * 4 + 2
@@ -110,10 +110,11 @@ def test_what_is_written_is_what_is_reported(tmp_path, capsys):
     assert saved["published"] == PUBLISHED and "read off a figure" in saved["published_label"] and saved["version"] == 1
     verdicts = pyarrow.parquet.read_table(tmp_path / "out" / "comparisons.parquet").to_pylist()
     assert [row["verdict"] for row in verdicts] == [one.verdict for one in report.comparisons]
-    show_agreement(report)
-    shown = capsys.readouterr().out
-    for text in (str(result), "published (read off a figure, \u00b10.01)", "0.65", "good minus poor", "nobody scored"):
-        assert text in shown
+    shown = report.to_frame().loc["good", "accuracy"].iloc[0]
+    assert (shown["agreement", "Spearman"], shown["published", "Spearman"]) == (str(result), "0.65")
+    compared = tabulate_comparisons(report.comparisons)
+    assert ("good", "poor") in set(zip(compared["first"], compared["second"]))
+    assert any("nobody scored" in note for note in report.notes)
 
 
 def test_the_published_numbers_are_those_of_the_figure():
@@ -177,7 +178,7 @@ def test_annotators_without_a_shared_pair_are_said_to_have_none(tmp_path):
         assert math.isnan(found.value) and found.reason == "no shared pairs, at least 3 are needed"
 
 
-def test_a_constant_judge_is_named_and_others_go_on(tmp_path, capsys):
+def test_a_constant_judge_is_named_and_others_go_on(tmp_path):
     rows = [row[:5] + [3 if row[3] == "poor" else row[5]] + row[6:] for row in score_rows(RATERS)]
     report = analyse(tmp_path, rows)
     assert (
@@ -188,9 +189,7 @@ def test_a_constant_judge_is_named_and_others_go_on(tmp_path, capsys):
     assert math.isfinite(report.find("good", "accuracy", "spearman").value)
     verdict = next(one for one in report.comparisons if (one.second, one.measure) == ("poor", "spearman")).verdict
     assert verdict.startswith("not compared (poor is always 3")
-    show_agreement(report)
-    shown = capsys.readouterr().out
-    assert "undefined" in shown and "nan" not in shown
+    assert report.to_frame().loc["poor", "accuracy"]["agreement", "Pearson"].tolist() == ["undefined"]
     saved = json.loads((tmp_path / "out" / "agreement.json").read_text(encoding="utf-8"))
     row = next(row for row in saved["rows"] if (row["rater"], row["measure"]) == ("poor", "pearson"))
     assert row["result"]["value"] is None and "always 3" in row["result"]["reason"]
@@ -203,13 +202,11 @@ def test_experts_that_never_differ_are_named_and_not_the_judge(tmp_path):
     assert report.find("experts", "accuracy", "pearson").reason.startswith("ann is always 2, ben is always 2:")
 
 
-def test_rows_at_fault_stand_in_the_report_and_the_rest_goes_on(tmp_path, capsys):
+def test_rows_at_fault_stand_in_the_report_and_the_rest_goes_on(tmp_path):
     rows = score_rows(RATERS)
     report = analyse(tmp_path, [["10.1/p0", 0, "accuracy", "ann", "expert", 7, ""], *rows])
     assert report.bad == [f"{tmp_path / 'scores.csv'}, line 2, field 'score': expected a number from 1 to 3, found 7"]
     assert report.find("good", "accuracy", "spearman").pairs == 48
-    show_agreement(report)
-    assert "not used: " in capsys.readouterr().out
 
 
 def test_one_expert_is_enough_and_said_to_be_one(tmp_path):

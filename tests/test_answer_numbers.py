@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from sciqag_lib.checks.answer_numbers import NO_BASELINE, PAPER_KEYS, count_numbers, summarize_counts
+from sciqag_lib.checks.answer_numbers import PAPER_KEYS, count_numbers
 from sciqag_lib.records.papers import Paper, QAPair
 
 
@@ -52,14 +52,8 @@ def test_misses_by_hand() -> None:
 
 
 def test_shares_by_hand() -> None:
-    summary = summarize_counts(count_numbers([FIRST, SECOND]).papers)
-    assert summary["answers_with_digits_share"] == 4 / 5
-    assert summary["answers_with_numbers_share"] == 3 / 5
-    assert summary["numbers_found_share"] == 3 / 6
-    assert summary["null_found_share"] == 2 / 6
-    assert summary["answers_found_share"] == 1 / 3
-    assert summary["null_answers_found_share"] == 0
-    assert (summary["papers"], summary["note"]) == (2, "")
+    shares = count_numbers([FIRST, SECOND]).to_frame()["share"].str[:5].tolist()
+    assert shares == ["0.600", "0.800", "0.500", "0.333"]  # 3 / 5, 4 / 5, 3 / 6, 2 / 6
 
 
 def test_numbers_are_whole_and_in_digits() -> None:
@@ -78,17 +72,14 @@ def test_the_baseline_is_the_record_before_and_the_first_has_the_last() -> None:
 
 
 def test_one_paper_has_no_baseline() -> None:
-    summary = summarize_counts(count_numbers([FIRST]).papers)
-    assert summary["null_found_share"] is None and summary["null_answers_found_share"] is None
-    assert summary["note"] == NO_BASELINE
-    assert summary["numbers_found_share"] == 2 / 3
+    shares = count_numbers([FIRST]).to_frame()["share"].tolist()
+    assert shares[2:] == ["0.667 (no interval: 1 paper)", "no value"]
     copy = replace(FIRST, doi="10.1/copy")
-    assert summarize_counts(count_numbers([FIRST, copy]).papers)["null_numbers"] == 0  # its own text is no other paper
+    assert count_numbers([FIRST, copy]).papers[0]["null_numbers"] == 0  # its own text is no other paper
 
 
 def test_nothing_to_count() -> None:
-    summary = summarize_counts(count_numbers([]).papers)
-    assert summary["numbers_found_share"] is None and summary["note"] == "" and summary["papers"] == 0
+    assert count_numbers([]).to_frame()["share"].tolist() == ["no value"] * 4
     assert rows([paper("d", "Text 5.", [])]) == [(0,) * 10]
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from sciqag_lib.analysis.coverage import DEFINITIONS, measure_random
-from sciqag_lib.analysis.coverage_run import COLUMNS, analyse_coverage, score_one_paper, show_coverage
+from sciqag_lib.analysis.coverage_run import COLUMNS, analyse_coverage, score_one_paper
 from sciqag_lib.errors import InputError
 from sciqag_lib.text.sentences import list_content_words, split_sentences
 from tests.fake_encoder import make_embedder
@@ -317,15 +317,13 @@ def test_one_paper_is_the_first_that_can_be_measured(tmp_path):
         score_one_paper(path, make_embedder(VECTORS), "10.1/empty")
 
 
-def test_what_is_shown_has_each_definition_beside_random_scores(tmp_path, capsys):
+def test_the_frame_has_each_definition_beside_random_scores(tmp_path):
     report = cover(tmp_path, *some_papers(3), embedder=make_embedder())
-    report.notes = [f"note {number}" for number in range(30)]
-    show_coverage(report)
-    shown = capsys.readouterr().out
+    frame = report.to_frame()
+    assert frame.index.tolist() == list(DEFINITIONS) and frame["published"].tolist() == ["0.68", "0.6423", "0.786"]
     for name in DEFINITIONS:
-        assert f"{name:10}  mean {report.values[name].mean:.3f}" in shown
-        assert f"random scores on the same papers {report.random[name].mean:.3f}" in shown
-    assert shown.count("published") == 3 and "not better in itself" in shown and "10 more in coverage.json" in shown
+        assert frame.loc[name, "mean"] == str(report.values[name])
+        assert frame.loc[name, "random scores"] == str(report.random[name])
 
 
 # The packaged model --------------------------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ from sciqag_lib.checks.pair_checks import (
     find_context_phrase,
     measure_support,
     name_form,
-    show_pair_checks,
     write_pair_checks,
 )
 from sciqag_lib.checks.rules import REASONS, check_pair
@@ -222,11 +221,10 @@ def test_records_without_a_paper_neither_have_nor_serve_as_null(tmp_path):
     assert report.shares["rejected_unsupported"].papers == 2 and report.shares["rejected"].papers == 3
 
 
-def test_one_text_under_two_dois_is_no_null_baseline(tmp_path, capsys):
+def test_one_text_under_two_dois_is_no_null_baseline(tmp_path):
     report, _ = check(tmp_path, [FIRST, {**SECOND, "txt": ZIRCONIA}])
     assert report.null == {} and report.shares["numbers_found"].mean == pytest.approx(2 / 4)
-    show_pair_checks(report)
-    assert "no null baseline" in capsys.readouterr().out
+    assert set(report.to_frame()["against another paper"]) == {""}
 
 
 def test_an_answer_that_claims_nothing_has_no_support(tmp_path):
@@ -349,7 +347,7 @@ def test_a_threshold_that_is_no_cosine_is_refused(tmp_path):
 # Files
 
 
-def test_the_sample_file_and_its_three_files(tmp_path, capsys):
+def test_the_sample_file_and_its_three_files(tmp_path):
     report = write_pair_checks(DATA / "qas.json", tmp_path / "new" / "out")
     rows = pyarrow.parquet.read_table(tmp_path / "new" / "out" / "checks.parquet").to_pylist()
     stored = [
@@ -365,13 +363,11 @@ def test_the_sample_file_and_its_three_files(tmp_path, capsys):
     written = json.loads((tmp_path / "new" / "out" / "checks.json").read_text(encoding="utf-8"))
     assert written["num_pairs"] == len(rows) and written["version"] == pair_checks.VERSION
     assert written["null"]["support"]["mean"] == report.null["support"].mean < report.shares["support"].mean
-    show_pair_checks(report)
-    lines = capsys.readouterr().out.splitlines()
-    [line] = [line for line in lines if line.startswith("support of the answer")]
-    assert str(report.shares["support"]) in line and str(report.null["support"]) in line
+    shown = report.to_frame().loc["support of the answer, 0-1"].tolist()
+    assert shown == [str(report.shares["support"]), str(report.null["support"])]
 
 
-def test_bad_records_are_named_and_counted_and_the_rest_is_checked(tmp_path, capsys):
+def test_bad_records_are_named_and_counted_and_the_rest_is_checked(tmp_path):
     records = [
         FIRST,
         {"doi": "10.1/x"},
@@ -387,8 +383,6 @@ def test_bad_records_are_named_and_counted_and_the_rest_is_checked(tmp_path, cap
     notes = "\n".join(report.notes)
     for part in ("line 2, field 'Q&A'", "line 3, field 'Q&A[0]'", "line 6", "line 7", "10.1/z: no question"):
         assert part in notes
-    show_pair_checks(report)
-    assert "4 bad records or pairs" in capsys.readouterr().out
 
 
 def test_limit_counts_records_with_pairs(tmp_path):
@@ -406,13 +400,12 @@ def test_a_file_without_a_pair_is_refused_and_an_older_table_stays(tmp_path):
     assert (tmp_path / "out" / "checks.parquet").read_bytes() == before
 
 
-def test_a_benchmark_file_is_checked_without_papers(tmp_path, capsys):
+def test_a_benchmark_file_is_checked_without_papers(tmp_path):
     report, rows = check(tmp_path, [{"Q": "What is zinc made of?", "A": "Zinc has 30 protons."}] * 3)
     assert [row["doi"] for row in rows] == ["record 1", "record 2", "record 3"]
     assert [row["duplicate_of"] for row in rows] == [None, 0, 0] and {row["numbers_found"] for row in rows} == {None}
     assert not set(report.shares) & {"numbers_found", "support", "rejected_wrong_number", "rejected_unsupported"}
-    show_pair_checks(report)
-    assert "the file holds no papers" in capsys.readouterr().out
+    assert report.to_frame().loc["numbers found in the paper"].tolist() == ["not looked up", ""]
 
 
 # Intervals

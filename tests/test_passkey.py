@@ -31,7 +31,6 @@ from sciqag_lib.long_context.passkey import (
     read_filler,
     read_number,
     run_passkey,
-    show_passkey,
 )
 
 STATEMENT = re.compile(r"The locker number is (\d{5})\. Make a note of \1, the locker number\. ?")
@@ -220,12 +219,11 @@ def test_a_perfect_reader_is_right_everywhere_and_the_control_never(tmp_path: Pa
     assert stored["prompt"] == f"passkey v1 {PROMPT.digest}" and stored["version"] == 1
 
 
-def test_a_reader_with_a_short_memory_finds_the_end_alone(tmp_path: Path, capsys: Any) -> None:
+def test_a_reader_with_a_short_memory_finds_the_end_alone(tmp_path: Path) -> None:
     report = run_passkey(tmp_path, FakeEngine(read_end), [400], [0.0, 0.5, 1.0], trials=3)
     assert [cell.share.right for cell in report.cells] == [0, 0, 3]
     assert report.lengths[0].hidden == estimate_share(3, 9)
-    show_passkey(report)
-    assert "found       3 of 9: 0.333 (0.121 to 0.646)" in capsys.readouterr().out
+    assert report.to_frame().loc[400].tolist() == ["3 of 9: 0.333 (0.121 to 0.646)", str(report.lengths[0].control)]
 
 
 def test_a_control_that_says_a_hidden_number_is_counted(tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ from sciqag_lib.long_context.perplexity import (
     pair_papers,
     place_windows,
     score_unigram,
-    show_perplexity,
 )
 
 WORDS = 50
@@ -323,14 +322,16 @@ def test_limits(tmp_path: Path, model: Any) -> None:
     assert (report.num_papers, report.num_windows) == (2, 4)
 
 
-def test_a_single_paper_has_no_baseline_of_others(tmp_path: Path, model: Any, capsys: Any) -> None:
+def test_a_single_paper_has_no_baseline_of_others(tmp_path: Path, model: Any) -> None:
     write_papers(tmp_path / "papers.json", [40])
     report = analyse_perplexity(tmp_path / "papers.json", tmp_path, make_scorer(model), [12, 30], stride=8)
     assert math.isnan(report.results[0].perplexity_other.mean) and math.isnan(report.unigram.mean)
     stored = json.loads((tmp_path / "perplexity.json").read_text())
     assert stored["results"][0]["perplexity_other"]["mean"] is None and stored["version"] == 1
-    show_perplexity(report)
-    assert "behind another paper's text no value" in capsys.readouterr().out
+    frame = report.to_frame()
+    assert frame.loc[12, "behind another paper's text"] == "no value"
+    assert frame.loc[30, "perplexity"] == str(report.results[1].perplexity)
+    assert frame.iloc[-1].tolist() == ["no value", "", "", ""]  # token frequencies of other papers
     plt.close(draw_perplexity(report))
 
 

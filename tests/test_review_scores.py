@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from sciqag_lib.agreement.analysis import analyse_agreement
+from sciqag_lib.agreement.figures import draw_agreement, draw_comparison
 from sciqag_lib.errors import InputError
 from sciqag_lib.review.analysis import analyse_review, compare_with_set, name_judges
 from sciqag_lib.review.pairs import DIMENSIONS, open_review
-from sciqag_lib.review.scores import ReviewError, clean_rater, export_scores, rater_path, show_raters
+from sciqag_lib.review.scores import ReviewError, clean_rater, export_scores, rater_path
 from sciqag_lib.review.session import ReviewSession
 from tests.review_pairs import paper, score_pairs, session, source, steps, write_papers  # noqa: F401 (fixtures)
 
@@ -229,9 +230,8 @@ def test_names_that_cannot_be_one_are_refused(name: str, message: str, source: P
 # The export and what is made of it -----------------------------------------------------------------------------------
 
 
-def test_the_export_is_what_the_analysis_reads(
-    session: ReviewSession, source: Path, tmp_path: Path, capsys: Any
-) -> None:
+def test_the_export_is_what_the_analysis_reads(session: ReviewSession, source: Path, tmp_path: Path) -> None:
+    session.comment("odd")
     score_pairs(session, 3, 2, 1, 3, 2, 1)
     other = ReviewSession(open_review(source), "bob", tmp_path)
     other.skip()
@@ -249,11 +249,9 @@ def test_the_export_is_what_the_analysis_reads(
     assert export.notes == [
         "anna: pairs that lack a dimension: relevance 1, completeness 1, accuracy 1, reasonableness 1"
     ]
-    show_raters(export, 4)
-    assert capsys.readouterr().out.splitlines()[:2] == [
-        "anna: 1 of 4 pairs scored, 0 skipped",
-        "bob: 1 of 4 pairs scored, 1 skipped",
-    ]
+    shown = export.to_frame()
+    assert shown.loc["anna"].tolist() == [1, 0, f"{first.doi} pair {first.number}: odd"]
+    assert shown.loc["bob"].tolist() == [1, 1, ""]
     report = analyse_agreement(tmp_path / "scores.csv", tmp_path / "agreement")
     assert report.experts == ["anna", "bob"] and report.num_pairs == 2
     reasons = {(row["rater"], row["pair"], row["dimension"]): row["reason"] for row in report.left_out}
@@ -287,26 +285,26 @@ def test_one_bad_file_does_not_stop_the_others(session: ReviewSession, tmp_path:
     ] == [True] * 5
 
 
-def test_agreement_takes_raters_tables_and_judges(
-    session: ReviewSession, source: Path, tmp_path: Path, capsys: Any
-) -> None:
+def test_agreement_takes_raters_tables_and_judges(session: ReviewSession, source: Path, tmp_path: Path) -> None:
     empty = export_scores(session.review, tmp_path)
     sample = ROOT / "data" / "expert_scores.csv"
     report = analyse_review(empty, session.review, tmp_path, judged=[tmp_path / "no such"], sample=sample)
-    assert report and report.experts == ["expert 1", "expert 2"]
-    assert (
-        "nobody has scored a pair yet; what follows is an invented sample, expert_scores.csv" in capsys.readouterr().out
-    )
-    assert analyse_review(empty, session.review, tmp_path) is None
+    assert report.experts == ["expert 1", "expert 2"]
+    assert report.notes[0] == "nobody has scored a pair yet; expert_scores.csv is an invented sample, and no result"
+    nothing = analyse_review(empty, session.review, tmp_path)
+    assert nothing.notes == ["nobody has scored a pair yet"] and nothing.to_frame().empty
+    assert draw_agreement(nothing) is draw_comparison(nothing) is None
+    hidden = analyse_review(None, session.review, tmp_path, sample=sample)
+    assert hidden.rows == [] and "a review is open" in hidden.notes[0]
     score_pairs(session, *[3, 2, 1, 3, 2] * 4)
     alone = export_scores(session.review, tmp_path)
-    assert analyse_review(alone, session.review, tmp_path, sample=sample) is None
-    assert "only anna has scored: agreement needs a second person, or a judge" in capsys.readouterr().out
+    report = analyse_review(alone, session.review, tmp_path, sample=sample)
+    assert report.notes == ["only anna has scored: agreement needs a second person, or a judge"] and not report.rows
     folders = [tmp_path / name / "05_evaluation" for name in ("a", "b")]
     for folder in folders:
         write_judged(folder, session.review)
     report = analyse_review(alone, session.review, tmp_path, judged=folders, sample=sample)
-    assert report and (report.experts, report.judges) == (["anna"], ["a/05_evaluation", "b/05_evaluation"])
+    assert (report.experts, report.judges) == (["anna"], ["a/05_evaluation", "b/05_evaluation"])
     assert (tmp_path / "agreement" / "agreement.csv").exists()
 
 
@@ -358,6 +356,8 @@ def test_two_sets_of_pairs_are_compared(session: ReviewSession, source: Path, tm
     export = export_scores(session.review, tmp_path)
     results = compare_with_set(export, session.review, None, tmp_path / "prompt b.csv")
     assert [(one.dimension, one.difference) for one in results if one.dimension == "accuracy"] == [("accuracy", 2.0)]
+    assert compare_with_set(export, session.review, None, None) == []
+    assert compare_with_set(None, session.review, None, tmp_path / "prompt b.csv") == []
     export.path = None
     with pytest.raises(InputError, match="other_scores: expected scores"):
         compare_with_set(export, session.review, None, tmp_path / "prompt b.csv")

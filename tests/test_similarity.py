@@ -20,8 +20,6 @@ from sciqag_lib.analysis.similarity import (
     count_scores,
     embed_similarity,
     read_scores,
-    show_pairs,
-    show_similarity,
 )
 from sciqag_lib.checks import duplicates
 from sciqag_lib.checks.duplicates import QuestionStore, find_near_duplicates, write_near_duplicates
@@ -281,7 +279,7 @@ def test_a_question_alone_is_still_compared_with_the_rest_of_the_file(tmp_path):
     assert report.num_near_duplicates == 1 and math.isnan(report.null.mean)  # one paper has no baseline
 
 
-def test_a_benchmark_file_without_papers_has_near_duplicates_only(tmp_path, capsys):
+def test_a_benchmark_file_without_papers_has_near_duplicates_only(tmp_path):
     path = tmp_path / "qas.json"
     path.write_text(json.dumps([{"Q": question, "A": "Since."} for question in ("a?", "b?", "a?")]))
     report = embed_similarity(path, tmp_path / "out", make_embedder(FOUR))
@@ -289,8 +287,7 @@ def test_a_benchmark_file_without_papers_has_near_duplicates_only(tmp_path, caps
     assert (pair["doi_a"], pair["doi_b"], pair["text_a"]) == ("record 1", "record 3", "a?")
     assert report.num_papers == report.num_pairs == 0 and report.notes == [] and math.isnan(report.within.mean)
     assert rows(tmp_path / "out", "similarity") == []
-    show_similarity(report)
-    assert "overlap" not in capsys.readouterr().out
+    assert report.to_frame()["score"].tolist() == ["no value", "no value"]
     with pytest.raises(InputError, match="holds no scores"):
         read_scores(tmp_path / "out")
 
@@ -315,25 +312,12 @@ def test_questions_in_other_scripts_are_kept_as_they_are(tmp_path):
     assert {row["text_a"] for row in rows(tmp_path / "out", "near_duplicates")} == set(questions[:2])
 
 
-def test_what_is_shown_stands_beside_its_baseline(tmp_path, capsys):
+def test_the_frame_has_the_mean_beside_its_baseline(tmp_path):
     report = score(tmp_path, ("10.1/a", ["a?", "b?", "c?"]), ("10.1/b", ["d?", "b?"]), vectors=FOUR)
-    show_similarity(report)
-    show_pairs(report.most_similar, 1)
-    shown = capsys.readouterr().out
-    assert "mean 0.375 (" in shown and "mean 0.250 (no interval: 2 papers)" in shown and "null baseline" in shown
-    assert "published" not in shown and "under 0.3" not in shown  # those are of judged scores
-    assert "0.50  10.1/a\n      1: b?\n      0: a?" in shown and shown.count("\n      0: ") == 1
-
-
-@pytest.mark.parametrize(
-    "low, high, said",
-    [(0.5, 0.4, False), (0.4, 0.4, True), (0.3, 0.4, True), (math.nan, 0.4, False), (0.5, math.nan, False)],
-)
-def test_overlapping_intervals_are_named_and_missing_ones_are_not(tmp_path, capsys, low, high, said):
-    report = score(tmp_path, ("10.1/a", ["a?", "b?"]), vectors=FOUR)
-    report.within, report.null = Estimate(0.5, low, 0.9, 4), Estimate(0.2, 0.1, high, 4)
-    show_similarity(report)
-    assert ("overlap" in capsys.readouterr().out) == said
+    within, null = report.to_frame()["score"]  # shares under 0.3 and over 0.7 are those of judged scores
+    assert within.startswith("0.375 (") and null == "0.250 (no interval: 2 papers)"
+    best = report.most_similar[0]
+    assert (best["score"], best["doi"], best["question_i"], best["question_j"]) == (0.5, "10.1/a", "b?", "a?")
 
 
 # Near-duplicates -----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """data/yardstick: 100 pairs scored by hand, their papers, and the table of which check finds which fault."""
 
 import json
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -100,5 +101,5 @@ def test_a_judge_is_set_beside_the_readers(
     monkeypatch.setattr(yardstick, "open_engine", lambda *args, **more: FakeEngine(reply, context_size=60_000))
     yardstick.main(["--judge", "llama_cpp", "--output_dir", str(tmp_path)])
     shown = capsys.readouterr().out
-    assert "experts: first reader, second reader | judges: llama_cpp" in shown
-    assert "scores: 200 asked = 200 delivered" in shown and "20 pairs of 2 papers" in shown
+    assert "scores: 200 asked = 200 delivered" in shown and "agreement on 20 pairs of 2 papers" in shown
+    assert re.search("^experts +relevance", shown, re.M) and re.search("^llama_cpp +relevance", shown, re.M)

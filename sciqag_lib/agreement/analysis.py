@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +29,10 @@ from sciqag_lib.agreement.comparison import Comparison, compare_agreement, compa
 from sciqag_lib.agreement.score_table import DIMENSIONS, Paths, ScoreTable, read_scores
 from sciqag_lib.errors import InputError
 from sciqag_lib.metrics.reliability import MEASURES, Agreement, measure_agreement
-from sciqag_lib.tables import show_notes, write_report, write_table
+from sciqag_lib.tables import write_report, write_table
+
+if TYPE_CHECKING:
+    import pandas
 
 VERSION = 1
 REPORT = "agreement.json"
@@ -44,7 +47,6 @@ PUBLISHED_LABEL = "published (read off a figure, \u00b10.01)"
 NO_JUDGES = EXPERTS, LENGTH_JUDGE = "experts", "answer length"  # the raters of rows that are no judge's
 FEW_PAPERS = 20  # simulated raters, 5 pairs a paper: 90% of the intervals over 10 papers hold the truth, over 20 or 50
 # papers 91 to 96%
-LISTED = 20
 COLUMNS = {
     "rater": "text",
     "against": "text",
@@ -93,15 +95,15 @@ class AgreementReport:
     """What stands in agreement.json."""
 
     scale: int
-    experts: list[str]
-    judges: list[str]
-    num_pairs: int
-    num_papers: int
-    rows: list[AgreementRow]
-    comparisons: list[Comparison]  # each two judges, and each judge with the length of the answer
-    left_out: list[dict[str, str]]  # scores that no measure could use, and why
-    bad: list[str]  # rows of the files that could not be used, with line and column
-    notes: list[str]
+    experts: list[str] = field(default_factory=list)
+    judges: list[str] = field(default_factory=list)
+    num_pairs: int = 0
+    num_papers: int = 0
+    rows: list[AgreementRow] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)  # two judges each, or a judge and the answer's length
+    left_out: list[dict[str, str]] = field(default_factory=list)  # scores that no measure could use, and why
+    bad: list[str] = field(default_factory=list)  # rows of the files that could not be used, with line and column
+    notes: list[str] = field(default_factory=list)
     published_label: str = PUBLISHED_LABEL
     published: dict[str, dict[str, float]] = field(default_factory=lambda: PUBLISHED)
     version: int = VERSION
@@ -109,6 +111,32 @@ class AgreementReport:
     def find(self, rater: str, dimension: str, measure: str) -> Agreement | None:
         keys = (rater, dimension, measure)
         return next((row.result for row in self.rows if (row.rater, row.dimension, row.measure) == keys), None)
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """A row for each rater and dimension: agreement by measure, beside where 95% of the shuffles lie and what was
+        published (read off a figure)."""
+        import pandas
+
+        rows = [
+            {
+                "rater": row.rater,
+                "dimension": row.dimension,
+                "pairs": row.result.pairs,
+                "measure": MEASURES[row.measure],
+                "agreement": str(row.result),
+                "shuffled": ""
+                if math.isnan(row.result.null)
+                else f"{row.result.null_low:.2f} to {row.result.null_high:.2f}",
+                "published": "" if row.published is None else f"{row.published:.2f}",
+            }
+            for row in self.rows
+            if row.rater != EXPERTS or len(self.experts) > 1
+        ]
+        if not rows:
+            return pandas.DataFrame()
+        frame = pandas.DataFrame(rows).set_index(["rater", "dimension", "pairs", "measure"]).unstack(sort=False)
+        frame = frame.fillna("")
+        return frame.loc[:, (frame != "").any()]
 
 
 def analyse_agreement(
@@ -285,54 +313,23 @@ def _round(row: dict[str, Any]) -> dict[str, Any]:
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
 
 
-def show_agreement(report: AgreementReport) -> None:
-    """Print each rater's agreement beside its null baseline and the published one, then the comparisons' verdicts."""
-    print(
-        f"{report.num_pairs:,} pairs of {report.num_papers:,} papers, scale 1 to {report.scale} | experts: "
-        f"{', '.join(report.experts)} | judges: {', '.join(report.judges) or 'none'}"
-    )
-    raters = dict.fromkeys(row.rater for row in report.rows)
-    for rater in raters:
-        if rater != EXPERTS or len(report.experts) > 1:
-            _show_rater(report, rater)
-    show_comparisons(report.comparisons)
-    if report.bad:
-        print(f"{len(report.bad):,} scores or rows could not be used and are in none of these numbers")
-    for title, problems in (("note", report.notes), ("not used", report.bad)):
-        show_notes(problems, LISTED, REPORT, title)
+def tabulate_comparisons(comparisons: Sequence[Comparison]) -> "pandas.DataFrame":
+    """The difference of each two that were compared, its interval and the verdict, by one measure of each kind."""
+    import pandas
 
-
-def _show_rater(report: AgreementReport, rater: str) -> None:
-    rows = [row for row in report.rows if row.rater == rater]
-    measures = [measure for measure in MEASURES if any(row.measure == measure for row in rows)]
-    print(
-        f"\n{rater} against {rows[0].against}"
-        + " (95% interval)"
-        + "\n"
-        + f"{'':16}{'pairs':>6}  "
-        + "".join(f"{MEASURES[measure]:<23}" for measure in measures).rstrip()
-    )
-    for dimension in dict.fromkeys(row.dimension for row in rows):
-        found = [report.find(rater, dimension, measure) for measure in measures]
-        print(f"{dimension:<16}{found[0].pairs:>6}  " + "".join(f"{str(one):<23}" for one in found).rstrip())
-        if rater != EXPERTS and not math.isnan(found[0].null):
-            spans = "".join(f"{f'{one.null_low:.2f} to {one.null_high:.2f}':<23}" for one in found)
-            print(f"  {'shuffled':<20}  {spans}".rstrip())
-        if rater in report.judges:
-            values = [PUBLISHED.get(measure, {}).get(dimension) for measure in measures]
-            cells = ["" if value is None else f"{value:.2f}" for value in values]
-            print(f"  {'published':<20}  " + "".join(f"{cell:<23}" for cell in cells).rstrip())
-    if rater in report.judges:
-        print(f"{report.published_label}: 2 experts, 100 pairs, no intervals given")
-
-
-def show_comparisons(comparisons: list[Comparison]) -> None:
-    """Print the difference of each two that were compared, its interval and the verdict."""
-    for names in dict.fromkeys((one.first, one.second) for one in comparisons):
-        print(f"\n{names[0]} minus {names[1]}")
-        for one in comparisons:
-            if (one.first, one.second) == names and one.measure not in ("pearson", "alpha_interval"):
-                numbers = "" if math.isnan(one.difference) else f"{one.difference:+.2f}"
-                numbers += "" if math.isnan(one.low) else f" ({one.low:+.2f} to {one.high:+.2f})"
-                name = MEASURES.get(one.measure, "mean score")
-                print(f"{one.dimension:<16}{name:<17}{numbers:<25}{one.verdict}")
+    rows = [
+        {
+            "first": one.first,
+            "second": one.second,
+            "dimension": one.dimension,
+            "measure": MEASURES.get(one.measure, "mean score"),
+            "difference": "" if math.isnan(one.difference) else f"{one.difference:+.2f}",
+            "interval": "" if math.isnan(one.low) else f"{one.low:+.2f} to {one.high:+.2f}",
+            "pairs": one.pairs,
+            "papers": one.papers,
+            "verdict": one.verdict.removesuffix(f" ({one.pairs:,} of {one.papers:,} papers)"),
+        }
+        for one in comparisons
+        if one.measure not in ("pearson", "alpha_interval")
+    ]
+    return pandas.DataFrame(rows)

@@ -31,14 +31,16 @@ Bar = tuple[str, str, list[Agreement]]  # label, colour, one value for each dime
 
 def draw_agreement(
     report: AgreementReport, measures: Sequence[str] = CORRELATIONS, judges: Sequence[str] | None = None
-) -> "Figure":
+) -> "Figure | None":
     """Bars with 95% intervals, a panel for each measure: judges beside the published one, experts, answer length.
 
     measures: one or two of reliability.MEASURES; only correlations were published. The line across a judge's bar is
-    the upper end of where 95% of its shuffled scores lie. `judges` of None is all. ValueError: an unknown measure or
-    judge, more than two measures, or more than six judges, whose bars would be too thin: choose some.
+    the upper end of where 95% of its shuffled scores lie. `judges` of None is the first six: more would be too
+    thin. None for a report without rows. ValueError: an unknown measure or judge, or more than two or six of them.
     """
-    judges = list(report.judges if judges is None else judges)
+    if not report.rows:
+        return None
+    judges = list(report.judges[:MAX_JUDGES] if judges is None else judges)
     wrong = [name for name in (*measures, *judges) if name not in MEASURES and name not in report.judges]
     if wrong or not 1 <= len(measures) <= 2 or len(judges) > MAX_JUDGES:
         raise ValueError(
@@ -67,12 +69,19 @@ def draw_agreement(
 
 
 def draw_comparison(
-    report: AgreementReport, first: str, second: str, measures: Sequence[str] = ("spearman", MEAN)
-) -> "Figure":
-    """first minus second for each dimension with 95% intervals; filled where they can be told apart.
+    report: AgreementReport,
+    first: str | None = None,
+    second: str | None = None,
+    measures: Sequence[str] = ("spearman", MEAN),
+) -> "Figure | None":
+    """first minus second for each dimension with 95% intervals; filled where they can be told apart. Without names the
+    first two judges; None where there are none.
 
     ValueError: the report compares no such two, in this order, by these measures.
     """
+    if first is None and len(report.judges) < 2:
+        return None
+    first, second = first or report.judges[0], second or report.judges[1]
     found = {
         (one.dimension, one.measure): one for one in report.comparisons if (one.first, one.second) == (first, second)
     }

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -38,14 +38,16 @@ from sciqag_lib.metrics.intervals import Estimate, estimate_values
 from sciqag_lib.records.evidence import EvidenceFile
 from sciqag_lib.records.papers import Paper, Section
 from sciqag_lib.records.qa_records import read_qa_records
-from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
+from sciqag_lib.tables import TableWriter, write_report, write_table
 from sciqag_lib.text.sentences import split_sentences
+
+if TYPE_CHECKING:
+    import pandas
 
 VERSION = 1
 PUBLISHED = {"pooled": 0.68, "individual": 0.6423, "union": 0.786}
 TOP_LISTED = 10  # sentences of each pair, as in the published scatter
 MIN_STRETCH, STRETCHES = 5, 3  # sentences; stretches listed of each paper
-MAX_NOTES = 20
 COLUMNS = {
     "coverage": {
         "doi": "text",
@@ -108,6 +110,13 @@ class CoverageReport:
     sections: int
     notes: list[str] = field(default_factory=list)  # what was left out, and why
     version: int = VERSION
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Each definition beside random scores on the same papers; the definitions are not comparable."""
+        import pandas
+
+        kinds = {"mean": self.values, "random scores": self.random, "difference": self.difference}
+        return pandas.DataFrame(kinds | {"published": PUBLISHED}).map(str)
 
 
 def score_papers(records: Iterator[Paper], embedder: Embedder, notes: list[str]) -> Iterator[ScoredPaper]:
@@ -295,26 +304,6 @@ def _make_report(
         counts["sections"],
         notes,
     )
-
-
-def show_coverage(report: CoverageReport) -> None:
-    """Print each definition beside random scores on the same papers."""
-    print(
-        f"{report.num_papers:,} papers, {report.num_pairs:,} pairs, {report.num_chunks} chunks, "
-        f"top {report.top_share:.0%} of the sentences | {report.model}"
-    )
-    for name in DEFINITIONS:
-        print(
-            f"{name:10}  mean {report.values[name]}\n{'':10}  random scores on the same papers "
-            f"{report.random[name]}; difference {report.difference[name]}; published {PUBLISHED[name]}"
-        )
-    print(
-        "The definitions are not comparable with each other. A higher value is not better in itself: random scores\n"
-        "touch "
-        "sentences all over a paper. Read the difference to them, and the sections that no pair touches."
-    )
-    print(f"sections that no pair touches: {report.sections_untouched:,} of {report.sections:,}")
-    show_notes(report.notes, MAX_NOTES, "coverage.json")
 
 
 def count_answer_numbers(file_path: str | Path, limit: int | None = None) -> NumberCounts:

@@ -13,11 +13,11 @@ import heapq
 import json
 import math
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -28,7 +28,10 @@ from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.metrics.intervals import Estimate, estimate_between, estimate_mean
 from sciqag_lib.records.papers import Paper
 from sciqag_lib.records.qa_records import read_qa_records
-from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
+from sciqag_lib.tables import TableWriter, write_report, write_table
+
+if TYPE_CHECKING:
+    import pandas
 
 VERSION = 1
 REPORT = "similarity.json"
@@ -68,6 +71,16 @@ class SimilarityReport:
     num_near_duplicates: int | None = None  # in the whole file, "embedding" only
     near_duplicate: float | None = None  # the score from which two questions count as near-duplicates
     version: int = VERSION
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """The mean score beside its null baseline, and, of judged scores, the shares beside the published ones."""
+        import pandas
+
+        rows = {"two questions of one paper": self.within, "two questions of different papers": self.null}
+        if self.share_low is not None:
+            rows[f"under {LOW} (published: 87.29%)"] = f"{self.share_low:.2%}"
+            rows[f"over {HIGH} (published: 2.27%)"] = f"{self.share_high:.2%}"
+        return pandas.DataFrame({"score": rows}).map(str)
 
 
 class SimilarityTables:
@@ -289,29 +302,3 @@ def read_scores(output_dir: str | Path, doi: str | None = None) -> tuple[str, np
     for row in rows:
         scores[row["i"], row["j"]] = math.nan if row["score"] is None else row["score"]
     return doi, scores
-
-
-def show_similarity(report: SimilarityReport) -> None:
-    """Print the corpus numbers, each beside its null baseline."""
-    print(f"mode {report.mode} | {report.model}")
-    print(
-        f"papers: {report.num_papers:,}, pairs: {report.num_pairs:,}, of them without a score: {report.num_missing:,}"
-    )
-    print(f"two questions of one paper:          mean {report.within}")
-    print(f"two questions of different papers:   mean {report.null}   <- the null baseline")
-    if report.within.low <= report.null.high:  # not so where one of them is nan
-        print("The intervals overlap: these scores do not tell questions of one paper from questions of two.")
-    if report.share_low is not None:
-        print(f"under {LOW}: {report.share_low:.2%}, over {HIGH}: {report.share_high:.2%} (published: 87.29%, 2.27%)")
-    if report.num_near_duplicates is not None:
-        print(
-            f"near-duplicates in the whole file (cosine of {report.near_duplicate:g} or more): "
-            f"{report.num_near_duplicates:,} pairs, all in near_duplicates.csv"
-        )
-    show_notes(report.notes, LISTED, REPORT, "left out")
-
-
-def show_pairs(pairs: Iterable[dict[str, Any]], number: int = 5) -> None:
-    for pair in list(pairs)[:number]:
-        print(f"{pair['score']:.2f}  {pair['doi']}")
-        print(f"      {pair['i']}: {pair['question_i']}\n      {pair['j']}: {pair['question_j']}")

@@ -20,13 +20,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciqag_lib.checks.grounding import PaperIndex
-from sciqag_lib.metrics.intervals import Estimate, estimate_mean
+from sciqag_lib.metrics.intervals import estimate_mean
 from sciqag_lib.records.papers import Paper
 from sciqag_lib.tables import write_table
 from sciqag_lib.text.quantities import Quantity, find_quantities, same_unit
+
+if TYPE_CHECKING:
+    import pandas
 
 _DIGIT = re.compile(r"\b\d")
 PAPER_KEYS = (
@@ -42,7 +45,6 @@ MISS_COLUMNS = {
     "unit": "text",
     "reason": "text",
 }
-NO_BASELINE = "no null baseline: it needs the text of a second paper, the file has one"
 
 
 @dataclass
@@ -50,6 +52,23 @@ class NumberCounts:
     papers: list[dict[str, Any]] = field(default_factory=list)  # PAPER_KEYS, in the order of the file
     # doi, pair (from 0), question, answer, number, unit, reason
     misses: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Shares of answers and of numbers with their intervals over papers, beside the published ones."""
+        import pandas
+
+        papers = pandas.DataFrame(self.papers, columns=PAPER_KEYS)
+        shares = {
+            "answers with a number": ("answers_with_numbers", "answers", ""),
+            "answers with a digit that begins a word": ("answers_with_digits", "answers", "0.273"),
+            "numbers found in the answer's own paper": ("numbers_found", "numbers", "0.992"),
+            "the same numbers found in another paper": ("null_found", "null_numbers", ""),
+        }
+        rows = {
+            name: (str(estimate_mean(papers[part], papers[whole])), published)
+            for name, (part, whole, published) in shares.items()
+        }
+        return pandas.DataFrame.from_dict(rows, orient="index", columns=["share", "published"])
 
 
 def count_numbers(papers: Iterable[Paper]) -> NumberCounts:
@@ -89,27 +108,6 @@ def write_numbers(counts: NumberCounts, output_dir: Path) -> None:
         table.add(counts.misses)
 
 
-def show_numbers(counts: NumberCounts, listed: int = 10) -> None:
-    """Print the shares with their intervals over papers, each beside its null baseline, and the first misses."""
-
-    def share(part: str, whole: str) -> Estimate:
-        return estimate_mean([row[part] for row in counts.papers], [row[whole] for row in counts.papers])
-
-    print(f"answers with a number:                      {share('answers_with_numbers', 'answers')}")
-    print(f"answers with a digit that begins a word:    {share('answers_with_digits', 'answers')}   published: 0.273")
-    print(f"numbers found in the answer's own paper:    {share('numbers_found', 'numbers')}   published: 0.992")
-    if any(row["null_numbers"] for row in counts.papers):
-        print(
-            f"the same numbers found in another paper:    {share('null_found', 'null_numbers')}   <- the null baseline"
-        )
-    elif any(row["numbers"] for row in counts.papers):
-        print(NO_BASELINE)
-    for miss in counts.misses[:listed]:
-        print(f"not found: {miss['number']} {miss['unit']} ({miss['reason']}) in pair {miss['pair']} of {miss['doi']}")
-    if len(counts.misses) > listed:
-        print(f"... {len(counts.misses) - listed:,} more in number_misses.csv")
-
-
 def list_numbers(answer: str) -> list[Quantity]:
     """The numbers of an answer that are written in digits and are no part of a name, in order."""
     return [quantity for quantity in find_quantities(answer) if not quantity.is_word]
@@ -124,30 +122,6 @@ def explain_miss(number: Quantity, index: PaperIndex) -> str:
         return ""
     units = sorted({" ".join(place.unit) for place in places if place.unit})
     return "in the paper with another unit: " + ", ".join(units) if units else "in the paper without a unit"
-
-
-def summarize_counts(papers: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Sums of the rows of `papers` and their shares, 0-1; a share of nothing is None, and `note` says where the null
-    baseline is missing. A resampled list of rows may be given: it is what a bootstrap over papers needs."""
-    total = dict.fromkeys(PAPER_KEYS[1:], 0)
-    num_papers = 0
-    for row in papers:
-        num_papers += 1
-        for key in total:
-            total[key] += row[key]
-    shares = {
-        "answers_with_digits_share": ("answers_with_digits", "answers"),
-        "answers_with_numbers_share": ("answers_with_numbers", "answers"),  # published: 0.2729
-        "numbers_found_share": ("numbers_found", "numbers"),  # published: 0.9915
-        "null_found_share": ("null_found", "null_numbers"),
-        "answers_found_share": ("answers_found", "answers_with_numbers"),
-        "null_answers_found_share": ("null_answers_found", "null_answers"),
-    }
-    summary: dict[str, Any] = {"papers": num_papers, **total}
-    for name, (part, whole) in shares.items():
-        summary[name] = total[part] / total[whole] if total[whole] else None
-    summary["note"] = NO_BASELINE if total["numbers"] and not total["null_numbers"] else ""
-    return summary
 
 
 def _count_paper(

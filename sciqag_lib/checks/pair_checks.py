@@ -23,7 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -38,14 +38,16 @@ from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.metrics.intervals import Estimate, estimate_mean
 from sciqag_lib.records.papers import Paper, QAPair
 from sciqag_lib.records.qa_records import read_qa_records
-from sciqag_lib.tables import show_notes, write_report, write_table
+from sciqag_lib.tables import write_report, write_table
 from sciqag_lib.text.sentences import split_sentences
+
+if TYPE_CHECKING:
+    import pandas
 
 VERSION = 2
 MAX_COMPARED = 200  # earlier questions of a paper that a question is compared with: thousands would take hours
 NULL_ANSWERS = 5  # of each paper, set against another: a thousand papers need no more
 MAX_UNITS = 4000  # of the bootstrap: beyond it, neighbouring records are drawn together
-MAX_NOTES = 20
 COLUMNS = {
     "doi": "text",
     "pair": "whole",
@@ -186,6 +188,15 @@ class PairCheckReport:
     near_duplicate: float | None
     notes: list[str] = field(default_factory=list)  # what was left out, and why
     version: int = VERSION
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Shares and means with their intervals; what depends on a paper beside the same against another paper."""
+        import pandas
+
+        rows = {SHARES[name]: (self.shares.get(name, "not looked up"), self.null.get(name, "")) for name in SHARES}
+        rows |= {"words of a question": (self.question_words, ""), "words of an answer": (self.answer_words, "")}
+        rows |= {f"questions: {form}": (f"{count / self.num_pairs:.3f}", "") for form, count in self.forms.items()}
+        return pandas.DataFrame.from_dict(rows, orient="index", columns=["pairs", "against another paper"]).map(str)
 
 
 class Tally:
@@ -369,23 +380,3 @@ def find_near_rows(
         for a, b in zip(earlier.tolist(), later.tolist()):
             near[b] = a if near[b] < 0 else min(near[b], a)
     return near
-
-
-def show_pair_checks(report: PairCheckReport) -> None:
-    """Print each share with its interval, those that depend on a paper beside the same against another paper."""
-    print(
-        f"{report.num_pairs:,} pairs of {report.num_records:,} records, {report.num_papers:,} of them with a paper; "
-        f"{report.num_bad:,} bad records or pairs"
-    )
-    for name, estimate in report.shares.items():
-        null = f"   against another paper: {report.null[name]}" if name in report.null else ""
-        print(f"{SHARES[name] + ':':36} {estimate}{null}")
-    if report.num_papers and not report.null:
-        print("no null baseline: it needs the text of a second paper, the file has one")
-    if not report.num_papers:
-        print("numbers found, support: not looked up, the file holds no papers")
-    if not report.encoder:
-        print("near-duplicates: not looked for, that needs an encoder")
-    print("questions: " + ", ".join(f"{form} {count / report.num_pairs:.1%}" for form, count in report.forms.items()))
-    print(f"words: question {report.question_words}, answer {report.answer_words}")
-    show_notes(report.notes, MAX_NOTES, "checks.json")

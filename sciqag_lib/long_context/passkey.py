@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -34,13 +34,15 @@ from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.inference.prompts import PromptFile, fill, load_form, load_prompt, plain_text, render
 from sciqag_lib.inference.seeds import derive_seed
 from sciqag_lib.records.papers import read_papers_json
-from sciqag_lib.tables import show_notes, write_report, write_table
+from sciqag_lib.tables import write_report, write_table
+
+if TYPE_CHECKING:
+    import pandas
 
 VERSION = 1
 LOWEST, HIGHEST = 10_000, 99_999
 CHANCE = 1 / (HIGHEST - LOWEST + 1)
 REPLY_TOKENS = 24  # five digits, one token each, and some words before them
-MAX_NOTES = 20
 NUMBER = re.compile(r"(?<![\d.,])\d+(?![\d]|[.,]\d)")
 SEPARATED = re.compile(r"(?<![\d.,])(\d\d),(\d{3})(?![\d]|[.,]\d)")  # 48,213
 LONG_NUMBER = re.compile(r"\d{5}")  # a sentence that holds one is no filler
@@ -106,6 +108,13 @@ class PasskeyReport:
     chance: float = CHANCE
     notes: list[str] = field(default_factory=list)
     version: int = VERSION
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Right replies by length, with the number and without it, as right of asked: share (interval)."""
+        import pandas
+
+        rows = {result.length: {"found": result.hidden, "without it": result.control} for result in self.lengths}
+        return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("length").map(str)
 
 
 @dataclass(frozen=True)
@@ -303,6 +312,8 @@ def run_passkey(
         for row in rows
         if row["right"] is None
     ]
+    if not engine.tokens_exact:
+        notes.append("the engine can only estimate tokens: prompts are shorter than their length; see prompt_tokens")
     cells = [Cell(length, depth, _share_rows(rows, "hidden", length, depth)) for length in lengths for depth in depths]
     results = [
         LengthResult(length, _share_rows(rows, "hidden", length), _share_rows(rows, "control", length))
@@ -364,14 +375,3 @@ def _share_rows(rows: list[dict[str, Any]], kind: str, length: int, depth: float
         and row["right"] is not None
     ]
     return estimate_share(sum(chosen), len(chosen))
-
-
-def show_passkey(report: PasskeyReport) -> None:
-    """Print each length's share beside the control and chance."""
-    print(f"cells: {len(report.cells)}, trials of each: {report.trials}, filler: {report.filler} | {report.model}")
-    for result in report.lengths:
-        print(f"{result.length:>7,} tokens  found       {result.hidden}\n{'':16}without it  {result.control}")
-    print(f"by chance: {report.chance:.6f}" + (f"; not answered: {report.num_failed}" if report.num_failed else ""))
-    if not report.tokens_exact:
-        print("the engine can only estimate tokens, so the prompts are shorter than their length; see prompt_tokens")
-    show_notes(report.notes, MAX_NOTES, "passkey.json")

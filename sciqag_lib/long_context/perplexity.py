@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -35,10 +35,12 @@ from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.inference.prompts import plain_text
 from sciqag_lib.metrics.intervals import Estimate, estimate_mean
 from sciqag_lib.records.papers import read_papers_json
-from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
+from sciqag_lib.tables import TableWriter, write_report, write_table
+
+if TYPE_CHECKING:
+    import pandas
 
 VERSION = 1
-MAX_NOTES = 20
 COLUMNS = {
     "perplexity": {
         "doi": "text",
@@ -92,6 +94,20 @@ class PerplexityReport:
     results: list[LengthResult]
     notes: list[str] = field(default_factory=list)  # what was left out, and why
     version: int = VERSION
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Perplexity by context length beside its null baselines, and what is saved, in nats per token."""
+        import pandas
+
+        columns = {
+            "perplexity": "perplexity",
+            "perplexity_other": "behind another paper's text",
+            "gain_other": "saved by its own",
+            "gain_shortest": f"saved against {self.results[0].length:,} tokens",
+        }
+        frame = pandas.DataFrame([vars(result) for result in self.results]).set_index("length")
+        frame.loc["token frequencies of other papers", "perplexity"] = self.unigram
+        return frame.rename(columns=columns).map(str, na_action="ignore").fillna("")
 
 
 # Windows -------------------------------------------------------------------------------------------------------------
@@ -329,21 +345,3 @@ def _estimate_all(
 def _exponential(estimate: Estimate) -> Estimate:
     """Of a mean nll, its perplexity: the quantiles of a bootstrap go along, as exp keeps their order."""
     return Estimate(math.exp(estimate.mean), math.exp(estimate.low), math.exp(estimate.high), estimate.papers)
-
-
-def show_perplexity(report: PerplexityReport) -> None:
-    """Print each length beside its null baselines."""
-    print(
-        f"{report.num_papers:,} papers, {report.num_windows:,} windows, {report.num_targets:,} predicted tokens, the "
-        f"same at each length | {report.model}"
-    )
-    for result in report.results:
-        print(
-            f"{result.length:>7,} tokens  perplexity {result.perplexity}\n{'':16}behind another paper's text "
-            f"{result.perplexity_other}: its own saves {result.gain_other} nats a token"
-        )
-        if result is not report.results[0]:
-            print(f"{'':16}saved against {report.results[0].length:,} tokens: {result.gain_shortest} nats a token")
-    print(f"token frequencies of the other papers alone: perplexity {report.unigram}")
-    print("Perplexities of models with different tokenizers can't be compared: a token is not the same amount of text.")
-    show_notes(report.notes, MAX_NOTES, "perplexity.json")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sciqag_lib.agreement.analysis import AgreementReport, analyse_agreement
 from sciqag_lib.agreement.comparison import Comparison, compare_sets
-from sciqag_lib.agreement.score_table import ScoreTable, read_scores
+from sciqag_lib.agreement.score_table import read_scores
 from sciqag_lib.errors import InputError
 from sciqag_lib.review.pairs import Review
 from sciqag_lib.review.scores import Export
@@ -18,35 +18,38 @@ JUDGED_FILE = "scores.parquet"
 
 
 def analyse_review(
-    export: Export,
+    export: Export | None,
     review: Review,
     output_dir: str | Path,
     scores_path: Path | None = None,
     judged: Sequence[Path] = (),
     sample: Path | None = None,
-) -> AgreementReport | None:
+) -> AgreementReport:
     """Agreement of the raters of a review, of the table `scores_path` and of the judges in the folders `judged`, which
     05_evaluation wrote. Written into agreement/ of `output_dir`.
 
-    As long as there is no score at all `sample` is analysed, and said to be a sample. None where there is nobody to
-    compare with. InputError: as analyse_agreement and name_judges.
+    As long as there is no score at all `sample` is analysed, and a note says that it is a sample. Where there is
+    nobody to compare with, and for an export of None, the report is empty but for a note. InputError: as
+    analyse_agreement and name_judges.
     """
+    top, seed = review.judging.top, review.judging.seed
+    if export is None:
+        return AgreementReport(top, notes=["a review is open: agreement is shown where rater is None"])
     tables = [path for path in (export.path, scores_path) if path]
     judges = name_judges(judged)
     if not tables and sample:
-        print(f"nobody has scored a pair yet; what follows is an invented sample, {sample.name}, and no result")
-        tables, judges = [sample], {}
+        report = analyse_agreement(sample, Path(output_dir) / FOLDER, top, seed)
+        report.notes.insert(0, f"nobody has scored a pair yet; {sample.name} is an invented sample, and no result")
+        return report
     if not tables:
-        print("nobody has scored a pair yet")
-        return None
+        return AgreementReport(top, notes=["nobody has scored a pair yet"])
     for name, path in judges.items():
         _check_words(name, path, review)
-    table = read_scores(tables, review.judging.top, judges)
+    table = read_scores(tables, top, judges)
     if not table.of_kind("expert") or len(table.raters) < 2:
-        print(f"only {', '.join(table.raters)} has scored: agreement needs a second person, or a judge")
-        return None
-    seed = review.judging.seed
-    return analyse_agreement(tables, Path(output_dir) / FOLDER, review.judging.top, seed, judges)
+        note = f"only {', '.join(table.raters)} has scored: agreement needs a second person, or a judge"
+        return AgreementReport(top, notes=[note])
+    return analyse_agreement(tables, Path(output_dir) / FOLDER, top, seed, judges)
 
 
 def _check_words(name: str, path: Path, review: Review) -> None:
@@ -94,11 +97,15 @@ def name_judges(folders: Sequence[Path]) -> dict[str, Path]:
     return judges
 
 
-def compare_with_set(export: Export, review: Review, scores_path: Path | None, other_path: Path) -> list[Comparison]:
-    """The experts' mean scores of these pairs, less those of other pairs written about the same papers."""
+def compare_with_set(
+    export: Export | None, review: Review, scores_path: Path | None, other_path: Path | None
+) -> list[Comparison]:
+    """The experts' mean scores of these pairs, less those of other pairs written about the same papers; [] where there
+    is no `other_path`, or a review is open."""
+    if export is None or other_path is None:
+        return []
     tables = [path for path in (export.path, scores_path) if path]
     if not tables:
         raise InputError("other_scores: expected scores in output_dir or scores_path to compare them with, found none")
-    first: ScoreTable = read_scores(tables, review.judging.top)
-    second = read_scores(other_path, review.judging.top)
+    first, second = (read_scores(paths, review.judging.top) for paths in (tables, other_path))
     return compare_sets(first, second, ("these pairs", other_path.stem), seed=review.judging.seed)

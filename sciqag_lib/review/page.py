@@ -1,42 +1,30 @@
-"""A pair beside its evidence as a still page, HTML or text: what a notebook shows where nobody reviews.
+"""A pair beside its evidence as a still page of HTML: what a notebook shows where nobody reviews.
 
 Every text is escaped: a paper that holds HTML, scripts or markup is shown as it is written.
 """
 
-from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
 
 from sciqag_lib.review.pairs import DIMENSIONS, Review, cut_text
 from sciqag_lib.text.sentences import Span
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
 
 LEFT_OUT = "[...]"
 BORDER = "border-bottom: 1px solid #ccc; padding: 4px 10px; text-align: left; vertical-align: top"
 
 
-@dataclass(frozen=True)
-class StillPage:
-    """Shown as HTML by a notebook, as text by print."""
-
-    html: str
-    text: str
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def make_page(review: Review, place: int = 0) -> StillPage:
+def make_page(review: Review, place: int = 0) -> "HTML":
     """The pair at `place` with the lines of the paper that hold its evidence, and the levels of each dimension."""
+    from IPython.display import HTML
+
     pair = review.pairs[place]
     lines = list(_cut_lines(pair.paper.txt, review.find_evidence(place)))
     head = f"{pair.paper.title or pair.doi} ({pair.doi}, pair {pair.number})"
     rows = [review.describe_dimension(name) for name in DIMENSIONS]
-    return StillPage(
-        _make_html(head, pair.question, pair.answer, lines, rows),
-        _make_text(head, pair.question, pair.answer, lines, rows),
-    )
+    return HTML(_make_html(head, pair.question, pair.answer, lines, rows))
 
 
 def _cut_lines(txt: str, spans: list[Span]) -> list[list[tuple[str, bool]]]:
@@ -75,15 +63,3 @@ def _make_html(head: str, question: str, answer: str, lines: list, rows: list) -
 def _mark(text: str, is_evidence: bool) -> str:
     shown = escape(text)
     return f'<mark style="background: #ffe082; color: #212121">{shown}</mark>' if is_evidence else shown
-
-
-def _make_text(head: str, question: str, answer: str, lines: list, rows: list) -> str:
-    paper = "\n".join(
-        "".join(f">>{text}<<" if is_evidence else text for text, is_evidence in line) or LEFT_OUT for line in lines
-    )
-    levels = "\n".join(
-        f"{row['name']} ({row['shown']}): {row['asks']}\n"
-        + "\n".join(f"  {level['score']}: {level['label']}" for level in row["levels"])
-        for row in rows
-    )
-    return f"{head}\nQ: {question}\nA: {answer}\n\n{paper}\n\n{levels}"

@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sciqag_lib.agreement.analysis import NO_JUDGES
@@ -29,10 +29,12 @@ from sciqag_lib.racar.judging import SCALES
 from sciqag_lib.records.papers import normalize_doi, read_records
 from sciqag_lib.review.pairs import DIMENSIONS, Review, ReviewPair
 
+if TYPE_CHECKING:
+    import pandas
+
 RATERS_DIR = "raters"
 SCORES, COMMENTS = "scores.csv", "comments.csv"
 MAX_NAME, MAX_FILE_NAME = 60, 150  # characters; a file name with more than 255 bytes can't be written
-LISTED = 20
 Key = tuple[str, int]  # ReviewPair.key
 
 
@@ -233,6 +235,19 @@ class Export:
     raters: dict[str, Marks]
     notes: list[str]  # what is missing, and what could not be used
 
+    def to_frame(self) -> "pandas.DataFrame":
+        """How many pairs each rater has scored in full and skipped, and the comments."""
+        import pandas
+
+        columns = ["scored", "skipped", "comments"]
+        rows = {}
+        for rater, marks in self.raters.items():
+            pairs = marks.pairs.values()
+            comments = [f"{doi} pair {n}: {pair.comment}" for (doi, n), pair in marks.pairs.items() if pair.comment]
+            counts = sum(pair.complete for pair in pairs), sum(pair.skipped for pair in pairs)
+            rows[rater] = (*counts, "; ".join(comments))
+        return pandas.DataFrame.from_dict(rows, orient="index", columns=columns)
+
 
 def export_scores(review: Review, output_dir: str | Path) -> Export:
     """Write scores.csv, as score_table.py reads it, and comments.csv from the files of all raters in `output_dir`.
@@ -302,19 +317,3 @@ def _write_table(path: Path, columns: tuple[str, ...], rows: list[tuple[Any, ...
     if rows or path.exists():
         with write_atomic(path) as file:
             csv.writer(file, lineterminator="\n").writerows([columns, *rows])
-
-
-def show_raters(export: Export, num_pairs: int) -> None:
-    """Print how far each rater has come, the comments, and what could not be used."""
-    for rater, marks in export.raters.items():
-        done = sum(pair.complete for pair in marks.pairs.values())
-        skipped = sum(pair.skipped for pair in marks.pairs.values())
-        print(f"{rater}: {done:,} of {num_pairs:,} pairs scored, {skipped:,} skipped")
-    comments = [(rater, key, pair.comment) for rater, marks in export.raters.items()
-                for key, pair in marks.pairs.items() if pair.comment]  # fmt: skip
-    for rater, (paper, number), text in comments[:LISTED]:
-        print(f"comment by {rater} on {paper} pair {number}: {text}")
-    if len(comments) > LISTED:
-        print(f"... {len(comments) - LISTED:,} more in {COMMENTS}")
-    for note in export.notes:
-        print(f"note: {note}")
