@@ -16,7 +16,7 @@ from typing import Any
 
 from sciqag_lib.engines import Completion, Engine, Prompt, Request, Sampling
 from sciqag_lib.errors import InputError, check_parameters
-from sciqag_lib.inference.forecast import count_items, format_seconds, show_forecast
+from sciqag_lib.inference.forecast import count_items, show_forecast
 from sciqag_lib.inference.ledger import Ledger, name_full_disk, read_settings
 from sciqag_lib.inference.loop import Asking, Budget, Round, run_job, show_stopped
 from sciqag_lib.inference.prompts import PromptFile, check_length, fill, load_form, load_prompt, plain_text, render
@@ -301,8 +301,8 @@ def open_answers(output_dir: Path) -> Ledger:
     return Ledger(output_dir / LEDGER, read_settings(output_dir / LEDGER))
 
 
-def show_answers(report: AnswerReport, times: bool = False) -> None:
-    """Print what was asked, answered and left out; `times` differ by machine."""
+def show_answers(report: AnswerReport) -> None:
+    """Print what was asked, answered and left out."""
     counts, file = report.questions, report.test_file
     print(f"answers by {report.model}, {report.way}")
     print(
@@ -314,10 +314,5 @@ def show_answers(report: AnswerReport, times: bool = False) -> None:
         f"{counts['unfinished']:,} unfinished + {counts['not_asked']:,} not asked yet"
     )
     print(f"of the answers: {counts['cut']:,} cut at max_new_tokens, {counts['empty']:,} empty")
-    if times and report.seconds:
-        print(
-            f"tokens: {report.tokens['prompt']:,} prompt + {report.tokens['new']:,} new in "
-            f"{format_seconds(report.seconds)}"
-        )
     show_notes(report.notes, LISTED, REPORT)
     show_stopped(report.stopped)

@@ -26,8 +26,10 @@ def draw_score_distributions(report: RacarReport) -> "Figure":
     """A panel for each dimension: which share of the pairs has each score, beside those of the null baselines."""
     title = f"Scores by {report.model}, beside those of null baselines"
     names = list(report.dimensions)
-    with new_figure(title, TWO_COLUMNS, 2.7, ncols=len(names)) as (figure, panels):
+    with new_figure(title, TWO_COLUMNS, 2.7, ncols=max(1, len(names))) as (figure, panels):
         panels = np.atleast_1d(panels)
+        if not names:
+            panels[0].text(0.5, 0.5, "nothing was judged", transform=panels[0].transAxes, ha="center")
         for axes, name in zip(panels, names):
             _draw_shares(axes, report.dimensions[name])
             axes.set(title=name, xlabel=f"score ({report.scale})")
