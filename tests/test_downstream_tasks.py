@@ -10,7 +10,8 @@ import pytest
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.paths import REPO_ROOT
-from sciqag_lib.tasks.kinds import KINDS, read_class, read_label, read_number, read_task, read_tasks
+from sciqag_lib.tasks.kinds import KINDS, read_task, read_tasks
+from sciqag_lib.tasks.short_answers import read_class, read_label, read_number
 
 DATA = REPO_ROOT / "data" / "downstream"
 CHOICE = {"question": "Which gas?", "distractor1": "neon", "distractor2": "argon", "distractor3": "xenon",
@@ -32,7 +33,7 @@ def trained(tmp_path: Path) -> Path:
 
 
 def read(tmp_path: Path, kind: str, records: list[Any], **options: Any) -> Any:
-    return read_task("t", kind, write(tmp_path / "task.json", records), **options)
+    return read_task("t", KINDS[kind], write(tmp_path / "task.json", records), **options)
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
