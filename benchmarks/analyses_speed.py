@@ -25,7 +25,8 @@ from sciqag_lib.engines.embeddings import Embedder, normalize_rows, open_embedde
 from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.ingest import PreparedPaper, read_papers
 from sciqag_lib.paths import resolve_path
-from sciqag_lib.records.qa_records import QARecord, read_qa_records
+from sciqag_lib.records.papers import Paper
+from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.text.sentences import split_sentences
 
 DEMO = ["journal.pone.0002554.xml", "journal.pone.0070598.xml", "journal.pone.0078921.xml"]
@@ -34,7 +35,7 @@ NUM_QUESTIONS, WIDTH, NUM_PLANTED, THRESHOLD = 188_000, 384, 1000, 0.95
 
 def read_texts(arguments: list[str]) -> list[str]:
     if arguments:
-        return [record.txt for record in read_qa_records(arguments[0]) if isinstance(record, QARecord)]
+        return [record.txt for record in read_qa_records(arguments[0]) if isinstance(record, Paper)]
     corpus = resolve_path("package://allofplos/starter_corpus")
     return [item.paper.txt for item in read_papers([corpus / name for name in DEMO]) if isinstance(item, PreparedPaper)]
 
@@ -112,10 +113,10 @@ def compare_judging(arguments: list[str]) -> None:
     records = [
         record
         for record in read_qa_records(arguments[0] if arguments else resolve_path("data/qas.json"))
-        if isinstance(record, QARecord)
+        if isinstance(record, Paper)
     ]
     pairs = [pair for record in records for pair in record.pairs][:10]
-    item = JudgeItem(QARecord("benchmark", "", "", pairs), [])
+    item = JudgeItem(Paper("benchmark", "", [], pairs=pairs), [])
     uncached, expected = judge_pairs(item, cached=False)
     cached, scores = judge_pairs(item, cached=True)
     same = "the same scores" if scores == expected else f"{sum(a != b for a, b in zip(scores, expected))} OTHER SCORES"

@@ -32,6 +32,7 @@ from sciqag_lib.checks.grounding import PaperIndex
 from sciqag_lib.checks.pair_checks import COLUMNS, check_one_pair, write_pair_checks
 from sciqag_lib.ingest import PreparedPaper, read_papers
 from sciqag_lib.paths import resolve_path
+from sciqag_lib.records.papers import QAPair
 from sciqag_lib.text.sentences import split_sentences
 
 CORPUS = "package://allofplos/starter_corpus"
@@ -79,11 +80,11 @@ def check_pairwise(path: Path, output: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), output)
 
 
-def _list_pairs(path: Path) -> Iterator[tuple[str, int, tuple[str, str], list[str], str]]:
+def _list_pairs(path: Path) -> Iterator[tuple[str, int, QAPair, list[str], str]]:
     for record in json.loads(path.read_text(encoding="utf-8")):
         questions = [pair["Q"] for pair in record["Q&A"]]
         for number, pair in enumerate(record["Q&A"]):
-            yield record["doi"], number, (pair["Q"], pair["A"]), questions[:number], record["txt"]
+            yield record["doi"], number, QAPair(pair["Q"], pair["A"]), questions[:number], record["txt"]
 
 
 def compare_sides(papers: list[dict[str, Any]], turns: int) -> None:

@@ -35,7 +35,7 @@ def session(source: Path, tmp_path: Path) -> ReviewSession:
 
 
 def keys(review: Any) -> list[tuple[str, int]]:
-    return [(pair.paper, pair.number) for pair in review.pairs]
+    return [(pair.doi, pair.number) for pair in review.pairs]
 
 
 def steps(folder: Path, rater: str = "anna") -> list[dict[str, Any]]:

@@ -3,25 +3,31 @@
 import random
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from sciqag_lib.checks.answer_numbers import NO_BASELINE, PAPER_KEYS, count_numbers, summarize_counts
+from sciqag_lib.records.papers import Paper, QAPair
 
-Records = list[tuple[str, str, list[tuple[str, str]]]]
-FIRST = (
+
+def paper(doi: str, txt: str, pairs: list[tuple[str, str]]) -> Paper:
+    return Paper(doi, txt, [], pairs=[QAPair(*pair) for pair in pairs])
+
+
+FIRST = paper(
     "10.1/a",
     "Rats got 250 mg of it for 12 weeks. IL-6 fell by 40%.",
     [("How much?", "They got 250 mg for 12 weeks."), ("Which?", "IL-6 and seven others."), ("Rise?", "By 40 mg.")],
 )
-SECOND = (
+SECOND = paper(
     "10.1/b",
     "Cells got 250 mg for 3 h at 12 places.",
     [("When?", "After 3 h, 4 h and 12 weeks."), ("Who?", "We.")],
 )
 
 
-def rows(records: Records) -> list[tuple[int, ...]]:
+def rows(records: list[Paper]) -> list[tuple[int, ...]]:
     return [tuple(row[key] for key in PAPER_KEYS[1:]) for row in count_numbers(records).papers]
 
 
@@ -57,17 +63,17 @@ def test_shares_by_hand() -> None:
 
 
 def test_numbers_are_whole_and_in_digits() -> None:
-    paper = "It held 1,250 cells, 0.35 parts, and seven or 3 × 10^5 of them; twelve died."
+    txt = "It held 1,250 cells, 0.35 parts, and seven or 3 × 10^5 of them; twelve died."
     answers = ("About 250 cells.", "Some 1250 of 300000.", "35 parts.", "Seven.", "12")
-    counts = count_numbers([("d", paper, [("q", answer) for answer in answers])])
+    counts = count_numbers([paper("d", txt, [("q", answer) for answer in answers])])
     assert [(miss["pair"], miss["number"]) for miss in counts.misses] == [(0, "250"), (2, "35")]
     assert counts.papers[0]["numbers"] == 5  # 250, 1250, 300000, 35, and 12, which the paper has as a word
 
 
 def test_the_baseline_is_the_record_before_and_the_first_has_the_last() -> None:
-    records = [(f"d{i}", f"It was {i} here.", [("q", f"It was {(i - 1) % 4}.")]) for i in range(4)]
+    records = [paper(f"d{i}", f"It was {i} here.", [("q", f"It was {(i - 1) % 4}.")]) for i in range(4)]
     assert [row["null_found"] for row in count_numbers(records).papers] == [1, 1, 1, 1]
-    records = [(f"d{i}", f"It was {i} here.", [("q", f"It was {(i + 1) % 4}.")]) for i in range(4)]
+    records = [paper(f"d{i}", f"It was {i} here.", [("q", f"It was {(i + 1) % 4}.")]) for i in range(4)]
     assert [row["null_found"] for row in count_numbers(records).papers] == [0, 0, 0, 0]
 
 
@@ -76,26 +82,27 @@ def test_one_paper_has_no_baseline() -> None:
     assert summary["null_found_share"] is None and summary["null_answers_found_share"] is None
     assert summary["note"] == NO_BASELINE
     assert summary["numbers_found_share"] == 2 / 3
-    copy = ("10.1/copy", *FIRST[1:])
+    copy = replace(FIRST, doi="10.1/copy")
     assert summarize_counts(count_numbers([FIRST, copy]).papers)["null_numbers"] == 0  # its own text is no other paper
 
 
 def test_nothing_to_count() -> None:
     summary = summarize_counts(count_numbers([]).papers)
     assert summary["numbers_found_share"] is None and summary["note"] == "" and summary["papers"] == 0
-    assert rows([("d", "Text 5.", [])]) == [(0,) * 10]
+    assert rows([paper("d", "Text 5.", [])]) == [(0,) * 10]
 
 
 def test_a_record_without_text_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="10.1/empty.*skip"):
-        count_numbers([FIRST, ("10.1/empty", " ", FIRST[2])])
+        count_numbers([FIRST, replace(FIRST, doi="10.1/empty", txt=" ")])
 
 
 def test_memory_does_not_grow_with_the_texts() -> None:
-    def stream(num_papers: int) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
+    def stream(num_papers: int) -> Iterator[Paper]:
         for number in range(num_papers):
             rng = random.Random(number)
-            yield f"d{number}", " ".join(f"{rng.random():.5f} mg" for _ in range(600)), [("q", f"It was {number}.")]
+            txt = " ".join(f"{rng.random():.5f} mg" for _ in range(600))
+            yield paper(f"d{number}", txt, [("q", f"It was {number}.")])
 
     def peak(num_papers: int) -> int:
         tracemalloc.start()

@@ -93,7 +93,7 @@ def test_a_list_that_breaks_in_the_middle_gives_its_papers_up_to_there_and_names
     report = ask(tmp_path, tmp_path / "p.json")
     assert dois(tmp_path) == ["10.1000/test.0", "10.1000/test.1"]
     [named] = report["not_usable"]
-    assert named.startswith(f"{tmp_path / 'p.json'}, record 3: broken JSON at line 4, column 19 ")
+    assert named.startswith(f"{tmp_path / 'p.json'}, record 3: broken JSON in lines 1 to 5 ")
 
 
 def test_invalid_utf8_in_a_list_is_named_and_the_papers_before_it_are_asked(tmp_path):
@@ -103,7 +103,7 @@ def test_invalid_utf8_in_a_list_is_named_and_the_papers_before_it_are_asked(tmp_
     report = ask(tmp_path, tmp_path / "p.json")
     assert dois(tmp_path) == ["10.1000/test.0"]
     [named] = report["not_usable"]
-    assert "p.json, record 2: " in named and f"(byte {place})" in named
+    assert "p.json, record 2: broken JSON in lines 1 to 1 (after byte 0): " in named
 
 
 def test_a_broken_line_of_json_lines_costs_only_itself(tmp_path):

@@ -337,7 +337,7 @@ def test_the_sample_file_with_the_packaged_model(tmp_path, embedder):
     assert report.num_papers == 3 and report.num_pairs == 18 and report.notes == [] and report.sections > 6
     found = score_one_paper(QAS, embedder)
     texts = [found.record.txt[start:end] for start, end in found.spans]
-    pairs = [f"{question} {answer}" for question, answer in found.record.pairs]
+    pairs = [f"{pair.question} {pair.answer}" for pair in found.record.pairs]
     own = embedder.model.encode([*pairs, *texts], normalize_embeddings=True, show_progress_bar=False)
     assert found.scores == pytest.approx(own[: len(pairs)] @ own[len(pairs) :].T, abs=3e-3)
     best = [texts[place] for place in found.scores.argmax(axis=1)]

@@ -10,8 +10,10 @@ from sciqag_lib.dataset import exports
 from sciqag_lib.dataset.exports import FORMATS, export_dataset, show_exports
 from sciqag_lib.dataset.pairs import COLUMNS
 from sciqag_lib.errors import InputError
+from sciqag_lib.inference.prompts import load_prompt
+from sciqag_lib.records.papers import QAPair
 from sciqag_lib.records.qa_records import read_qa_records
-from sciqag_lib.training.data import Example, make_qa_data, read_examples
+from sciqag_lib.training.data import Example, read_examples
 from tests.conftest import skip_without
 from tests.export_table import (
     NASTY,
@@ -42,15 +44,15 @@ def test_published_files_have_the_published_keys(table: Path) -> None:
     assert [(record["input"], record["output"]) for record in train] == list_expected("train")
     assert test == [{"Q": question, "A": answer} for question, answer in list_expected("test")]
     assert [record.pairs for record in read_qa_records(table.parent / "out" / "test.json")] \
-        == [[pair] for pair in list_expected("test")]  # fmt: skip
+        == [[QAPair(*pair)] for pair in list_expected("test")]  # fmt: skip
 
 
 def test_the_train_file_is_what_the_qa_only_recipe_learns_from(table: Path, tmp_path: Path) -> None:
     rows = [make_row(record, pair, split="train") for record in range(4) for pair in range(3)]
-    made = tmp_path / "made.json"
-    make_qa_data(write_papers(tmp_path), made)
     export_dataset(write_table(tmp_path, rows), tmp_path / "out", ["published"])
-    assert (tmp_path / "out" / "train.json").read_bytes() == made.read_bytes()
+    instruction = load_prompt("qa_only").texts["instruction"]
+    made = [{"instruction": instruction, "input": row["question"], "output": row["answer"]} for row in rows]
+    assert json.loads((tmp_path / "out" / "train.json").read_text(encoding="utf-8")) == made
     assert [type(item) for item in read_examples(tmp_path / "out" / "train.json")] == [Example] * 12
 
 

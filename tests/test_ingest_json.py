@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sciqag_lib.errors import BadRecord, InputError
-from sciqag_lib.records.papers import Paper, Section, paper_record, read_papers_json, read_records
+from sciqag_lib.records.papers import CHUNK_BYTES, Paper, Section, paper_record, read_papers_json, read_records
 
 GOOD = {"source": "a.xml", "doi": "10.1000/a", "abstract": "A.", "keywords": ["k"], "txt": "Text é.", "title": "T"}
 
@@ -89,10 +89,10 @@ def test_missing_key_and_empty_optional_keys(tmp_path: Path) -> None:
     ("data", "good", "place"),
     [
         (b'[{"a":1},\n{"a":2},\n{"a":3 x}]', 2, "record 3"),
-        (b'[{"a":1},\n{"a":2', 1, "line 2, column 7 (byte 16)"),
-        (b'[{"a":"\xc3\xa9\xc3\xa9","b":"\xff"}]', 0, "column 17 (byte 18)"),
-        (b'\xef\xbb\xbf[{"a":1 x', 0, "column 10 (byte 11)"),
-        (b'[{"a":NaN}]', 0, "line 1, column 7 (byte 6)"),
+        (b'[{"a":1},\n{"a":2', 1, "record 2: broken JSON in lines 2 to 2 (after byte 16)"),
+        (b'[{"a":"\xc3\xa9\xc3\xa9","b":"\xff"}]', 0, "record 1: broken JSON in lines 1 to 1 (after byte 0)"),
+        (b'\xef\xbb\xbf[{"a":1 x', 0, "record 1: broken JSON in lines 1 to 1 (after byte 3)"),
+        (b'[{"a":NaN}]', 0, "record 1: broken JSON in lines 1 to 1 (after byte 0)"),
         (b'[{"a":' + b"[" * 100_000, 0, "nested more than 50 deep"),
     ],
 )
@@ -106,7 +106,9 @@ def test_break_far_into_a_long_file(tmp_path: Path) -> None:
     record = json.dumps({**GOOD, "txt": "é" * 50_000})
     data = ("[" + ",\n".join([record] * 9) + ",\n{]").encode()
     *papers, bad = read_papers_json(write(tmp_path / "a.json", data))
-    assert len(papers) == 9 and f"line 10, column 2 (byte {len(data) - 1})" in bad.message
+    assert len(papers) == 9 and bad.record == "record 10"
+    last = len(data) // CHUNK_BYTES * CHUNK_BYTES
+    assert f"lines {1 + data[:last].count(10)} to 10 (after byte {last})" in bad.message
 
 
 def test_broken_lines_are_single(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_bad_files_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert found["z.xml"] == ""
     assert "broken XML at line 1" in found["a.xml"] and "declares its own entities (x, y)" in found["b.xml"]
     assert "cannot be read" in found["c.pdf"] or "no text" in found["c.pdf"]
-    assert "broken JSON at line 1, column 12" in found["d.json"] and "the key is missing" in found["e.json"]
+    assert "broken JSON in lines 1 to 1" in found["d.json"] and "the key is missing" in found["e.json"]
     assert "at byte 4" in found["f.txt"] and "at byte 3" in found["g.html"]
     assert (
         "found <book>" in found["h.xml"] and "expected a JSON list" in found["i.json"] and "no body" in found["y.txt"]

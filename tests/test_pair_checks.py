@@ -27,8 +27,7 @@ from sciqag_lib.checks.pair_checks import (
 from sciqag_lib.checks.rules import REASONS, check_pair
 from sciqag_lib.errors import InputError
 from sciqag_lib.metrics import intervals
-from sciqag_lib.records.papers import QAPair
-from sciqag_lib.records.qa_records import QARecord
+from sciqag_lib.records.papers import Paper, QAPair
 
 DATA = Path(__file__).parents[1] / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -195,8 +194,9 @@ def test_shares_and_null_by_hand(tmp_path):
 
 
 def test_the_null_baseline_is_the_paper_before_and_the_first_has_the_last():
-    def record(number: int, answer: int) -> QARecord:
-        return QARecord(f"d{number}", f"Zinc held {number} % tin.", "", [("How much?", f"Zinc held {answer} % tin.")])
+    def record(number: int, answer: int) -> Paper:
+        pairs = [QAPair("How much?", f"Zinc held {answer} % tin.")]
+        return Paper(f"d{number}", f"Zinc held {number} % tin.", [], pairs=pairs)
 
     for step, found in ((-1, 4), (1, 0)):
         tally = Tally()
@@ -206,9 +206,9 @@ def test_the_null_baseline_is_the_paper_before_and_the_first_has_the_last():
 
 def test_the_null_takes_some_answers_from_all_over_a_paper(monkeypatch):
     monkeypatch.setattr(pair_checks, "NULL_ANSWERS", 2)
-    pairs = [("How much?", f"Zinc held {number} % tin.") for number in range(4)]
-    tally, other = Tally(), QARecord("b", "It held 2 % tin.", "", [])
-    list(check_records([QARecord("a", "It held 9 % tin.", "", pairs), other], tally))
+    pairs = [QAPair("How much?", f"Zinc held {number} % tin.") for number in range(4)]
+    tally, other = Tally(), Paper("b", "It held 2 % tin.", [])
+    list(check_records([Paper("a", "It held 9 % tin.", [], pairs=pairs), other], tally))
     assert tally.estimate_shares("null_", 0)["numbers_found"].mean == 1 / 2  # the answers 0 and 2
 
 
@@ -271,13 +271,13 @@ def test_rejected_by_holds_every_reason_and_the_first_is_that_of_check_pair():
     several = 0
     for row in rows:
         accepted, txt = row.get("accepted", []), row.get("txt", "")
-        index, pair = PaperIndex(txt) if txt else None, (row["question"], row["answer"])
-        if not all(pair):
+        index, pair = PaperIndex(txt) if txt else None, QAPair(row["question"], row["answer"])
+        if not (pair.question and pair.answer):
             continue
         reasons = pair_checks.check_one_pair(pair, accepted, index)["rejected_by"].split()
         assert reasons == sorted(reasons, key=REASONS.index)
         if index is not None:
-            first = check_pair(QAPair(*pair), index, [QAPair(question, "") for question in accepted])
+            first = check_pair(pair, index, [QAPair(question, "") for question in accepted])
             assert (reasons or [""])[0] == first
         several += len(reasons) > 1
     assert several > 3

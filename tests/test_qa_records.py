@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from sciqag_lib.errors import BadRecord, InputError
-from sciqag_lib.records.papers import Section
-from sciqag_lib.records.qa_records import QARecord, SectionFile, read_qa_records
+from sciqag_lib.records.evidence import EvidenceFile
+from sciqag_lib.records.papers import Paper, QAPair, Section
+from sciqag_lib.records.qa_records import RepeatedPaper, read_qa_records
 
 QAS = Path(__file__).parents[1] / "data" / "qas.json"
 
@@ -27,7 +28,7 @@ def test_the_sample_file_is_read_whole():
     stored = json.loads(QAS.read_text(encoding="utf-8"))
     assert [record.doi for record in records] == [entry["doi"] for entry in stored] and len(records) == 3
     for record, entry in zip(records, stored):
-        assert record.pairs == [(pair["Q"], pair["A"]) for pair in entry["Q&A"]] and len(record.pairs) == 6
+        assert record.pairs == [QAPair(pair["Q"], pair["A"]) for pair in entry["Q&A"]] and len(record.pairs) == 6
         assert record.questions == [pair["Q"] for pair in entry["Q&A"]]
         assert record.txt == entry["txt"] and record.sections == [Section(**part) for part in entry["sections"]]
 
@@ -45,8 +46,9 @@ def test_a_published_record_without_title_or_source(tmp_path, lines):
         "txt": "One.",
     }
     [found] = read(tmp_path, [record], lines)
-    where = "line 1" if lines else "record 1"
-    assert found == QARecord("10.1016-j.ab.2008.07.041.json", "One.", "", [("Why?", "Since.")], where, [])
+    pairs = [QAPair("Why?", "Since.")]
+    assert found == Paper("10.1016-j.ab.2008.07.041.json", "One.", "['a']", journal="Chemistry", pairs=pairs)
+    assert found.where == ("line 1" if lines else "record 1") and found.key == "10.1016/j.ab.2008.07.041"
 
 
 def test_each_pair_of_a_benchmark_file_is_a_record(tmp_path):
@@ -58,7 +60,11 @@ def test_each_pair_of_a_benchmark_file_is_a_record(tmp_path):
             {"Q": "When?", "A": "C.", "doi": "10.1/a"},
         ],
     )
-    assert [record.pairs for record in found] == [[("Why?", "A.")], [("How?", "B.")], [("When?", "C.")]]
+    assert [record.pairs for record in found] == [
+        [QAPair("Why?", "A.")],
+        [QAPair("How?", "B.")],
+        [QAPair("When?", "C.")],
+    ]
     assert [record.name for record in found] == ["record 1", "10.1/a", "10.1/a"] and found[0].txt == ""
 
 
@@ -76,7 +82,7 @@ def test_no_pairs_is_a_record_without_pairs(tmp_path):
         (paper(""), "doi", "empty"),
         (paper("  "), "doi", "empty"),
         (paper(None), "doi", "empty"),
-        (paper(7), "doi", "found int 7"),
+        (paper(7), "doi", "found int '7'"),
         (paper("10.1/b", txt=["One."]), "txt", "found list"),
         (paper("10.1/b", title={"en": "x"}), "title", "found dict"),
         (paper("10.1/b", txt="One \ud800."), "txt", "surrogate"),
@@ -94,9 +100,9 @@ def test_a_bad_record_is_named_and_the_rest_goes_on(tmp_path, record, field, mes
     [
         ("Why?", "found str"),
         (None, "found NoneType"),
-        ({"Q": "Why?"}, "A: expected"),
-        ({"Q": " ", "A": "B"}, "Q: expected"),
-        ({"Q": "Why?", "A": 5}, "found 5"),
+        ({"Q": "Why?"}, "A: the key is missing"),
+        ({"Q": " ", "A": "B"}, "Q: it is empty"),
+        ({"Q": "Why?", "A": 5}, "found int '5'"),
         ({"Q": "Why \ud83d?", "A": "B"}, "surrogate"),
         (["Why?", "B"], "found list"),
     ],
@@ -106,13 +112,14 @@ def test_a_bad_pair_is_named_and_the_paper_keeps_the_others(tmp_path, entry, mes
     record["Q&A"].insert(1, entry)
     bad, found = read(tmp_path, [record], lines=True)
     assert isinstance(bad, BadRecord) and bad.field == "Q&A[1]" and message in bad.message and "left out" in bad.message
-    assert found.pairs == [("One?", "1"), ("Two?", "2")]
+    assert found.pairs == [QAPair("One?", "1"), QAPair("Two?", "2")]
 
 
 @pytest.mark.parametrize("second", ["10.1/a", "https://doi.org/10.1/A", "10.1/a.json"])
 def test_a_second_record_of_one_doi_is_named_however_it_is_spelled(tmp_path, second):
     first, bad, last = read(tmp_path, [paper("10.1/a"), paper(second), paper("10.1/b")])
-    assert isinstance(bad, BadRecord) and bad.field == "doi" and "the same doi as record 1" in bad.message
+    assert isinstance(bad, RepeatedPaper) and bad.field == "doi" and "the same doi as record 1" in bad.message
+    assert bad.paper.doi == second and bad.paper.pairs == [QAPair("Why?", "Because.")]
     assert (first.doi, last.doi) == ("10.1/a", "10.1/b")
 
 
@@ -143,12 +150,33 @@ def test_sections_of_a_wrong_form_are_left_out(tmp_path):
     assert first.sections == [Section("Results", 0, 4)] and second.sections == []
 
 
-def test_sections_beside_the_output_are_found_in_its_order(tmp_path):
+def find(file: EvidenceFile, doi: str, txt: str = "One. Two."):
+    return file.find(Paper(doi, txt, []))
+
+
+def test_evidence_beside_the_output_is_found_in_any_order(tmp_path):
     path = tmp_path / "evidence.json"
-    sections = [{"title": "Results", "start": 0, "end": 4}]
-    path.write_text(json.dumps([{"doi": "a", "sections": sections}, {"doi": "b"}, {"doi": "c", "sections": sections}]))
-    file = SectionFile(path)
-    assert [file.find(doi, 9) for doi in "abc"] == [[Section("Results", 0, 4)], [], [Section("Results", 0, 4)]]
-    assert SectionFile(path).find("c", 9) == [Section("Results", 0, 4)]  # records of others in between
-    assert SectionFile(path).find("a", 3) == []  # it would end outside the text
-    assert SectionFile(tmp_path / "none.json").find("a", 9) == []
+    section = {"title": "Results", "start": 0, "end": 4}
+    records = [{"doi": "10.1/A", "sections": [section], "journal": "J"}, 7, {"doi": "b"}, {"doi": "c", "license": "CC"}]
+    path.write_text(json.dumps(records))
+    file = EvidenceFile(path)
+    assert [find(file, doi).where for doi in ("10.1/a", "b", "c")] == ["record 1", "record 3", "record 4"]
+    assert [bad.record for bad in file.bad] == ["record 2"]
+    file = EvidenceFile(path)
+    assert find(file, "c").license == "CC" and find(file, "none").where == "" and find(file, "").where == ""
+    found = find(file, "https://doi.org/10.1/A")  # records of others in between
+    assert (found.sections, found.journal) == ([Section("Results", 0, 4)], "J")
+    assert find(EvidenceFile(path), "10.1/a", "One").sections == []  # it would end outside the text
+    assert find(EvidenceFile(tmp_path / "none.json"), "10.1/a").sections == []
+
+
+def test_evidence_is_taken_where_it_fits_the_text(tmp_path):
+    good, other = {"start": 0, "end": 4, "text": "One."}, {"start": 0, "end": 4, "text": "Two."}
+    pairs = [
+        {"Q": f"{number}?", "A": "A.", "evidence": spans}
+        for number, spans in enumerate(([good, {**good, "start": 5, "end": 9, "text": "Two."}], [other], [], None))
+    ]
+    (tmp_path / "evidence.json").write_text(json.dumps([{"doi": "a", "pairs": pairs}]))
+    found = find(EvidenceFile(tmp_path / "evidence.json"), "a")
+    assert found.spans == {("0?", "A."): [(0, 4), (5, 9)], ("2?", "A."): []} and found.num_unfit == 2
+    assert found.texts == {("0?", "A."): "One. Two.", ("1?", "A."): "Two."}

@@ -240,9 +240,9 @@ def test_the_export_is_what_the_analysis_reads(
     first, second = session.review.pairs[:2]
     rows = list(csv.reader((tmp_path / "scores.csv").open(newline="")))
     assert rows[0] == ["paper", "pair", "dimension", "rater", "kind", "score", "answer_words"]
-    given = [row for row in rows if row[:2] == [first.paper, str(first.number)]]
+    given = [row for row in rows if row[:2] == [first.doi, str(first.number)]]
     assert given == [
-        [first.paper, str(first.number), name, "anna", "expert", str(value), "6"]
+        [first.doi, str(first.number), name, "anna", "expert", str(value), "6"]
         for name, value in zip(DIMENSIONS, (3, 2, 1, 3, 2))
     ]
     assert len(rows) == 1 + 5 + 1 + 5
@@ -319,7 +319,7 @@ def write_judged(folder: Path, review: Any) -> None:
         table.add(
             blank
             | {
-                "doi": pair.paper,
+                "doi": pair.doi,
                 "pair": pair.number,
                 "arm": "own",
                 "dimension": "accuracy",

@@ -43,7 +43,7 @@ def test_scores_move_on_and_are_on_disk_at_once(session: ReviewSession, tmp_path
         ("reasonableness", 2, "1-3"),
     ]
     assert {(step["rater"], step["paper"], step["pair"]) for step in steps(tmp_path)} == {
-        ("anna", session.review.pairs[0].paper, session.review.pairs[0].number)
+        ("anna", session.review.pairs[0].doi, session.review.pairs[0].number)
     }
     assert session.view()["scored"] == 1
 
@@ -163,7 +163,7 @@ def test_comments_are_kept_replaced_and_taken_back(session: ReviewSession, tmp_p
     rows = list(csv.reader((tmp_path / "comments.csv").open(newline="")))
     assert rows == [
         ["paper", "pair", "rater", "comment"],
-        [session.pair.paper, str(session.pair.number), "anna", "the unit is odd\n, look"],
+        [session.pair.doi, str(session.pair.number), "anna", "the unit is odd\n, look"],
     ]
     session.comment("")
     assert session.mark.comment == ""

@@ -28,7 +28,7 @@ from sciqag_lib.checks.duplicates import QuestionStore, find_near_duplicates, wr
 from sciqag_lib.engines.embeddings import normalize_rows
 from sciqag_lib.errors import InputError
 from sciqag_lib.metrics.intervals import Estimate
-from sciqag_lib.records.qa_records import QARecord
+from sciqag_lib.records.papers import Paper, QAPair
 from tests.fake_encoder import make_embedder, write_qas
 
 QAS = Path(__file__).parents[1] / "data" / "qas.json"
@@ -378,7 +378,7 @@ def test_a_thousand_planted_duplicates_are_all_found_and_nothing_else():
 def store_of(tmp_path, *records: tuple[str, list[str], np.ndarray]) -> QuestionStore:
     store = QuestionStore(tmp_path)
     for doi, questions, vectors in records:
-        store.add(QARecord(doi, "", "", [(question, "A") for question in questions]), vectors)
+        store.add(Paper(doi, "", [], pairs=[QAPair(question, "A") for question in questions]), vectors)
     return store
 
 

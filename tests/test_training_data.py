@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.inference.prompts import load_form, load_prompt, render
 from sciqag_lib.training import tokenized
-from sciqag_lib.training.data import Example, make_generator_data, make_qa_data, read_examples
+from sciqag_lib.training.data import Example, make_generator_data, read_examples
 from sciqag_lib.training.encoding import TOO_LONG, ExampleEncoder, find_endings, split_input
 from sciqag_lib.training.packing import PackedDataset, collate_packed, collate_padded, pack_examples
 from sciqag_lib.training.tokenized import TokenizedDataset, tokenize_file
@@ -160,16 +160,10 @@ def test_generator_data_shows_the_model_what_inference_shows_it(tmp_path):
     assert split(encoded) == (f"<s>{expected}", record["output"] + "</s>")
 
 
-def test_keywords_may_be_a_string_and_qa_data_has_one_record_a_pair(tmp_path):
+def test_keywords_may_be_a_string(tmp_path):
     source = write(tmp_path / "processed.json", [{**PAPER, "keywords": "gold, films"}], lines=True)
     make_generator_data(source, tmp_path / "train.json")
     assert json.loads((tmp_path / "train.json").read_text())[0]["output"].startswith("Keywords: gold, films\n\nQ1: ")
-    assert make_qa_data(source, tmp_path / "qa.json").written == 2
-    instruction = load_prompt("qa_only").texts["instruction"]
-    assert json.loads((tmp_path / "qa.json").read_text()) == [
-        {"instruction": instruction, "input": "Why?", "output": "So."},
-        {"instruction": instruction, "input": "How?", "output": "Thus."},
-    ]
 
 
 def test_nothing_to_learn_from_leaves_an_older_file_as_it_was(tmp_path):

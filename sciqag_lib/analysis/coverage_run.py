@@ -35,8 +35,9 @@ from sciqag_lib.checks.answer_numbers import NumberCounts, count_numbers
 from sciqag_lib.engines.embeddings import Embedder
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.metrics.intervals import Estimate, estimate_values
-from sciqag_lib.records.papers import Section
-from sciqag_lib.records.qa_records import QARecord, SectionFile, read_qa_records
+from sciqag_lib.records.evidence import EvidenceFile
+from sciqag_lib.records.papers import Paper, Section
+from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
 from sciqag_lib.text.sentences import split_sentences
 
@@ -86,7 +87,7 @@ COLUMNS = {
 class ScoredPaper:
     """One paper's cosine scores: what the figures are drawn from."""
 
-    record: QARecord
+    record: Paper
     spans: list[tuple[int, int]]  # of its sentences, in txt
     scores: np.ndarray  # float32 (pairs, sentences)
 
@@ -109,7 +110,7 @@ class CoverageReport:
     version: int = VERSION
 
 
-def score_papers(records: Iterator[QARecord], embedder: Embedder, notes: list[str]) -> Iterator[ScoredPaper]:
+def score_papers(records: Iterator[Paper], embedder: Embedder, notes: list[str]) -> Iterator[ScoredPaper]:
     """The cosine of every pair (its question and answer, after the model's retrieval instruction where it has one) to
     every sentence of its paper. A record without text, pairs or finite scores becomes a note."""
     groups = (
@@ -118,7 +119,7 @@ def score_papers(records: Iterator[QARecord], embedder: Embedder, notes: list[st
         if (spans := _find_sentences(record, notes))
     )
     for (record, spans), sentences in embedder.embed_groups(groups, "document"):
-        pairs = embedder.embed([f"{question} {answer}" for question, answer in record.pairs], "query")
+        pairs = embedder.embed([f"{pair.question} {pair.answer}" for pair in record.pairs], "query")
         scores = pairs @ sentences.T
         if np.isfinite(scores).all():
             yield ScoredPaper(record, spans, scores)
@@ -126,7 +127,7 @@ def score_papers(records: Iterator[QARecord], embedder: Embedder, notes: list[st
             notes.append(f"{record.name}: the model gives no numbers (nan) for its text; left out")
 
 
-def _find_sentences(record: QARecord, notes: list[str]) -> list[tuple[int, int]]:
+def _find_sentences(record: Paper, notes: list[str]) -> list[tuple[int, int]]:
     spans = split_sentences(record.txt) if record.pairs else []
     if not record.pairs:
         notes.append(f"{record.name}: no question-answer pair, so there is nothing to measure")
@@ -137,9 +138,9 @@ def _find_sentences(record: QARecord, notes: list[str]) -> list[tuple[int, int]]
 
 def read_papers_with_qas(
     file_path: str | Path, notes: list[str], limit: int | None = None, evidence_path: Path | None = None
-) -> Iterator[QARecord]:
+) -> Iterator[Paper]:
     """The usable records, with the sections of an evidence.json where they have none of their own."""
-    sections = SectionFile(evidence_path or Path(file_path).parent / "evidence.json")
+    evidence = EvidenceFile(evidence_path or Path(file_path).parent / "evidence.json")
     number = 0
     for record in read_qa_records(file_path):
         if isinstance(record, BadRecord):
@@ -148,7 +149,7 @@ def read_papers_with_qas(
         if limit is not None and number >= limit:
             return
         number += 1
-        record.sections = record.sections or sections.find(record.doi, len(record.txt))
+        record.sections = record.sections or evidence.find(record).sections
         yield record
 
 
@@ -319,7 +320,7 @@ def show_coverage(report: CoverageReport) -> None:
 def count_answer_numbers(file_path: str | Path, limit: int | None = None) -> NumberCounts:
     """The numbers of the answers of every paper with text, looked up in it and in another paper."""
     records = read_papers_with_qas(file_path, [], limit)
-    return count_numbers((record.doi, record.txt, record.pairs) for record in records if record.txt.strip())
+    return count_numbers(record for record in records if record.txt.strip())
 
 
 def score_one_paper(

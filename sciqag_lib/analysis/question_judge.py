@@ -33,8 +33,7 @@ from sciqag_lib.inference.loop import Asking, Budget, Round, Run
 from sciqag_lib.inference.prompts import PromptFile, load_prompt, plain_text, render
 from sciqag_lib.inference.seeds import derive_seed, digest_of
 from sciqag_lib.metrics.intervals import estimate_mean
-from sciqag_lib.records.papers import normalize_doi
-from sciqag_lib.records.qa_records import QARecord
+from sciqag_lib.records.papers import Paper
 from sciqag_lib.tables import write_report, write_table
 
 SCHEMA = {
@@ -51,7 +50,7 @@ SCORE = re.compile(r'"?score"?\s*:\s*"?(\d{1,3})(?!\d|\.\d)')
 
 @dataclass(frozen=True)
 class JudgeItem:
-    record: QARecord
+    record: Paper
     others: list[str]  # questions of another paper, for the null baseline; [] where there is none
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -183,7 +182,7 @@ def list_items(file_path: str | Path, notes: list[str], limit: int | None) -> It
     before: list[str] = []
     for position, record in enumerate(usable_records(file_path, notes, limit)):
         if record.doi and len(record.pairs) > 1:
-            yield position, normalize_doi(record.doi), JudgeItem(record, before)
+            yield position, record.key, JudgeItem(record, before)
             before = [question[:MAX_OTHER] for question in record.questions]
 
 

@@ -26,7 +26,8 @@ from sciqag_lib.checks.duplicates import QuestionStore, check_threshold, write_n
 from sciqag_lib.engines.embeddings import Embedder
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.metrics.intervals import Estimate, estimate_between, estimate_mean
-from sciqag_lib.records.qa_records import QARecord, read_qa_records
+from sciqag_lib.records.papers import Paper
+from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
 
 VERSION = 1
@@ -152,7 +153,7 @@ def count_scores(values: np.ndarray, mode: str) -> np.ndarray:
     return np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
 
 
-def usable_records(file_path: str | Path, notes: list[str], limit: int | None = None) -> Iterator[QARecord]:
+def usable_records(file_path: str | Path, notes: list[str], limit: int | None = None) -> Iterator[Paper]:
     """The records with at least two questions; `notes` says what the others are. `limit` counts records used."""
     number = 0
     for record in read_qa_records(file_path):

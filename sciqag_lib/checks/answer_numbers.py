@@ -17,13 +17,14 @@ another paper, the record before in the file. One row per paper, over which the 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sciqag_lib.checks.grounding import PaperIndex
 from sciqag_lib.metrics.intervals import Estimate, estimate_mean
+from sciqag_lib.records.papers import Paper
 from sciqag_lib.tables import write_table
 from sciqag_lib.text.quantities import Quantity, find_quantities, same_unit
 
@@ -51,8 +52,8 @@ class NumberCounts:
     misses: list[dict[str, Any]] = field(default_factory=list)
 
 
-def count_numbers(records: Iterable[tuple[str, str, Sequence[tuple[str, str]]]]) -> NumberCounts:
-    """Counts the numbers of the answers of (doi, txt, [(question, answer), ...]) and looks them up.
+def count_numbers(papers: Iterable[Paper]) -> NumberCounts:
+    """Counts the numbers of the answers of each paper and looks them up.
 
     The null baseline of a paper is the text of the record before it, the first's that of the last. Where that text is
     the paper's own (a file of one paper, or a copy under another doi) its null_ counts are 0: missing, not zero found.
@@ -61,12 +62,13 @@ def count_numbers(records: Iterable[tuple[str, str, Sequence[tuple[str, str]]]])
     counts = NumberCounts()
     first: tuple[str, dict[str, Any], list[list[Quantity]]] | None = None
     previous: PaperIndex | None = None
-    for doi, txt, pairs in records:
+    for paper in papers:
+        txt = paper.txt
         if not txt.strip():
-            raise ValueError(f"{doi}: expected the paper's text, found none; skip the record")
+            raise ValueError(f"{paper.doi}: expected the paper's text, found none; skip the record")
         index = PaperIndex(txt, [])  # its numbers alone: no sentences
-        numbers = [list_numbers(answer) for _, answer in pairs]
-        row = _count_paper(doi, pairs, numbers, index, counts.misses)
+        numbers = [list_numbers(pair.answer) for pair in paper.pairs]
+        row = _count_paper(paper, numbers, index, counts.misses)
         counts.papers.append(row)
         if previous is None:
             first = (txt, row, numbers)
@@ -149,25 +151,24 @@ def summarize_counts(papers: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _count_paper(
-    doi: str,
-    pairs: Sequence[tuple[str, str]],
+    paper: Paper,
     numbers: list[list[Quantity]],
     index: PaperIndex,
     misses: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """The row of a paper, its baseline still 0; what is not found is added to `misses`."""
-    row: dict[str, Any] = {**dict.fromkeys(PAPER_KEYS, 0), "doi": doi, "answers": len(pairs)}
-    for pair, ((question, answer), found) in enumerate(zip(pairs, numbers)):
+    row: dict[str, Any] = {**dict.fromkeys(PAPER_KEYS, 0), "doi": paper.doi, "answers": len(paper.pairs)}
+    for place, (pair, found) in enumerate(zip(paper.pairs, numbers)):
         reasons = [explain_miss(number, index) for number in found]
-        row["answers_with_digits"] += _DIGIT.search(answer) is not None
+        row["answers_with_digits"] += _DIGIT.search(pair.answer) is not None
         row["answers_with_numbers"] += bool(found)
         row["answers_found"] += bool(found) and not any(reasons)
         row["numbers"] += len(found)
         row["numbers_found"] += reasons.count("")
         for number, reason in zip(found, reasons):
             if reason:
-                place = {"doi": doi, "pair": pair, "question": question, "answer": answer}
-                misses.append({**place, "number": number.text, "unit": " ".join(number.unit), "reason": reason})
+                known = {"doi": paper.doi, "pair": place, "question": pair.question, "answer": pair.answer}
+                misses.append({**known, "number": number.text, "unit": " ".join(number.unit), "reason": reason})
     return row
 
 

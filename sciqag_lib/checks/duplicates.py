@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 
 from sciqag_lib.errors import InputError
-from sciqag_lib.records.qa_records import QARecord
+from sciqag_lib.records.papers import Paper
 from sciqag_lib.tables import write_table
 
 ROUNDING = 1e-6  # a text's cosine with itself is 1 only up to float32's last digits
@@ -54,7 +54,7 @@ class QuestionStore:
     def __len__(self) -> int:
         return len(self._ends)
 
-    def add(self, record: QARecord, vectors: np.ndarray) -> None:
+    def add(self, record: Paper, vectors: np.ndarray) -> None:
         """`vectors` float32 (questions, width)"""
         self._starts.append(len(self))
         self._names.append(record.name)

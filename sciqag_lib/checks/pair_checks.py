@@ -36,7 +36,8 @@ from sciqag_lib.checks.questions import AUXILIARY, is_not_question, is_not_self_
 from sciqag_lib.engines.embeddings import Embedder
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.metrics.intervals import Estimate, estimate_mean
-from sciqag_lib.records.qa_records import QARecord, read_qa_records
+from sciqag_lib.records.papers import Paper, QAPair
+from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.tables import show_notes, write_report, write_table
 from sciqag_lib.text.sentences import split_sentences
 
@@ -148,9 +149,9 @@ def check_words(question: str, answer: str, earlier: Sequence[str]) -> list[str]
     return [reason for reason, applies in verdicts.items() if applies]
 
 
-def check_one_pair(pair: tuple[str, str], earlier: Sequence[str], index: PaperIndex | None) -> dict[str, Any]:
+def check_one_pair(pair: QAPair, earlier: Sequence[str], index: PaperIndex | None) -> dict[str, Any]:
     """A row of COLUMNS but for doi, pair and duplicates. `index` None: there is no paper."""
-    question, answer = pair
+    question, answer = pair.question, pair.answer
     strict, loose = find_context_phrase(question, answer), find_context_phrase(question, answer, strict=False)
     row = check_against(answer, index)
     rejected = check_words(question, answer, earlier) + row.pop("rejected")
@@ -305,7 +306,7 @@ def write_pair_checks(
     return report
 
 
-def read_usable(file: str | Path, limit: int | None, bad: list[str], notes: list[str]) -> Iterator[QARecord]:
+def read_usable(file: str | Path, limit: int | None, bad: list[str], notes: list[str]) -> Iterator[Paper]:
     """The records with pairs; `bad` takes what cannot be read, `notes` the records without a pair."""
     number = 0
     for record in read_qa_records(file):
@@ -320,7 +321,7 @@ def read_usable(file: str | Path, limit: int | None, bad: list[str], notes: list
             yield record
 
 
-def check_records(records: Iterable[QARecord], tally: Tally) -> Iterator[tuple[QARecord, list[dict[str, Any]]]]:
+def check_records(records: Iterable[Paper], tally: Tally) -> Iterator[tuple[Paper, list[dict[str, Any]]]]:
     """Each record with the rows of its pairs; a paper is read once for all of them, and two are held at a time.
 
     The null baseline goes into `tally`: NULL_ANSWERS of a paper's answers against the paper before it in the file, the
@@ -341,7 +342,7 @@ def check_records(records: Iterable[QARecord], tally: Tally) -> Iterator[tuple[Q
         if index is None:
             continue
         step = -(-len(record.pairs) // NULL_ANSWERS) or 1
-        answers = [answer for _, answer in record.pairs[::step]]
+        answers = [pair.answer for pair in record.pairs[::step]]
         if previous is None:
             first = (index.txt, answers)
         elif previous.txt != index.txt:

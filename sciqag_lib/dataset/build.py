@@ -28,7 +28,7 @@ from sciqag_lib.dataset.contamination import COLUMNS as MATCH_COLUMNS
 from sciqag_lib.dataset.contamination import Comparison, VectorStore, embed_questions
 from sciqag_lib.dataset.evaluation_results import EvaluationResults, read_results
 from sciqag_lib.dataset.filters import REASONS, PairFilter, make_filter
-from sciqag_lib.dataset.input import EvidenceFile, InputRecord, name_file, read_input
+from sciqag_lib.dataset.input import InputRecord, name_file, read_input
 from sciqag_lib.dataset.pairs import COLUMNS, FILE, ROW_GROUP, PairWriter, write_pairs
 from sciqag_lib.dataset.report import SHOWN, BuildReport
 from sciqag_lib.dataset.splitting import RULE_VERSION, check_test_size, read_earlier, split_papers
@@ -37,6 +37,7 @@ from sciqag_lib.engines.embeddings import Embedder
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.racar.judging import DIMENSIONS
 from sciqag_lib.records.categories import CategoryFinder, read_categories, read_journals
+from sciqag_lib.records.evidence import EvidenceFile
 from sciqag_lib.records.papers import normalize_doi, read_records
 from sciqag_lib.tables import write_report, write_table
 
@@ -185,9 +186,9 @@ def _stage_pairs(
                     "journal": record.journal,
                     "category": state.papers[paper].category,
                     "licence": record.licence,
-                    "question": pair[0],
-                    "answer": pair[1],
-                    "evidence": record.evidence.get(pair),
+                    "question": pair.question,
+                    "answer": pair.answer,
+                    "evidence": record.evidence.get((pair.question, pair.answer)),
                     **{f"score_{name}": scores.get(name) for name in DIMENSIONS},
                 }
             )
@@ -205,7 +206,7 @@ def _judge_pair(
     filters: dict[str, PairFilter],
 ) -> dict[str, float]:
     """Put what would keep the pair out of each split into `state`; its scores."""
-    question, answer = record.pairs[number]
+    question, answer = record.pairs[number].question, record.pairs[number].answer
     if record.problem:
         state.add_pair(paper, digest_question(question), dict.fromkeys(filters, ["same_doi"]))
         return {}
@@ -284,8 +285,6 @@ def _warn_of_results(
         )
     if results.num_foreign:
         state.warn(FOREIGN.format(results.num_foreign))
-    if evidence.num_late:
-        state.note(f"evidence.json has its papers in another order: that of {evidence.num_late:,} was not found")
 
 
 def read_question(entry: Any) -> Any:

@@ -10,13 +10,13 @@ processed output:
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from sciqag_lib.checks.duplicates import digest_question
 from sciqag_lib.errors import BadRecord
 from sciqag_lib.records.categories import CategoryFinder
-from sciqag_lib.records.papers import normalize_doi, read_records
-from sciqag_lib.records.qa_records import QARecord, read_qa_records
+from sciqag_lib.records.evidence import Evidence, EvidenceFile
+from sciqag_lib.records.papers import Paper, QAPair
+from sciqag_lib.records.qa_records import RepeatedPaper, read_qa_records
 
 
 @dataclass
@@ -29,7 +29,7 @@ class InputRecord:
     journal: str
     category: str | None
     licence: str | None
-    pairs: list[tuple[str, str]]
+    pairs: list[QAPair]
     evidence: dict[tuple[str, str], str]  # of a question and its answer: the sentences, a space between them
     problem: str = ""  # why the record is not used: its paper stands in the file before
 
@@ -38,101 +38,38 @@ class InputRecord:
         return self.doi or self.where
 
 
-def read_input(path: Path, finder: CategoryFinder, evidence: "EvidenceFile") -> Iterator[InputRecord | BadRecord]:
+def read_input(path: Path, finder: CategoryFinder, evidence: EvidenceFile) -> Iterator[InputRecord | BadRecord]:
     """The records in order, streamed; the second of two records with one DOI has a `problem`, and its pairs.
     InputError: the file cannot be read."""
-    seen: set[str] = set()
-    raw_records = enumerate(read_records(path))
-    number, (where, raw) = -1, ("", None)
+    number, last = -1, ""
     for item in read_qa_records(path):
-        wanted = item.record if isinstance(item, BadRecord) else item.where
-        while where != wanted:  # a record whose pair is bad comes twice
-            number, (where, raw) = next(raw_records)
-        if isinstance(item, QARecord):
-            if item.doi and "Q&A" in raw:
-                seen.add(normalize_doi(item.doi))
-            yield _make_record(number, item, raw, finder, evidence.find(item.doi))
-        elif item.field == "doi" and isinstance(raw, dict) and normalize_doi(str(raw.get("doi") or "")) in seen:
-            pairs = [(_mend(entry["Q"]), _mend(entry["A"])) for entry in raw.get("Q&A", [raw]) if _is_pair(entry)]
-            record = QARecord(raw["doi"], "", _mend(str(raw.get("title") or "")), pairs, where)
-            yield replace(_make_record(number, record, raw, finder, {}), problem=name_file(item))
+        where = item.record if isinstance(item, BadRecord) else item.where
+        number, last = number + (where != last), where  # a record whose pair is bad comes twice
+        if isinstance(item, Paper):
+            yield _make_record(number, item, finder, evidence.find(item))
+        elif isinstance(item, RepeatedPaper):
+            yield replace(_make_record(number, item.paper, finder, Evidence()), problem=name_file(item))
         else:
             yield item
 
 
-def _make_record(
-    number: int, item: QARecord, raw: dict[str, Any], finder: CategoryFinder, beside: dict[str, Any]
-) -> InputRecord:
-    """`beside`: the paper's record in evidence.json, {} where it has none."""
-    paper = normalize_doi(item.doi)
-    if not paper:
-        paper = "question:" + digest_question(item.questions[0] if item.pairs else item.where).hex()
-    licences = [
-        _mend(found)
-        for found in (raw.get("licence"), raw.get("license"), beside.get("license"))
-        if isinstance(found, str) and found
-    ]
-    named = {key: raw.get(key) or beside.get(key) for key in ("category", "journal")}
-    named = {key: _mend(value) if isinstance(value, str) else value for key, value in named.items()}
-    journal = named["journal"] if isinstance(named["journal"], str) else ""
+def _make_record(number: int, paper: Paper, finder: CategoryFinder, evidence: Evidence) -> InputRecord:
+    journal = paper.journal or evidence.journal
+    key = paper.key or "question:" + digest_question(paper.questions[0] if paper.pairs else paper.where).hex()
     return InputRecord(
         number,
-        item.where,
-        item.doi,
-        paper,
-        item.title,
+        paper.where,
+        paper.doi,
+        key,
+        paper.title,
         journal,
-        finder.find(named),
-        licences[0] if licences else None,
-        item.pairs,
-        dict(_list_evidence(beside)),
+        finder.find({"category": paper.category, "journal": journal}),
+        paper.license or evidence.license or None,
+        paper.pairs,
+        evidence.texts,
     )
 
 
 def name_file(bad: BadRecord) -> str:
     """The message with the file's name alone: reports and cards are read on other machines."""
     return str(replace(bad, file=Path(bad.file).name))
-
-
-def _mend(text: str) -> str:
-    """Half a surrogate pair, which no file can store, as "?"."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _is_pair(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(isinstance(entry.get(key), str) and entry[key].strip() for key in "QA")
-
-
-class EvidenceFile:
-    """The evidence.json beside a processed output, which has its papers in the same order; read once, forwards."""
-
-    def __init__(self, path: Path) -> None:
-        self._records = (record for _, record in read_records(path)) if path.exists() else iter(())
-        known = (record for _, record in read_records(path)) if path.exists() else iter(())
-        self._ahead = {normalize_doi(str(record.get("doi"))) for record in known if isinstance(record, dict)}
-        self._passed: set[str] = set()
-        self.num_late = 0  # papers that were asked for after their turn, so that their evidence was not found
-
-    def find(self, doi: str) -> dict[str, Any]:
-        """The paper's record, {} where there is none."""
-        wanted = normalize_doi(doi)
-        while wanted and wanted in self._ahead:
-            record = next(self._records)
-            if not isinstance(record, dict):
-                continue
-            found = normalize_doi(str(record.get("doi")))
-            self._ahead.discard(found)
-            if found == wanted:
-                return record
-            self._passed.add(found)
-        self.num_late += wanted in self._passed
-        return {}
-
-
-def _list_evidence(record: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
-    for pair in record.get("pairs") or []:
-        if _is_pair(pair):
-            spans = [span for span in pair.get("evidence") or [] if isinstance(span, dict)]
-            texts = [str(span["text"]) for span in spans if span.get("text")]
-            if texts:
-                yield (pair["Q"], pair["A"]), _mend(" ".join(texts))

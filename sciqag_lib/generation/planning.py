@@ -22,7 +22,7 @@ from sciqag_lib.generation.strategies import STRATEGIES
 from sciqag_lib.inference.forecast import COLUMNS, EXPECTED_FILL, SHOWN_ROWS, Plan, forecast_seconds
 from sciqag_lib.inference.ledger import FingerprintMismatch, Ledger
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.records.papers import Paper, normalize_doi, read_papers_json
+from sciqag_lib.records.papers import Paper, read_papers_json
 
 
 def text_digest(text: str) -> str:
@@ -42,7 +42,7 @@ def scan_papers(file_path: str | Path, limit: int | None = None) -> Iterator[tup
         if isinstance(entry, BadRecord):
             yield position, "", entry
             continue
-        item_id = sys.intern(normalize_doi(entry.doi))  # the plan and the ledger then share one string
+        item_id = sys.intern(entry.key)  # the plan and the ledger then share one string
         if item_id in seen:
             yield (
                 position,

@@ -9,14 +9,14 @@ for item in read_papers("papers/"):
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.ingest.document import Document, cut_boilerplate, make_paper
 from sciqag_lib.ingest.nodes import local_name, parse_xml
-from sciqag_lib.records.papers import Paper, normalize_doi, read_papers_json
+from sciqag_lib.records.papers import Paper, read_papers_json
 
 SUFFIXES = {
     ".xml",
@@ -124,10 +124,11 @@ def _skip_duplicate(item: Item, first_sources: dict[str, str]) -> Item:
     if not isinstance(item, PreparedPaper):
         return item
     paper = item.paper
-    key = normalize_doi(paper.doi)
-    if key in first_sources:
-        return Skipped(paper.source, paper.doi, paper.title, f"a duplicate: {first_sources[key]} has the same DOI")
-    first_sources[key] = paper.source
+    if paper.key in first_sources:
+        return Skipped(
+            paper.source, paper.doi, paper.title, f"a duplicate: {first_sources[paper.key]} has the same DOI"
+        )
+    first_sources[paper.key] = paper.source
     return item
 
 
@@ -216,12 +217,13 @@ def _find_notice(title: str) -> str:
 def _complete(prepared: PreparedPaper) -> None:
     """A DOI from the text's hash where the paper has none, and where its keywords are from."""
     paper = prepared.paper
-    paper.doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)", "", paper.doi, flags=re.IGNORECASE)
-    if not _DOI.fullmatch(paper.doi):
-        if paper.doi:
-            prepared.notes.append(f"{paper.doi!r:.80} is no DOI and was replaced")
-        paper.doi = "sha256:" + hashlib.sha256(paper.txt.encode("utf-8")).hexdigest()[:16]
+    doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)", "", paper.doi, flags=re.IGNORECASE)
+    if not _DOI.fullmatch(doi):
+        if doi:
+            prepared.notes.append(f"{doi!r:.80} is no DOI and was replaced")
+        doi = "sha256:" + hashlib.sha256(paper.txt.encode("utf-8")).hexdigest()[:16]
         prepared.doi_origin = "hash of the text"
+    prepared.paper = replace(paper, doi=doi)
     if not paper.keywords:
         prepared.keywords_origin = "extracted"
 

@@ -34,7 +34,7 @@ from sciqag_lib.engines.likelihood import Scorer
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.inference.prompts import plain_text
 from sciqag_lib.metrics.intervals import Estimate, estimate_mean
-from sciqag_lib.records.papers import normalize_doi, read_papers_json
+from sciqag_lib.records.papers import read_papers_json
 from sciqag_lib.tables import TableWriter, show_notes, write_report, write_table
 
 VERSION = 1
@@ -210,10 +210,10 @@ def read_tokens(file_path: str | Path, scorer: Scorer, limit: int | None, notes:
     for paper in read_papers_json(file_path, required=("doi", "txt")):
         if isinstance(paper, BadRecord):
             notes.append(str(paper))
-        elif normalize_doi(paper.doi) in seen:
+        elif paper.key in seen:
             notes.append(f"{paper.doi}: stands in the file twice; its second record is left out")
         elif limit is None or len(seen) < limit:
-            seen.add(normalize_doi(paper.doi))
+            seen.add(paper.key)
             yield TokenPaper(paper.doi, scorer.tokenize(plain_text(paper.txt)))
         else:
             return

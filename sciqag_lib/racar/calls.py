@@ -21,7 +21,6 @@ from sciqag_lib.racar.judging import (
     KINDS,
     WITHOUT_PAPER,
     Judging,
-    Pair,
     begin_prompt,
     make_code,
     make_schema,
@@ -29,8 +28,8 @@ from sciqag_lib.racar.judging import (
     reply_room,
     write_task,
 )
-from sciqag_lib.records.papers import normalize_doi
-from sciqag_lib.records.qa_records import QARecord, read_qa_records
+from sciqag_lib.records.papers import Paper, QAPair
+from sciqag_lib.records.qa_records import read_qa_records
 
 NULLS = {
     "other_paper": ("relevance", "completeness", "accuracy", "reasonableness"),
@@ -58,24 +57,24 @@ class Item:
     item_id: str
     name: str  # for messages
     txt: str  # "" where there is no paper
-    pairs: list[Pair]
+    pairs: list[QAPair]
     sources: list[Source]  # one for each pair
-    others: list[Pair] = field(default_factory=list)  # pairs of another paper; [] where there is none
+    others: list[QAPair] = field(default_factory=list)  # pairs of another paper; [] where there is none
     with_nulls: bool = True
 
-    def arms(self) -> dict[str, list[Pair]]:
+    def arms(self) -> dict[str, list[QAPair]]:
         """The paper's own pairs and those of each null baseline that can be made of them."""
         arms = {"own": self.pairs}
         if self.with_nulls and self.txt and self.others:
             arms["other_paper"] = self.others
-        if self.with_nulls and self.txt and len({answer for _, answer in self.pairs}) > 1:
+        if self.with_nulls and self.txt and len({pair.answer for pair in self.pairs}) > 1:
             arms["swapped"] = swap_answers(self.pairs)
         if self.with_nulls:
-            arms["bound"] = [(bind_question(question), answer) for question, answer in self.pairs]
+            arms["bound"] = [QAPair(bind_question(pair.question), pair.answer) for pair in self.pairs]
         return arms
 
     def digest(self) -> str:
-        return digest_of([self.txt, self.arms()])
+        return digest_of([self.txt, {arm: list_texts(pairs) for arm, pairs in self.arms().items()}])
 
 
 @dataclass(frozen=True)
@@ -92,13 +91,18 @@ class Call:
     problem: str = ""  # why it cannot be asked
 
 
-def swap_answers(pairs: list[Pair]) -> list[Pair]:
+def list_texts(pairs: list[QAPair]) -> list[list[str]]:
+    """Question and answer of each pair, as digests are made of them."""
+    return [[pair.question, pair.answer] for pair in pairs]
+
+
+def swap_answers(pairs: list[QAPair]) -> list[QAPair]:
     """Each question with an answer of another: all turned by the same number of places, by the first number that
     leaves the fewest answers as they were."""
-    answers = [answer for _, answer in pairs]
+    answers = [pair.answer for pair in pairs]
     turned = [answers[by:] + answers[:by] for by in range(1, len(pairs))]
     best = min(turned, key=lambda order: sum(a == b for a, b in zip(order, answers)))
-    return [(question, answer) for (question, _), answer in zip(pairs, best)]
+    return [QAPair(pair.question, answer) for pair, answer in zip(pairs, best)]
 
 
 def bind_question(question: str) -> str:
@@ -120,7 +124,7 @@ def list_items(
     """
     if limit is not None and limit < 1:
         return
-    recent: list[tuple[str, list[Pair]]] = []  # the last two texts that differ, with their pairs
+    recent: list[tuple[str, list[QAPair]]] = []  # the last two texts that differ, with their pairs
     seen: set[str] = set()
     for position, records in enumerate(_group_records(file_path, judging, notes)):
         first = records[0]
@@ -130,7 +134,7 @@ def list_items(
         if _is_loose(first):
             item_id, name = f"pairs#{first.where}", f"{first.where} to {records[-1].where}"
         else:
-            item_id, name = normalize_doi(first.doi), first.name
+            item_id, name = first.key, first.name
             item_id = item_id if item_id and item_id not in seen else f"{item_id}#{first.where}"
             seen.add(item_id)
         others = next((found for text, found in reversed(recent) if text != first.txt), [])
@@ -141,10 +145,10 @@ def list_items(
             return
 
 
-def _group_records(file_path: str | Path, judging: Judging, notes: list[str]) -> Iterator[list[QARecord]]:
+def _group_records(file_path: str | Path, judging: Judging, notes: list[str]) -> Iterator[list[Paper]]:
     """Each record alone, but single pairs without a paper that follow each other, as benchmark files hold them, ten
     together; in the order of the file."""
-    loose: list[QARecord] = []
+    loose: list[Paper] = []
     for record in read_qa_records(file_path):
         if isinstance(record, BadRecord):
             notes.append(str(record))
@@ -166,7 +170,7 @@ def _group_records(file_path: str | Path, judging: Judging, notes: list[str]) ->
         yield loose
 
 
-def _is_loose(record: QARecord) -> bool:
+def _is_loose(record: Paper) -> bool:
     return not record.txt and len(record.pairs) == 1
 
 
@@ -179,7 +183,7 @@ class CallPlanner:
     def __init__(self, item: Item, judging: Judging, engine: Engine) -> None:
         self.item, self.judging, self.engine = item, judging, engine
         self.arms = item.arms()
-        quoted = [text for pairs in self.arms.values() for pair in pairs for text in pair]
+        quoted = [text for pairs in self.arms.values() for texts in list_texts(pairs) for text in texts]
         self.code = make_code([item.txt, *quoted])
         self.paper_block = quote_paper(judging.prompt, self.code, item.txt) if item.txt else ""
         self.paper_tokens = self.count_beginning(self.paper_block)
@@ -265,14 +269,14 @@ class CallPlanner:
         return Prompt(user, beginning.system, json_schema=make_schema(self.judging, call.dimensions, len(places)))
 
 
-def cut_excerpt(txt: str, pairs: list[Pair], fits: Callable[[str], bool]) -> str:
+def cut_excerpt(txt: str, pairs: list[QAPair], fits: Callable[[str], bool]) -> str:
     """The sentences of the paper that the pairs rest on, with as many neighbours on both sides as fit; where not even
     they fit, some of each pair's; "" where nothing does. A text that no pair rests on is cut at its end."""
     index = index_paper(txt)
     starts = [start for start, _ in index.spans]
     evidence = [
         [bisect_right(starts, start) - 1 for start, _ in find_evidence(f"{question}\n{answer}", index)[0]]
-        for question, answer in pairs
+        for question, answer in list_texts(pairs)
     ]
     depth = max((len(numbers) for numbers in evidence), default=0)
     seeds = [numbers[at] for at in range(depth) for numbers in evidence if at < len(numbers)] or [0]

@@ -20,6 +20,7 @@ from sciqag_lib.engines import Completion, Engine, Prompt
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.prompts import PromptFile, fill, load_prompt, plain_text
 from sciqag_lib.inference.replies import strip_reasoning
+from sciqag_lib.records.papers import QAPair
 
 VERSION = 1  # of what moves a score here and is not in the prompt file
 # In the order in which they are asked: completeness and accuracy see the same texts, and what needs no paper is last.
@@ -38,8 +39,6 @@ MAX_REASONS = 160  # characters
 TOKENS_PER_SCORE, TOKENS_PER_REPLY = 64, 24
 TEXTS = ("system", "paper", "excerpt", "items", "alone", "together", "again", "between")
 LEVELS = ("high", "middle", "low")
-
-Pair = tuple[str, str]  # question, answer
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,9 @@ def begin_prompt(judging: Judging, code: str, paper_block: str) -> Prompt:
     return Prompt(system=_fill(judging, "system", {"code": code}), user=paper_block)
 
 
-def write_task(judging: Judging, code: str, dimensions: tuple[str, ...], pairs: list[Pair], again: bool = False) -> str:
+def write_task(
+    judging: Judging, code: str, dimensions: tuple[str, ...], pairs: list[QAPair], again: bool = False
+) -> str:
     """The second part of a prompt: the pairs, as far as the dimension sees them, and what to do with them."""
     kind = KINDS[dimensions[0]] if len(dimensions) == 1 else "pairs"
     lines = "\n".join(f"{number}. {_quote_pair(kind, pair)}" for number, pair in enumerate(pairs, start=1))
@@ -208,9 +209,9 @@ def _fill(judging: Judging, key: str, values: dict[str, str]) -> str:
     return fill(judging.prompt.texts[key], values, f"prompt {judging.prompt.name}, {key}")
 
 
-def _quote_pair(kind: str, pair: Pair) -> str:
+def _quote_pair(kind: str, pair: QAPair) -> str:
     """As JSON, on one line: a text with quotation marks and newlines cannot pretend to be the next item."""
-    quoted = {"question": pair[0], "answer": pair[1]}
+    quoted = {"question": pair.question, "answer": pair.answer}
     if kind != "pairs":
         del quoted["answer" if kind == "questions" else "question"]
     return json.dumps(quoted, ensure_ascii=False)

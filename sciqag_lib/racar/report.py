@@ -30,7 +30,7 @@ from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.inference.tally import Tally
 from sciqag_lib.metrics.intervals import Estimate, estimate_mean, estimate_values
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.racar.calls import NULLS, Item
+from sciqag_lib.racar.calls import NULLS, Item, list_texts
 from sciqag_lib.racar.judging import VERSION, Judging
 from sciqag_lib.records.papers import read_records
 from sciqag_lib.records.qa_records import read_pair
@@ -185,15 +185,15 @@ class WorstPairs:
             full = len(self._kept) == LISTED
             if not values or full and -mean <= self._kept[0][0]:
                 continue
-            (question, answer), source = item.pairs[place], item.sources[place]
-            spans = find_evidence(f"{question}\n{answer}", index_paper(item.txt))[0] if item.txt else []
+            own, source = item.pairs[place], item.sources[place]
+            spans = find_evidence(f"{own.question}\n{own.answer}", index_paper(item.txt))[0] if item.txt else []
             pair = {
                 "doi": source.doi,
                 "record": source.record,
                 "pair": source.place,
                 "mean": round(mean, 4),
-                "Q": question,
-                "A": answer,
+                "Q": own.question,
+                "A": own.answer,
                 "scores": entry["scores"],
                 "reasons": entry["reasons"],
                 "judged_on": judged_on.get(place, ""),
@@ -249,7 +249,7 @@ def write_results(
 
 def _list_rows(item: Item, scores: list[dict[str, Any]], scale: str) -> Iterator[dict[str, Any]]:
     text = digest_of(item.txt)
-    digests = [digest_of([text, *pair]) for pair in item.pairs]
+    digests = [digest_of([text, *texts]) for texts in list_texts(item.pairs)]
     for score in scores:
         own = score["arm"] == "own"
         source = item.sources[score["pair"]] if own or not item.txt else item.sources[0]

@@ -1,1 +1,1 @@
-"""Published JSON files <-> Paper, QARecord, QAPair, streamed."""
+"""Published JSON files <-> Paper and its QAPairs, streamed."""

@@ -16,7 +16,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import ijson
 
@@ -33,8 +33,18 @@ class Section:
 
 
 @dataclass
+class QAPair:
+    question: str
+    answer: str
+    origin: str = "generated"  # "extracted": the answer is the paper's own sentence
+    evidence: list[tuple[int, int]] = field(default_factory=list)  # spans of Paper.txt, start and end
+    support: list[float] = field(default_factory=list)  # 0-1, one per sentence of a generated answer
+    numbers: list[dict[str, Any]] = field(default_factory=list)  # each number of the answer, found or not
+
+
+@dataclass
 class Paper:
-    doi: str
+    doi: str  # as written; "" for a pair of a benchmark file
     txt: str  # every character offset in this project refers to this text
     keywords: str | list[str]
     source: str = ""  # the file it came from
@@ -43,16 +53,22 @@ class Paper:
     journal: str = ""
     license: str = ""  # "CC BY", "public domain" or the first words of what the paper says
     sections: list[Section] = field(default_factory=list)
+    category: str = ""
+    pairs: list[QAPair] = field(default_factory=list)
+    where: str = field(default="", compare=False)  # "record 17" or "line 3" of the file it was read from
+    key: str = field(init=False, compare=False)  # the normalized DOI, by which papers are told apart
 
+    def __post_init__(self) -> None:
+        self.key = normalize_doi(self.doi)
 
-@dataclass
-class QAPair:
-    question: str
-    answer: str
-    origin: str = "generated"  # "extracted": the answer is the paper's own sentence
-    evidence: list[tuple[int, int]] = field(default_factory=list)  # spans of Paper.txt, start and end
-    support: list[float] = field(default_factory=list)  # 0-1, one per sentence of a generated answer
-    numbers: list[dict[str, Any]] = field(default_factory=list)  # each number of the answer, found or not
+    @property
+    def name(self) -> str:
+        """What to call the paper in a message."""
+        return self.doi or self.where
+
+    @property
+    def questions(self) -> list[str]:
+        return [pair.question for pair in self.pairs]
 
 
 def normalize_doi(doi: str) -> str:
@@ -74,7 +90,7 @@ def normalize_doi(doi: str) -> str:
 # than the longest of them.
 
 CHUNK_BYTES = 1 << 16
-_CONTINUATION = bytes(range(0x80, 0xC0))
+SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_DEPTH = 50  # real records nest three levels; a file of "[[[[..." must not fill the memory
 OPTIONAL_TEXT = ("source", "abstract", "title", "journal", "license")
 
@@ -82,9 +98,9 @@ OPTIONAL_TEXT = ("source", "abstract", "title", "journal", "license")
 def read_records(path: str | Path) -> Iterator[tuple[str, dict[str, Any] | BadRecord]]:
     """The records of a JSON list or a JSON Lines file, each with its name ("record 17" or "line 3"), in flat memory.
 
-    A record that is no object becomes a BadRecord. A broken list ends with one BadRecord that names the line and
-    column; a broken line of JSON Lines is one BadRecord and the next line goes on. InputError: the file can't be
-    opened, or holds neither form.
+    A record that is no object becomes a BadRecord. A broken list ends with one BadRecord that names the record and the
+    lines in which it breaks; a broken line of JSON Lines is one BadRecord and the next line goes on. InputError: the
+    file can't be opened, or holds neither form.
     """
     path = Path(path)
     try:
@@ -128,11 +144,11 @@ def paper_record(paper: Paper) -> dict[str, Any]:
 
 def _check_paper(record: dict[str, Any], file: str, where: str, required: tuple[str, ...]) -> Paper | BadRecord:
     for key in ("doi", "txt", *OPTIONAL_TEXT):
-        problem = _text_problem(record.get(key), key in record, key in required)
+        problem = find_text_problem(record.get(key), key in required)
         if problem:
             return BadRecord(file, where, key, problem)
     keywords = record.get("keywords")
-    problem = _keywords_problem(keywords, "keywords" in record, "keywords" in required)
+    problem = _keywords_problem(keywords, "keywords" in required)
     if problem:
         return BadRecord(file, where, "keywords", problem)
     sections = read_sections(record.get("sections"), len(record.get("txt") or ""))
@@ -140,27 +156,27 @@ def _check_paper(record: dict[str, Any], file: str, where: str, required: tuple[
         expected = 'expected a list of {"title", "start", "end"} with offsets inside txt; correct or remove the key'
         return BadRecord(file, where, "sections", f"{expected}, found {str(record['sections'])[:80]}")
     texts = {key: record.get(key) or "" for key in ("doi", "txt", *OPTIONAL_TEXT)}
-    return Paper(keywords=[] if keywords is None else keywords, sections=sections, **texts)
+    return Paper(keywords=[] if keywords is None else keywords, sections=sections, where=where, **texts)
 
 
-def _text_problem(value: Any, present: bool, required: bool) -> str:
-    """What is wrong with a text value, or ""."""
-    if not present or value is None:
+def find_text_problem(value: Any, required: bool) -> str:
+    """What is wrong with a text value, or ""; None is a missing one."""
+    if value is None:
         return "the key is missing; expected a non-empty string" if required else ""
     if not isinstance(value, str):
         return f"expected a string, found {type(value).__name__} {str(value)[:40]!r}"
     if required and not value.strip():
         return "it is empty; expected a non-empty string"
-    if re.search("[\ud800-\udfff]", value):
-        return "it holds half a surrogate pair, which no UTF-8 file can store; remove that character"
+    if SURROGATE.search(value):
+        return "it holds a lone surrogate, which UTF-8 cannot encode; remove that character"
     return ""
 
 
-def _keywords_problem(value: Any, present: bool, required: bool) -> str:
-    if not present or value is None:
+def _keywords_problem(value: Any, required: bool) -> str:
+    if value is None:
         return "the key is missing; expected a string or a list of strings" if required else ""
     values = value if isinstance(value, list) else [value]
-    problems = [_text_problem(item, True, False) or ("null" if item is None else "") for item in values]
+    problems = [find_text_problem(item, False) or ("null" if item is None else "") for item in values]
     wrong = next((number for number, problem in enumerate(problems) if problem), None)
     if wrong is None:
         return ""
@@ -173,7 +189,7 @@ def read_sections(value: Any, length: int) -> list[Section] | None:
     try:
         sections = [Section(str(item["title"]), item["start"], item["end"]) for item in value or []]
         fits = all(type(s.start) is int and type(s.end) is int and 0 <= s.start <= s.end <= length
-                   and not _text_problem(s.title, True, False) for s in sections)  # fmt: skip
+                   and not find_text_problem(s.title, False) for s in sections)  # fmt: skip
     except (TypeError, KeyError):
         return None
     return sections if fits else None
@@ -223,15 +239,18 @@ def _read_list(path: Path) -> Iterator[tuple[str, dict[str, Any] | BadRecord]]:
     ijson only parses here, its `items` is not used: it yields nothing of a chunk that breaks at its end, and its
     memory grows with the square of the depth.
     """
-    number, error = 0, ""
+    number, line, error = 0, 1, ""
     builder, parser = _RecordBuilder(), _Parser()
-    with _open_json(path) as file:
+    with path.open("rb") as file:
+        if file.read(len(BOM_UTF8)) != BOM_UTF8:
+            file.seek(0)
         while not error:
             offset = file.tell()
             chunk = file.read(CHUNK_BYTES)
             error = parser.feed(chunk)
+            first, line = line, line + chunk.count(b"\n")
             if error:
-                error = f"broken JSON at {_find_break(path, offset)}: {error}"
+                error = f"broken JSON in lines {first} to {line} (after byte {offset}): {error}"
             for record in builder.take(parser.events):
                 number += 1
                 where = f"record {number}"
@@ -242,14 +261,6 @@ def _read_list(path: Path) -> Iterator[tuple[str, dict[str, Any] | BadRecord]]:
     if error:
         where = f"record {number + 1}"
         yield where, BadRecord(str(path), where, "", f"{error}; nothing from here on was read, correct it there")
-
-
-def _open_json(path: Path) -> BinaryIO:
-    """The file at its first byte after a byte order mark."""
-    file = path.open("rb")
-    if file.read(len(BOM_UTF8)) != BOM_UTF8:
-        file.seek(0)
-    return file
 
 
 class _Parser:
@@ -299,30 +310,3 @@ class _RecordBuilder:
                 yield self._builder.value
                 self._builder = None
         events.clear()
-
-
-def _find_break(path: Path, offset: int) -> str:
-    """Where the parser refuses the file, whose bytes up to `offset` are good and whose next chunk is not."""
-    for step in (256, 1):  # bytewise from the start would take seconds: the parser copies a string at each step
-        offset = _find_refused(path, offset, step)
-    line, column = 1, 1
-    with path.open("rb") as file:
-        while data := file.read(min(CHUNK_BYTES, offset - file.tell())):
-            _, newline, last = data.rpartition(b"\n")
-            line += data.count(b"\n")
-            # A character of UTF-8 has one byte that is no continuation byte.
-            width = len(last.translate(None, _CONTINUATION))
-            column = width + 1 if newline else column + width
-    return f"line {line}, column {column} (byte {offset})"
-
-
-def _find_refused(path: Path, offset: int, step: int) -> int:
-    """Offset of the first `step` bytes, counted from `offset`, that the parser refuses; the file's end counts."""
-    parser = _Parser()
-    with _open_json(path) as file:
-        while True:
-            place = file.tell()
-            data = file.read(min(CHUNK_BYTES, offset - place) if place < offset else step)
-            if parser.feed(data) or not data:
-                return place
-            parser.events.clear()

@@ -3,43 +3,29 @@
     {"doi": "10.1016-j.ab.2008.07.041.json", "txt": "...", "title": "...", "num_Q&A": 10,
      "Q&A": [{"Q": "...", "A": "..."}]}
 
-A benchmark file, a list of {"Q", "A"} without papers, is read as well: each pair is then a record of its own.
+A benchmark file, a list of {"Q", "A"} without papers, is read as well: each pair is then a paper without text.
+`keywords`, `journal`, `license` (or `licence`), `category` and `sections` are optional.
 """
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sciqag_lib.errors import BadRecord
-from sciqag_lib.records.papers import Section, normalize_doi, read_records, read_sections
-
-SURROGATE = re.compile("[\ud800-\udfff]")
+from sciqag_lib.records.papers import Paper, QAPair, find_text_problem, read_records, read_sections
 
 
 @dataclass
-class QARecord:
-    doi: str  # as written; "" for a pair of a benchmark file
-    txt: str  # "" where the file holds no papers
-    title: str
-    pairs: list[tuple[str, str]] = field(default_factory=list)  # question, answer
-    where: str = ""  # "record 17" or "line 3"
-    sections: list[Section] = field(default_factory=list)
+class RepeatedPaper(BadRecord):
+    """A second record of one DOI."""
 
-    @property
-    def name(self) -> str:
-        """What to call the record in a message."""
-        return self.doi or self.where
-
-    @property
-    def questions(self) -> list[str]:
-        return [question for question, _ in self.pairs]
+    paper: Paper
 
 
-def read_qa_records(path: str | Path) -> Iterator[QARecord | BadRecord]:
-    """The records of a file, streamed. A record that cannot be used becomes a BadRecord; so does a single pair, and
-    its record follows without it. A second record of one doi is named as a BadRecord too: its pairs would count twice.
+def read_qa_records(path: str | Path) -> Iterator[Paper | BadRecord]:
+    """The papers of a file, streamed. A record that cannot be used becomes a BadRecord; so does a single pair, and
+    its paper follows without it. A second record of one DOI is a RepeatedPaper: its pairs would count twice.
     InputError where the file cannot be read."""
     seen: dict[str, str] = {}
     for where, record in read_records(path):
@@ -48,47 +34,40 @@ def read_qa_records(path: str | Path) -> Iterator[QARecord | BadRecord]:
             continue
         entries = [record] if "Q&A" not in record and "Q" in record else record.get("Q&A")
         problem = _find_problem(record, entries)
-        doi = "" if problem else normalize_doi(record.get("doi") or "")
-        if doi in seen:
-            problem = ("doi", f"the same doi as {seen[doi]}; remove one of the two")
         if problem:
             yield BadRecord(str(path), where, *problem)
             continue
-        if doi and "Q&A" in record:  # the pairs of a benchmark file may name the paper they come from
-            seen[doi] = where
-        pairs = []
+        paper = _read_paper(record, where)
+        if paper.key in seen:
+            paper.pairs = [QAPair(encode(entry["Q"]), encode(entry["A"])) for entry in entries if _is_pair(entry)]
+            message = f"the same doi as {seen[paper.key]}; remove one of the two"
+            yield RepeatedPaper(str(path), where, "doi", message, paper)
+            continue
+        if paper.key and "Q&A" in record:  # the pairs of a benchmark file may name the paper they come from
+            seen[paper.key] = where
         for number, entry in enumerate(entries):
             pair = read_pair(entry)
             if isinstance(pair, str):
                 yield BadRecord(str(path), where, f"Q&A[{number}]", pair)
             else:
-                pairs.append(pair)
-        txt = record.get("txt") or ""
-        sections = read_sections(record.get("sections"), len(txt)) or []
-        yield QARecord(record.get("doi") or "", txt, record.get("title") or "", pairs, where, sections)
+                paper.pairs.append(pair)
+        yield paper
 
 
-class SectionFile:
-    """The sections in an evidence.json, which mostly has its records in the order of the processed output beside it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known = {record.get("doi") for record in self._read()}  # names only: sections of all papers fill memory
-        self._records = self._read()
-
-    def find(self, doi: str, length: int) -> list[Section]:
-        """Those of the paper; [] where the file has none. `length` is that of the paper's text."""
-        if doi not in self._known:
-            return []
-        found = next((record for record in self._records if record.get("doi") == doi), None)
-        if found is None:  # it stands before the last one found
-            self._records = self._read()
-            found = next((record for record in self._records if record.get("doi") == doi), {})
-        return read_sections(found.get("sections"), length) or []
-
-    def _read(self) -> Iterator[dict[str, Any]]:
-        records = (record for _, record in read_records(self._path)) if self._path.exists() else iter(())
-        return (record for record in records if isinstance(record, dict) and isinstance(record.get("doi"), str))
+def _read_paper(record: dict[str, Any], where: str) -> Paper:
+    """Without its pairs. An optional value of a wrong type is left out."""
+    keywords, txt = record.get("keywords"), record.get("txt") or ""
+    values = {key: record.get(key) for key in ("journal", "category", "license")}
+    values["license"] = next(filter(_is_text, (record.get("licence"), values["license"])), "")
+    return Paper(
+        record.get("doi") or "",
+        txt,
+        keywords if isinstance(keywords, str) else [word for word in as_list(keywords) if isinstance(word, str)],
+        title=record.get("title") or "",
+        sections=read_sections(record.get("sections"), len(txt)) or [],
+        where=where,
+        **{key: encode(value) for key, value in values.items() if _is_text(value)},
+    )
 
 
 def _find_problem(record: dict[str, Any], entries: Any) -> tuple[str, str] | None:
@@ -99,22 +78,33 @@ def _find_problem(record: dict[str, Any], entries: Any) -> tuple[str, str] | Non
         return "Q&A", f'expected a list of {{"Q", "A"}}, found {type(entries).__name__} {entries!r:.60}'
     if "Q&A" in record and not str(record.get("doi") or "").strip():
         return "doi", "the key is missing or empty; expected a non-empty string"
-    for key in ("doi", "txt", "title"):
-        if not isinstance(record.get(key) or "", str):
-            return key, f"expected a string, found {type(record[key]).__name__} {record[key]!r:.60}"
-        if SURROGATE.search(record.get(key) or ""):
-            return key, "it holds half a surrogate pair, which no UTF-8 file can store; remove that character"
-    return None
+    problems = ((key, find_text_problem(record.get(key) or None, False)) for key in ("doi", "txt", "title"))
+    return next(((key, problem) for key, problem in problems if problem), None)
 
 
-def read_pair(entry: Any) -> tuple[str, str] | str:
-    """Question and answer, or what is wrong."""
+def read_pair(entry: Any) -> QAPair | str:
+    """A pair, or what is wrong."""
     if not isinstance(entry, dict):
         return f'expected {{"Q", "A"}}, found {type(entry).__name__} {entry!r:.60}; this pair is left out'
     for key in ("Q", "A"):
-        value = entry.get(key)
-        if not isinstance(value, str) or not value.strip():
-            return f"{key}: expected a non-empty string, found {value!r:.60}; this pair is left out"
-        if SURROGATE.search(value):
-            return f"{key}: it holds half a surrogate pair, which no file can store; this pair is left out"
-    return entry["Q"], entry["A"]
+        problem = find_text_problem(entry.get(key), True)
+        if problem:
+            return f"{key}: {problem}; this pair is left out"
+    return QAPair(entry["Q"], entry["A"])
+
+
+def encode(text: str) -> str:
+    """The text with "?" for a lone surrogate, which no file can store."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _is_pair(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(_is_text(entry.get(key)) and entry[key].strip() for key in "QA")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

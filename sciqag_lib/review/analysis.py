@@ -60,7 +60,7 @@ def _check_words(name: str, path: Path, review: Review) -> None:
         raise InputError(
             f"{path}: has no column digest: run 05_evaluation on its folder again, which asks nothing twice"
         )
-    digests = {(pair.paper, pair.number): pair.digest for pair in review.pairs}
+    digests = {(pair.doi, pair.number): pair.digest for pair in review.pairs}
     others = {
         (row["doi"], row["pair"])
         for batch in file.iter_batches(columns=["doi", "pair", "digest"])

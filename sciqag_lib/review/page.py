@@ -29,9 +29,9 @@ class StillPage:
 
 def make_page(review: Review, place: int = 0) -> StillPage:
     """The pair at `place` with the lines of the paper that hold its evidence, and the levels of each dimension."""
-    pair, paper, spans = review.pairs[place], review.paper_of(place), review.find_evidence(place)
-    lines = list(_cut_lines(paper.txt, spans))
-    head = f"{paper.title or paper.doi} ({pair.paper}, pair {pair.number})"
+    pair = review.pairs[place]
+    lines = list(_cut_lines(pair.paper.txt, review.find_evidence(place)))
+    head = f"{pair.paper.title or pair.doi} ({pair.doi}, pair {pair.number})"
     rows = [review.describe_dimension(name) for name in DIMENSIONS]
     return StillPage(
         _make_html(head, pair.question, pair.answer, lines, rows),

@@ -20,8 +20,9 @@ from sciqag_lib.checks.grounding import find_evidence, index_paper
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.racar.judging import Judging, label_levels, make_judging
-from sciqag_lib.records.papers import normalize_doi, read_records
-from sciqag_lib.records.qa_records import QARecord, read_qa_records
+from sciqag_lib.records.evidence import EvidenceFile
+from sciqag_lib.records.papers import Paper
+from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.text.sentences import Span
 
 DIMENSIONS = ("agnosticism", "relevance", "completeness", "accuracy", "reasonableness")  # in the order of scoring
@@ -30,23 +31,26 @@ SHOWN = {"agnosticism": "question", "relevance": "question, paper"}  # of the ot
 
 @dataclass(frozen=True)
 class ReviewPair:
-    paper: str  # its DOI as the file writes it
+    paper: Paper
     number: int  # of the pair within its paper, from 0, as in scores.parquet of 05_evaluation
-    question: str
-    answer: str
     digest: str  # of question, answer and paper: what was scored before a change of these is no score of the new text
+    spans: list[Span] | None = None  # its evidence as stored; None: it is looked for in the paper
 
     @property
     def key(self) -> tuple[str, int]:
-        return normalize_doi(self.paper), self.number
+        return self.paper.key, self.number
 
+    @property
+    def doi(self) -> str:
+        return self.paper.doi
 
-@dataclass
-class ReviewPaper:
-    doi: str
-    title: str
-    txt: str
-    evidence: dict[tuple[str, str], list[Span]] = field(default_factory=dict)  # by question and answer, as stored
+    @property
+    def question(self) -> str:
+        return self.paper.pairs[self.number].question
+
+    @property
+    def answer(self) -> str:
+        return self.paper.pairs[self.number].answer
 
 
 @dataclass
@@ -56,14 +60,11 @@ class Review:
     file_path: Path
     judging: Judging  # the scale, and the prompt file with the dimensions' descriptions
     pairs: list[ReviewPair]
-    papers: dict[str, ReviewPaper]
+    papers: dict[str, Paper]  # by key
     bad: list[BadRecord]  # records and pairs that could not be used
     notes: list[str]
     _evidence: dict[str, "Future[dict[int, list[Span]]]"] = field(default_factory=dict, repr=False)
     _worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
-
-    def paper_of(self, place: int) -> ReviewPaper:
-        return self.papers[self.pairs[place].paper]
 
     def find_evidence(self, place: int) -> list[Span]:
         """Spans of the paper's text that the answer of the pair at `place` rests on; may wait, see begin."""
@@ -72,11 +73,11 @@ class Review:
     def begin_evidence(self, place: int) -> "Future[dict[int, list[Span]]]":
         """Have the evidence of all pairs of this one's paper looked for in the background: in a paper of 200,000
         characters that takes seconds, and its reader must not wait for them."""
-        paper = self.paper_of(place)
-        if paper.doi not in self._evidence:
-            pairs = [pair for pair in self.pairs if pair.paper == paper.doi]
-            self._evidence[paper.doi] = self._worker.submit(_find_all, paper, pairs)
-        return self._evidence[paper.doi]
+        paper = self.pairs[place].paper
+        if paper.key not in self._evidence:
+            pairs = [pair for pair in self.pairs if pair.paper is paper]
+            self._evidence[paper.key] = self._worker.submit(_find_all, pairs)
+        return self._evidence[paper.key]
 
     def describe_dimension(self, name: str) -> dict[str, Any]:
         """{"name", "asks", "shown", "levels": [{"score", "label"}, the highest first]}."""
@@ -111,10 +112,9 @@ def open_review(
         first = f"; the first of {len(bad)} records at fault: {bad[0]}" if bad else ""
         raise InputError(f"{path}: expected papers with pairs to review, found none{first}")
     notes = [f"{loose:,} pairs without their paper's text are left out: nothing to read them against"] if loose else []
-    papers, pairs = _read_chosen(path, chosen)
-    evidence_path = path.parent / "evidence.json"
-    if evidence_path.exists():
-        notes += _add_evidence(evidence_path, papers)
+    evidence = EvidenceFile(path.parent / "evidence.json")
+    papers, pairs = _read_chosen(path, set(chosen), evidence, notes)
+    notes += [f"{record}; evidence is looked for in the paper instead" for record in evidence.bad]
     return Review(path, judging, [pairs[key] for key in chosen], papers, bad, notes)
 
 
@@ -127,8 +127,8 @@ def _count_pairs(path: Path) -> tuple[dict[str, int], list[BadRecord], int]:
     for record in read_qa_records(path):
         if isinstance(record, BadRecord):
             bad.append(record)
-        elif record.txt.strip() and record.doi and record.doi not in counts:
-            counts[record.doi] = len(record.pairs)
+        elif record.txt.strip() and record.key and record.key not in counts:
+            counts[record.key] = len(record.pairs)
         else:
             loose += len(record.pairs)
     return counts, bad, loose
@@ -138,76 +138,44 @@ def _choose_pairs(
     counts: dict[str, int], seed: int, num_pairs: int | None, pairs_per_paper: int | None
 ) -> list[tuple[str, int]]:
     chosen: list[tuple[str, int]] = []
-    for doi in sorted(counts, key=lambda doi: digest_of([seed, normalize_doi(doi)])):
-        numbers = sorted(range(counts[doi]), key=lambda number: digest_of([seed, normalize_doi(doi), number]))
-        chosen += [(doi, number) for number in numbers[:pairs_per_paper]]
+    for key in sorted(counts, key=lambda key: digest_of([seed, key])):
+        numbers = sorted(range(counts[key]), key=lambda number: digest_of([seed, key, number]))
+        chosen += [(key, number) for number in numbers[:pairs_per_paper]]
         if num_pairs is not None and len(chosen) >= num_pairs:
             break
     return chosen[:num_pairs]
 
 
 def _read_chosen(
-    path: Path, chosen: list[tuple[str, int]]
-) -> tuple[dict[str, ReviewPaper], dict[tuple[str, int], ReviewPair]]:
-    papers, pairs, wanted = {}, {}, {doi for doi, _ in chosen}
-    numbers = set(chosen)
-    for record in read_qa_records(path):
-        if isinstance(record, QARecord) and record.doi in wanted and record.doi not in papers:
-            papers[record.doi] = ReviewPaper(record.doi, record.title, record.txt)
-            text = digest_of(record.txt)
-            for number, (question, answer) in enumerate(record.pairs):
-                if (record.doi, number) in numbers:
-                    digest = digest_of([text, question, answer])
-                    pairs[record.doi, number] = ReviewPair(record.doi, number, question, answer, digest)
+    path: Path, chosen: set[tuple[str, int]], evidence: EvidenceFile, notes: list[str]
+) -> tuple[dict[str, Paper], dict[tuple[str, int], ReviewPair]]:
+    """The papers of these pairs by key, and the pairs by key and number; `notes` takes evidence that does not fit."""
+    papers, pairs, wanted = {}, {}, {key for key, _ in chosen}
+    for paper in read_qa_records(path):
+        if isinstance(paper, BadRecord) or paper.key not in wanted or paper.key in papers:
+            continue
+        papers[paper.key] = paper
+        text, stored = digest_of(paper.txt), evidence.find(paper)
+        if stored.num_unfit:
+            notes.append(
+                f"{evidence.path}, {stored.where}: the evidence of {stored.num_unfit} pairs is not that of {paper.doi} "
+                "as the reviewed file has it; it is looked for in the paper instead"
+            )
+        for number, pair in enumerate(paper.pairs):
+            if (paper.key, number) in chosen:
+                digest, spans = (
+                    digest_of([text, pair.question, pair.answer]),
+                    stored.spans.get((pair.question, pair.answer)),
+                )
+                pairs[paper.key, number] = ReviewPair(paper, number, digest, spans)
     return papers, pairs
 
 
-# Evidence ------------------------------------------------------------------------------------------------------------
-
-
-def _add_evidence(path: Path, papers: dict[str, ReviewPaper]) -> list[str]:
-    """Take what an evidence.json says of these papers; notes on what of it can't be used."""
-    notes = []
-    for where, record in read_records(path):
-        if isinstance(record, BadRecord):
-            notes.append(f"{record}; evidence is looked for in the paper instead")
-            continue
-        paper = papers.get(record.get("doi")) if isinstance(record.get("doi"), str) else None
-        if paper:
-            unfit = sum(not _take_pair(entry, paper) for entry in _as_list(record.get("pairs")))
-            if unfit:
-                notes.append(
-                    f"{path}, {where}: the evidence of {unfit} pairs is not that of {paper.doi} as it stands "
-                    f"in the reviewed file; it is looked for in the paper instead"
-                )
-    return notes
-
-
-def _take_pair(entry: Any, paper: ReviewPaper) -> bool:
-    """Whether the spans of one pair lie where they say; if so they are kept."""
-    try:
-        key = (entry["Q"], entry["A"])
-        spans = [(span["start"], span["end"]) for span in entry["evidence"]]
-        fits = all(type(start) is int and type(end) is int and 0 <= start < end <= len(paper.txt)
-                   and paper.txt[start:end] == span["text"]
-                   for (start, end), span in zip(spans, entry["evidence"]))  # fmt: skip
-        if fits:
-            paper.evidence[key] = spans
-    except (KeyError, TypeError):
-        return False
-    return fits
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _find_all(paper: ReviewPaper, pairs: list[ReviewPair]) -> dict[int, list[Span]]:
+def _find_all(pairs: list[ReviewPair]) -> dict[int, list[Span]]:
+    """The evidence of pairs of one paper, by their numbers."""
     found = {}
     for pair in pairs:
-        spans = paper.evidence.get((pair.question, pair.answer))
-        if spans is None:
-            spans = find_evidence(pair.answer, index_paper(paper.txt))[0]
+        spans = pair.spans if pair.spans is not None else find_evidence(pair.answer, index_paper(pair.paper.txt))[0]
         found[pair.number] = merge_spans(spans)
     return found
 

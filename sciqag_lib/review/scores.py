@@ -129,7 +129,7 @@ class RaterFile:
         """
         record = {
             "rater": self.rater,
-            "paper": pair.paper,
+            "paper": pair.doi,
             "pair": pair.number,
             "digest": pair.digest,
             "scale": self._scale,
@@ -288,13 +288,13 @@ def _list_rows(review: Review, rater: str, marks: Marks) -> list[tuple[Any, ...]
     for pair in sorted(review.pairs, key=lambda pair: pair.key):
         scores = marks.pairs.get(pair.key, PairMarks()).scores
         length = len(pair.answer.split())
-        rows += [(pair.paper, pair.number, name, rater, "expert", scores[name], length)
+        rows += [(pair.doi, pair.number, name, rater, "expert", scores[name], length)
                  for name in DIMENSIONS if name in scores]  # fmt: skip
     return rows
 
 
 def _list_comments(review: Review, raters: dict[str, Marks]) -> list[tuple[Any, ...]]:
-    return [(pair.paper, pair.number, rater, marks.pairs[pair.key].comment) for rater, marks in raters.items()
+    return [(pair.doi, pair.number, rater, marks.pairs[pair.key].comment) for rater, marks in raters.items()
             for pair in review.pairs if pair.key in marks.pairs and marks.pairs[pair.key].comment]  # fmt: skip
 
 

@@ -142,7 +142,7 @@ class ReviewSession:
         """What the widget draws, as JSON; `spans` are the evidence, offsets into the paper's text, where known."""
         marks, shown = self.marks.pairs.values(), self._open_dimensions()
         has_paper, has_answer = NEEDS_PAPER in shown, NEEDS_ANSWER in shown
-        paper = self.review.paper_of(self.place)
+        paper = self.pair.paper
         return {
             "rater": self.rater,
             "place": self.place,

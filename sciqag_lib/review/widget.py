@@ -64,7 +64,7 @@ class ReviewWidget(anywidget.AnyWidget):
         review, place = self.session.review, self.session.place
         review.begin_evidence(place)
         here = review.pairs[place].paper
-        following = (later for later in range(place, len(review.pairs)) if review.pairs[later].paper != here)
+        following = (later for later in range(place, len(review.pairs)) if review.pairs[later].paper is not here)
         for later in islice(following, 1):
             review.begin_evidence(later)
 
@@ -73,7 +73,7 @@ class ReviewWidget(anywidget.AnyWidget):
         found = session.review.begin_evidence(session.place).done()
         view = session.view(session.review.find_evidence(session.place) if found else None)
         if view["paper"] and view["paper"] != self._sent_paper:
-            paper = session.review.paper_of(session.place)
+            paper = session.pair.paper
             self.send({"kind": "paper", "doi": paper.doi, "title": paper.title, "txt": paper.txt})
             self._sent_paper = view["paper"]
         self.send({"kind": "view", "view": view, "notice": notice, "number": number})

@@ -22,8 +22,7 @@ from sciqag_lib.checks.duplicates import digest_question
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.inference.seeds import derive_seed, digest_of
 from sciqag_lib.records.categories import fold_name, read_categories, suggest_name
-from sciqag_lib.records.papers import normalize_doi, read_records
-from sciqag_lib.records.qa_records import SURROGATE
+from sciqag_lib.records.papers import SURROGATE, normalize_doi, read_records
 
 KEPT_KEYS = ("index", "journal", "doi")  # of a record, carried over to the answers
 # Question and answer: a test file, train.json, test.jsonl of an lm_eval export.

@@ -36,7 +36,6 @@ _NAME_STOP = re.compile(
 # The plainest end of all, which sentencex leaves alone in paragraphs that open with "(A)" like a list.
 _PLAIN_STOP = re.compile(r"(?<=[a-z0-9)\]%])\.(?=\s+[A-Z][a-z]*\s+[a-z(])")
 _ENDS = re.compile(r"[.!?…][\"'”’)\]]*(?:\s?\[[\d,\s–-]+\][,\s]?)*$")  # a terminator, closing marks, citations
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def split_sentences(text: str) -> list[Span]:
@@ -44,7 +43,7 @@ def split_sentences(text: str) -> list[Span]:
 
     Nothing but white space lies between two spans. Runs in linear time.
     """
-    text = _SURROGATE.sub("?", text)  # a lone surrogate (from a broken JSON escape) cannot be encoded
+    text = text.encode("utf-8", "replace").decode()  # a lone surrogate (from a broken JSON escape) cannot be encoded
     spans: list[Span] = []
     for match in re.finditer(r"[^\r\n\u2028\u2029\x0b\x0c\x85]+", text):
         spans.extend(_split_paragraph(text, match.start(), match.end()))

@@ -12,8 +12,7 @@ last SciInstruct's, whose two names are arguments. A conversation gives one exam
 before as its prompt: every reply is learnt once.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,10 @@ from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.generation.parsing import format_pairs, split_keywords
 from sciqag_lib.inference.prompts import PromptFile, fill, load_prompt
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.records.papers import QAPair, read_records
-from sciqag_lib.records.qa_records import QARecord, read_qa_records
+from sciqag_lib.records.papers import SURROGATE, Paper, read_records
+from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.tables import JsonList
 
-SURROGATE = re.compile("[\ud800-\udfff]")
 LISTED = 1000  # bad records kept one by one; all are counted
 ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "prompter": "user",
          "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant",
@@ -171,65 +169,39 @@ def make_generator_data(processed_output: str | Path, output_path: str | Path, p
     of its keywords and pairs. A model trained on it sees at inference, with the same prompt and form, what it saw
     in training. Papers without text or pairs become BadRecords. InputError as read_examples, or where none is left.
     """
-    template = load_prompt(prompt)
+    template, made = load_prompt(prompt), MadeData()
+    with write_atomic(output_path) as file:
+        writer = JsonList(file)
+        for paper in read_qa_records(processed_output):
+            if isinstance(paper, BadRecord):
+                made.note(paper)
+                continue
+            missing = "txt" if not paper.txt.strip() else "" if paper.pairs else "Q&A"
+            if missing:
+                message = "it is missing or empty: nothing to learn from"
+                made.note(BadRecord(str(processed_output), paper.where, missing, message))
+                continue
+            writer.add(fill_paper_record(template, paper))
+            made.written += 1
+        writer.end()
+        if not made.written:
+            first = f"; the first fault: {made.bad_records[0]}" if made.bad_records else ""
+            raise InputError(
+                f"{processed_output}: expected papers with question-answer pairs, found none to train on{first}"
+            )
+    return made
 
-    def make_records(record: QARecord, raw: dict[str, Any]) -> list[dict[str, str]]:
-        pairs = [QAPair(question, answer) for question, answer in record.pairs]
-        values = {"paper": record.txt, "title": record.title, "num_pairs": str(len(pairs)), "again": ""}
-        return [_fill_record(template, values, format_pairs(_list_keywords(raw.get("keywords")), pairs))]
 
-    return _make_data(processed_output, output_path, make_records, needs_text=True)
-
-
-def make_qa_data(processed_output: str | Path, output_path: str | Path, prompt: str = "qa_only") -> MadeData:
-    """Write {"instruction", "input": the question, "output": the answer} for each pair: the QA-only set, on which a
-    model learns to answer without the paper. Faults as make_generator_data."""
-    template = load_prompt(prompt)
-
-    def make_records(record: QARecord, raw: dict[str, Any]) -> list[dict[str, str]]:
-        return [_fill_record(template, {"question": question}, answer) for question, answer in record.pairs]
-
-    return _make_data(processed_output, output_path, make_records, needs_text=False)
+def fill_paper_record(template: PromptFile, paper: Paper) -> dict[str, str]:
+    """A generator's training record of a paper: the prompt with its text, and its keywords and pairs."""
+    keywords = split_keywords(paper.keywords) if isinstance(paper.keywords, str) else paper.keywords
+    values = {"paper": paper.txt, "title": paper.title, "num_pairs": str(len(paper.pairs)), "again": ""}
+    return fill_record(template, values, format_pairs(keywords, paper.pairs))
 
 
-def _fill_record(template: PromptFile, values: dict[str, str], output: str) -> dict[str, str]:
+def fill_record(template: PromptFile, values: dict[str, str], output: str) -> dict[str, str]:
+    """A training record, its instruction and input from a prompt file."""
     parts = {
         key: fill(template.texts[key], values, f"prompt {template.name}, {key}") for key in ("instruction", "input")
     }
     return {**parts, "output": output}
-
-
-def _make_data(
-    source: str | Path,
-    output_path: str | Path,
-    make_records: Callable[[QARecord, dict[str, Any]], list[dict[str, str]]],
-    needs_text: bool,
-) -> MadeData:
-    made = MadeData()
-    raw_records = read_records(source)  # read beside: a QARecord has no keywords
-    with write_atomic(output_path) as file:
-        writer = JsonList(file)
-        for item in read_qa_records(source):
-            if isinstance(item, BadRecord):
-                made.note(item)
-                continue
-            raw = next(raw for where, raw in raw_records if where == item.where)
-            missing = "txt" if needs_text and not item.txt.strip() else "" if item.pairs else "Q&A"
-            if missing:
-                made.note(BadRecord(str(source), item.where, missing, "it is missing or empty: nothing to learn from"))
-                continue
-            for record in make_records(item, raw):
-                writer.add(record)
-                made.written += 1
-        writer.end()
-        if not made.written:
-            first = f"; the first fault: {made.bad_records[0]}" if made.bad_records else ""
-            raise InputError(f"{source}: expected papers with question-answer pairs, found none to train on{first}")
-    return made
-
-
-def _list_keywords(keywords: Any) -> list[str]:
-    """The keywords of a record, which are a list or one string; what is neither is left out, they are optional."""
-    if isinstance(keywords, str):
-        return split_keywords(keywords)
-    return [word for word in keywords or [] if isinstance(word, str)] if isinstance(keywords, list) else []
