@@ -1,6 +1,7 @@
 """Input that cannot be used: an error that stops, and a bad record that is reported while the rest goes on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -18,4 +19,11 @@ class BadRecord:
 
 
 class InputError(ValueError):
-    """Input that nothing can be done with; the message names the file, what was expected and what to do."""
+    """Input that cannot be used; the message names the file, what was expected and what to do."""
+
+
+def check_parameters(*expectations: tuple[str, Any, bool, str]) -> None:
+    """Each is (parameter, its value, whether it is good, what was expected). InputError names the first bad one."""
+    for name, value, holds, expected in expectations:
+        if not holds:
+            raise InputError(f"{name}: expected {expected}, found {value!r}")

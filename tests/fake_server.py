@@ -34,7 +34,7 @@ class FakeServer:
         self.api_key, self.retry_after = api_key, retry_after
         self.models: list[dict[str, Any]] | None = [{"id": "small", "max_model_len": 4096}]
         self.extra: dict[str, Callable[[Any], Any]] = {}
-        self.script: list[str] = []  # a key of FAILURES, "hang", "drip", "drop" or "ok"; each is used once
+        self.script: list[str] = []  # a key of FAILURES, "hang", "drip", "drop", "break off" or "ok"; each is used once
         self.always = ""  # what to do when the script is used up
         self.calls: list[tuple[str, Any]] = []
         self.times: list[float] = []
@@ -134,10 +134,29 @@ def _make_handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True  # no byte was sent: the client sees the connection end
             elif action == "drip":
                 self._drip()
+            elif action == "break off":
+                self._stream("One, two", whole=False)
             elif action in FAILURES:
                 self._send(*FAILURES[action])
+            elif body.get("stream"):
+                self._stream("One, two, three.", whole=True)
             else:
                 self._send(200, json.dumps(server.reply(self.path, body)))
+
+        def _stream(self, text: str, whole: bool) -> None:
+            """Server-sent events, a word each; the connection ends before the last where it is not to be `whole`."""
+            words = text.split(" ")
+            chunks: list[Any] = [{"choices": [{"delta": {"content": word + " "}}]} for word in words[:-1]]
+            chunks.append({"choices": [{"delta": {"content": words[-1]}, "finish_reason": "stop"}]})
+            chunks.append({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": len(words)}})
+            events = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
+            sent = "".join(events if whole else events[:1]).encode()
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("content-length", str(len(sent) + (0 if whole else 100)))
+            self.end_headers()
+            self.wfile.write(sent)
+            self.close_connection = True
 
         def _drip(self) -> None:
             """White space for ever, as some servers send to keep a connection: no single read times out."""

@@ -16,7 +16,7 @@ class FakeEngine:
     name = "fake"
     model_id = description = "fake-model"
     tokens_exact = True
-    reuses_prefix = False
+    reuses_prefix = streams = False
 
     def __init__(
         self, reply: Callable[[Request], str | Completion], context_size: int = 8192, concurrency: int = 1
@@ -27,7 +27,9 @@ class FakeEngine:
         self._waiting: deque[Request] = deque()
 
     def format(self, prompt: Prompt) -> str:
-        return prompt.text or "\n".join(part for part in (prompt.system, prompt.user) if part)
+        return prompt.text or "\n".join(
+            part for part in (prompt.system, *(turn.content for turn in prompt.messages), prompt.user) if part
+        )
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         return [len(text.split()) for text in texts]

@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from sciqag_lib.engines import Completion, Engine, EngineError, Prompt, Request, Sampling, common, complete, open_engine
+from sciqag_lib.engines import (
+    Completion,
+    Engine,
+    EngineError,
+    Message,
+    Prompt,
+    Request,
+    Sampling,
+    common,
+    complete,
+    open_engine,
+)
 from sciqag_lib.engines.common import find_stop, hash_files, read_gguf_context, refuse_request
 from tests.fakes import FakeEngine
 
@@ -55,6 +66,31 @@ def test_what_is_sent_is_what_format_says(engine: Engine) -> None:
     assert "hotosynthesis" in by_parts.text
     assert by_parts.text == as_text.text
     assert by_parts.prompt_tokens == as_text.prompt_tokens == engine.count_tokens([engine.format(question)])[0]
+
+
+def test_a_conversation_keeps_its_turns(engine: Engine) -> None:
+    turns = (Message("user", "My name is Ada."), Message("assistant", "Hello, Ada."))
+    text = engine.format(Prompt("What is my name?", "Be brief.", turns))
+    places = [text.index(part) for part in ("Be brief.", "My name is Ada.", "Hello, Ada.", "What is my name?")]
+    assert places == sorted(places) and text.count("<|im_start|>") == 5
+    with pytest.raises(ValueError, match="user, assistant"):
+        Message("system", "a")
+
+
+def test_a_reply_is_streamed_as_it_is_written(engine: Engine) -> None:
+    pieces: list[str] = []
+    request = Request("one", Prompt(text="One, two, three, four,"), Sampling(12, stop=("ix, s",)), pieces.append)
+    [streamed] = complete(engine, [request])
+    assert engine.streams and len(pieces) > 2
+    assert "".join(pieces) == streamed.text == ask(engine, request.prompt, max_new_tokens=12, stop=("ix, s",)).text
+    assert (streamed.finish_reason, streamed.prompt_tokens) == (
+        "stop",
+        engine.count_tokens(["One, two, three, four,"])[0],
+    )
+    assert streamed.new_tokens >= len(pieces)
+    schema = Prompt(user="Name a colour, as JSON.", json_schema=COLOUR)
+    [reply] = complete(engine, [Request("two", schema, Sampling(60), pieces.append)])
+    assert json.loads(reply.text)["colour"] in ("red", "blue") and "".join(pieces).endswith(reply.text)
 
 
 def test_count_tokens_is_exact(engine: Engine, llama_engine: Engine) -> None:
@@ -156,7 +192,7 @@ def test_packaged_model_missing_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 
 def test_prompt_is_either_a_text_or_its_parts() -> None:
-    with pytest.raises(ValueError, match="either text or user"):
+    with pytest.raises(ValueError, match="either text, which is sent as it is"):
         Prompt(text="a", user="b")
 
 

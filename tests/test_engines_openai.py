@@ -316,3 +316,23 @@ def test_a_key_in_the_url_is_refused_and_not_repeated(given: str) -> None:
     with pytest.raises(EngineError, match=KEY_VARIABLE) as caught:
         check_url(given)
     assert "secret" not in str(caught.value)
+
+
+def test_a_stream_is_joined_and_one_that_breaks_off_is_no_reply() -> None:
+    pieces: list[str] = []
+    with FakeServer() as fake, open_on(fake) as engine:
+        [done] = complete(engine, [Request("one", WHERE, Sampling(16), pieces.append)])
+        assert pieces == ["One, ", "two, ", "three."]
+        assert (done.text, done.finish_reason, done.prompt_tokens, done.new_tokens) == (
+            "One, two, three.",
+            "stop",
+            7,
+            3,
+        )
+        assert fake.calls[-1][1]["stream"] and fake.calls[-1][1]["stream_options"] == {"include_usage": True}
+        fake.script = ["break off"]
+        [broken] = complete(engine, [Request("two", WHERE, Sampling(16), pieces.append)])
+        assert broken.finish_reason == "error" and "broke off" in broken.error and len(fake.calls) == 2
+        fake.script = ["429"]  # before anything was shown: tried again
+        [again] = complete(engine, [Request("three", WHERE, Sampling(16), pieces.append)])
+        assert again.text == "One, two, three." and len(fake.calls) == 4

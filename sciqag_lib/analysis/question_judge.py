@@ -6,7 +6,6 @@ come first, so an engine with a prefix cache reads them once. Beside the pairs o
 judged against one question of the paper before it in the file: the null baseline.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -26,26 +25,18 @@ from sciqag_lib.analysis.similarity import (
     first_note,
     usable_records,
 )
-from sciqag_lib.engines import Completion, Engine, EngineError, Prompt, Request, Sampling
+from sciqag_lib.engines import Engine, Prompt, Request
 from sciqag_lib.errors import InputError
-from sciqag_lib.inference.ledger import FingerprintMismatch, Ledger
-from sciqag_lib.inference.loop import Asking, Budget, Round, Run
-from sciqag_lib.inference.prompts import PromptFile, load_prompt, plain_text, render
-from sciqag_lib.inference.seeds import derive_seed, digest_of
+from sciqag_lib.inference.judge import Call, Judge, Readings, ask_judge, finish_scores, list_scores
+from sciqag_lib.inference.ledger import Ledger
+from sciqag_lib.inference.loop import Asking, Budget, run_job, show_stopped
+from sciqag_lib.inference.prompts import load_prompt, plain_text, render
+from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.metrics.intervals import estimate_mean
 from sciqag_lib.records.papers import Paper
 from sciqag_lib.tables import write_report, write_table
 
-SCHEMA = {
-    "type": "object",
-    "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 100}},
-    "required": ["score"],
-    "additionalProperties": False,
-}
-MAX_ROUNDS = 3  # the first time and twice for scores that could not be read
-REPLY_TOKENS = 16
 MAX_OTHER = 400  # characters of another paper's question: one that fits into no context must not fail its neighbour too
-SCORE = re.compile(r'"?score"?\s*:\s*"?(\d{1,3})(?!\d|\.\d)')
 
 
 @dataclass(frozen=True)
@@ -65,70 +56,99 @@ class JudgeItem:
 
 
 class JudgeJob:
-    """What to ask of a paper's questions; see asking.Job."""
+    """The questions of a file's papers, two at a time; see loop.Job."""
 
     unit = "paper"
+    digested = "its questions, or those of the paper before it,"
 
-    def __init__(self, engine: Engine, prompt: PromptFile, seed: int) -> None:
-        self.engine, self.prompt, self.seed = engine, prompt, seed
+    def __init__(
+        self, file_path: str | Path, output_dir: Path, engine: Engine, judge: Judge, limit: int | None = None
+    ) -> None:
+        self.file_path, self.output_dir, self.limit = file_path, output_dir, limit
+        self.engine, self.judge = engine, judge
+        self.notes: list[str] = []
+
+    def fingerprint(self) -> dict[str, Any]:
+        prompt = self.judge.prompt
+        return {
+            "job": "question_similarity",
+            "engine": self.engine.name,
+            "model": self.engine.model_id,
+            "prompt": f"{prompt.name} v{prompt.version} {prompt.digest}",
+            "seed": self.judge.seed,
+        }
+
+    def list_items(self, notes: list[str] | None = None) -> Iterator[tuple[int, str, JudgeItem]]:
+        """Position, id and item of each paper with at least two questions."""
+        before: list[str] = []
+        records = usable_records(self.file_path, [] if notes is None else notes, self.limit)
+        for position, record in enumerate(records):
+            if record.doi and len(record.pairs) > 1:
+                yield position, record.key, JudgeItem(record, before)
+                before = [question[:MAX_OTHER] for question in record.questions]
+
+    def plan(self, ledger: Ledger) -> int:
+        num_to_ask = num_calls = 0
+        for _, item_id, item in self.list_items(self.notes):
+            ledger.check_unchanged(item_id, self.digest(item), f"{item.record.doi}: {self.digested}")
+            if not ledger.finished(item_id):
+                num_to_ask += 1
+                num_calls += len(item.pairs())
+        if not num_calls and not len(ledger):
+            raise InputError(f"{self.file_path}: holds no pair of questions that can be judged{first_note(self.notes)}")
+        print(f"{num_calls:,} pairs to judge in {num_to_ask:,} papers, one call each; unreadable ones are asked again")
+        return num_to_ask
 
     def ask(self, item: JudgeItem) -> Asking:
-        pairs = item.pairs()
-        self._check_length(item.record.doi, max(pairs, key=lambda pair: len(pair[0]) + len(pair[1])))
-        scores: list[int | None] = [None] * len(pairs)
-        for attempt in range(MAX_ROUNDS):
-            open_places = [place for place, score in enumerate(scores) if score is None]
-            requests = [self._request(item.record.doi, pairs[place], place, attempt) for place in open_places]
-            completions = yield Round(requests)
-            for place, completion in zip(open_places, completions):
-                scores[place] = read_score(completion)
-            if None not in scores:
-                break
-        return scores
+        pairs, doi = item.pairs(), item.record.doi
+        self._check_length(max(pairs, key=lambda pair: len(pair[0]) + len(pair[1])))
+        calls = [Call(("similarity",))] * len(pairs)
 
-    def _check_length(self, doi: str, longest: tuple[str, str]) -> None:
-        [tokens] = self.engine.count_tokens([self.engine.format(self._request(doi, longest, 0, 1).prompt)])
-        if tokens + REPLY_TOKENS > self.engine.context_size:
+        def make_request(number: int, places: list[int], attempt: int) -> Request:
+            prompt = self._write_prompt(pairs[number], attempt)
+            request_id = f"{doi}#{number}.{attempt}"
+            return self.judge.make_request(request_id, prompt, calls[number], 1, attempt, doi, number, attempt)
+
+        readings = yield from ask_judge(self.judge, calls, make_request)
+        return calls, readings
+
+    def _write_prompt(self, pair: tuple[str, str], attempt: int) -> Prompt:
+        again = self.judge.prompt.texts.get("unreadable", "") if attempt else ""
+        values = {"first": plain_text(pair[0]), "second": plain_text(pair[1]), "again": again}
+        schema = self.judge.make_schema(("similarity",), 1)
+        return replace(render(self.judge.prompt, "", values), json_schema=schema)
+
+    def _check_length(self, longest: tuple[str, str]) -> None:
+        [tokens] = self.engine.count_tokens([self.engine.format(self._write_prompt(longest, 1))])
+        room = self.judge.reply_room(("similarity",), 1)
+        if tokens + room > self.engine.context_size:
             raise InputError(
-                f"two of its questions make a prompt of {tokens:,} tokens, and with {REPLY_TOKENS} for the reply "
+                f"two of its questions make a prompt of {tokens:,} tokens, and with {room} for the reply "
                 f"the context of {self.engine.context_size:,} is too short; raise context_size"
             )
 
-    def _request(self, doi: str, pair: tuple[str, str], place: int, attempt: int) -> Request:
-        again = self.prompt.texts.get("unreadable", "") if attempt else ""
-        values = {"first": plain_text(pair[0]), "second": plain_text(pair[1]), "again": again}
-        prompt: Prompt = replace(render(self.prompt, "", values), json_schema=SCHEMA)
-        # Greedy at first; a reply that could not be read is asked for again with another prompt and a little chance.
-        sampling = Sampling(REPLY_TOKENS, 0.3 if attempt else 0.0, 1.0, derive_seed(self.seed, doi, place, attempt))
-        return Request(f"{doi}#{place}.{attempt}", prompt, sampling)
+    def digest(self, item: JudgeItem) -> str:
+        return digest_of(item.pairs())
 
     def describe(self, item: JudgeItem) -> dict[str, Any]:
+        prompt = self.judge.prompt
         return {
-            "doi": item.record.doi,
+            "paper": {"doi": item.record.doi},
             "questions": item.record.questions,
-            "digest": _digest(item),
-            "prompt": f"{self.prompt.name} v{self.prompt.version}",
-            "seed": self.seed,
+            "digest": self.digest(item),
+            "prompt": f"{prompt.name} v{prompt.version}",
+            "seed": self.judge.seed,
         }
 
-    def finish(self, item: JudgeItem, scores: list[int | None]) -> dict[str, Any]:
+    def finish(self, item: JudgeItem, outcome: tuple[list[Call], Readings]) -> dict[str, Any]:
+        found = [score for _, _, score in list_scores(*outcome)]
+        scores = [score["score"] for score in found]
         num_own = len(item.record.pairs) * (len(item.record.pairs) - 1) // 2
-        status = "done" if any(score is not None for score in scores) else "failed"
-        return {
-            "status": status,
-            "reason": "" if status == "done" else "no_readable_score",
-            "message": "",
-            "scores": scores[:num_own],
-            "null_scores": scores[num_own:],
-        }
+        return {**finish_scores(found), "scores": scores[:num_own], "null_scores": scores[num_own:]}
 
-
-def read_score(completion: Completion) -> int | None:
-    """The score of a reply, or None where it holds none from 0 to 100."""
-    match = SCORE.search(completion.text)
-    if match and completion.finish_reason == "length" and match.end() == len(completion.text):
-        return None  # cut off in the number, for all we know: 1 of 100
-    return int(match[1]) if match and int(match[1]) <= 100 else None
+    def write(self, ledger: Ledger, stopped: str) -> SimilarityReport:
+        show_stopped(stopped)
+        return _write_tables(self, ledger)
 
 
 def judge_similarity(
@@ -141,88 +161,28 @@ def judge_similarity(
     max_minutes: float | None = None,
     prompt: str = "question_similarity",
 ) -> SimilarityReport:
-    """Have `engine` judge all pairs of each paper's questions; go on where an earlier run on `output_dir` stopped.
+    """Have `engine` judge all pairs of each paper's questions; resumes an earlier run on `output_dir`.
 
     Writes ledger.jsonl, similarity and papers (.parquet and .csv) and similarity.json. A score that cannot be read in
     three attempts is missing. Raises InputError where there is no pair or `output_dir` holds scores of the other mode,
-    FingerprintMismatch where its scores were made with another model, prompt or seed, or from other questions, and
-    EngineError where the engine failed for good; what was judged before is kept.
+    and what loop.run_job raises.
     """
     output_dir = claim_folder(output_dir, "llm")
-    prompt_file = load_prompt(prompt)
-    fingerprint = {
-        "job": "question_similarity",
-        "engine": engine.name,
-        "model": engine.model_id,
-        "prompt": f"{prompt_file.name} v{prompt_file.version} {prompt_file.digest}",
-        "seed": seed,
-    }
-    notes: list[str] = []
-    with Ledger(output_dir / "ledger.jsonl", fingerprint) as ledger:
-        num_to_ask, num_calls = _plan(list_items(file_path, notes, limit), ledger)
-        if not num_calls and not len(ledger):
-            raise InputError(f"{file_path}: holds no pair of questions that can be judged{first_note(notes)}")
-        print(f"{num_calls:,} pairs to judge in {num_to_ask:,} papers, one call each; unreadable ones are asked again")
-        run = Run(engine, ledger, JudgeJob(engine, prompt_file, seed), Budget(max_total_tokens, max_minutes))
-        try:
-            run.go(list_items(file_path, [], limit), num_to_ask)
-        finally:
-            report = _write_tables(list_items(file_path, [], limit), ledger, output_dir, engine, notes, seed)
-    if run.fatal:
-        raise EngineError(
-            f"{run.fatal}; {report.num_papers:,} papers are judged and kept; mend the cause and run again to go on"
-        )
-    if run.stopped:
-        print(f"stopped: {run.stopped}. Run again with the same output_dir to go on")
-    return report
+    judge = Judge(prompt=load_prompt(prompt), dimensions=("similarity",), low=0, top=100, seed=seed, with_reasons=False)
+    job = JudgeJob(file_path, output_dir, engine, judge, limit)
+    return run_job(job, output_dir / "ledger.jsonl", Budget(max_total_tokens, max_minutes))
 
 
-def list_items(file_path: str | Path, notes: list[str], limit: int | None) -> Iterator[tuple[int, str, JudgeItem]]:
-    """Position, id and item of each paper with at least two questions."""
-    before: list[str] = []
-    for position, record in enumerate(usable_records(file_path, notes, limit)):
-        if record.doi and len(record.pairs) > 1:
-            yield position, record.key, JudgeItem(record, before)
-            before = [question[:MAX_OTHER] for question in record.questions]
-
-
-def _plan(items: Iterator[tuple[int, str, JudgeItem]], ledger: Ledger) -> tuple[int, int]:
-    """How many papers are to be asked, and how many calls that is. Raises FingerprintMismatch."""
-    num_to_ask = num_calls = 0
-    for _, item_id, item in items:
-        line = ledger.read(item_id)
-        if line and line["digest"] != _digest(item):
-            raise FingerprintMismatch(
-                f"{ledger.path}: the questions of {item.record.doi}, or of the paper before it, are "
-                "not those its scores were made from; use another output_dir"
-            )
-        if not ledger.finished(item_id):
-            num_to_ask += 1
-            num_calls += len(item.pairs())
-    return num_to_ask, num_calls
-
-
-def _digest(item: JudgeItem) -> str:
-    return digest_of(item.pairs())
-
-
-def _write_tables(
-    items: Iterator[tuple[int, str, JudgeItem]],
-    ledger: Ledger,
-    output_dir: Path,
-    engine: Engine,
-    notes: list[str],
-    seed: int,
-) -> SimilarityReport:
+def _write_tables(job: JudgeJob, ledger: Ledger) -> SimilarityReport:
     sums, numbers, null_counts = [], [], count_scores(np.zeros(0), "llm")
     with ExitStack() as stack:
         tables = SimilarityTables(
             "llm",
-            stack.enter_context(write_table(output_dir, "similarity", PAIR_COLUMNS)),
-            stack.enter_context(write_table(output_dir, "papers", PAPER_COLUMNS)),
+            stack.enter_context(write_table(job.output_dir, "similarity", PAIR_COLUMNS)),
+            stack.enter_context(write_table(job.output_dir, "papers", PAPER_COLUMNS)),
         )
-        tables.notes = notes
-        for _, item_id, item in items:
+        tables.notes = notes = list(job.notes)
+        for _, item_id, item in job.list_items():
             line = ledger.read(item_id)
             if not line or not ledger.finished(item_id):
                 reason = f" ({line['reason']}: {line['message']})" if line else ""
@@ -236,10 +196,10 @@ def _write_tables(
             sums.append(null.sum())
             numbers.append(len(null))
             null_counts = null_counts + count_scores(null, "llm")
-        report = tables.report(
-            f"{engine.name} {engine.model_id}", estimate_mean(sums, numbers, seed), null_counts, seed
-        )
-    write_report(output_dir / REPORT, report)
+        by = f"{job.engine.name} {job.engine.model_id}"
+        null = estimate_mean(sums, numbers, job.judge.seed)
+        report = tables.report(by, null, null_counts, job.judge.seed)
+    write_report(job.output_dir / REPORT, report)
     return report
 
 

@@ -9,19 +9,20 @@ Writes answers.ledger.jsonl, answers_report.json and answers.json, in the order 
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sciqag_lib.engines import Completion, Engine, EngineError, Prompt, Request, Sampling
-from sciqag_lib.errors import InputError
-from sciqag_lib.inference.forecast import format_seconds, show_forecast
+from sciqag_lib.engines import Completion, Engine, Prompt, Request, Sampling
+from sciqag_lib.errors import InputError, check_parameters
+from sciqag_lib.inference.forecast import count_items, format_seconds, show_forecast
 from sciqag_lib.inference.ledger import Ledger, name_full_disk, read_settings
-from sciqag_lib.inference.loop import Asking, Budget, Round, Run
+from sciqag_lib.inference.loop import Asking, Budget, Round, run_job, show_stopped
 from sciqag_lib.inference.prompts import PromptFile, check_length, fill, load_form, load_prompt, plain_text, render
 from sciqag_lib.inference.replies import read_answer
 from sciqag_lib.inference.seeds import derive_seed, digest_of
-from sciqag_lib.inference.tally import Tally, format_date
+from sciqag_lib.inference.tally import Tally
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.tables import JsonList, show_notes, write_report
 from sciqag_lib.tasks.questions import STOP, Question, QuestionFile, draw_shots, scan_questions
@@ -93,15 +94,12 @@ def make_answering(
 ) -> Answering:
     """An Answering from a notebook's parameters. `shots` examples are drawn from `shots_path` by seed, none of them in
     `file`, the test file. InputError names the parameter."""
-    expectations = [
+    check_parameters(
         ("shots", shots, shots >= 0, "0 (zero-shot) or more"),
         ("shots_path", shots_path, not shots or shots_path is not None, "the path of a train file, for shots above 0"),
         ("max_new_tokens", max_new_tokens, max_new_tokens >= 1, "at least 1 token"),
         ("temperature", temperature, temperature >= 0, "0 (greedy) or more"),
-    ]
-    for name, value, holds, expected in expectations:
-        if not holds:
-            raise InputError(f"{name}: expected {expected}, found {value!r}")
+    )
     texts = ("system", "instruction", "input", *(("examples", "shot") if shots else ()))
     drawn: list[tuple[str, str]] = []
     if shots:
@@ -114,12 +112,26 @@ def make_answering(
 
 
 class AnswerJob:
-    """What to ask about a question, and what its ledger line holds; see asking.Job."""
+    """A test file's questions, answered; see loop.Job."""
 
     unit = "question"
+    digested = "its question"
 
-    def __init__(self, engine: Engine, answering: Answering, file: QuestionFile) -> None:
-        self.engine, self.answering, self.file = engine, answering, file
+    def __init__(self, file: QuestionFile, output_dir: Path, engine: Engine, answering: Answering) -> None:
+        self.file, self.output_dir, self.engine, self.answering = file, output_dir, engine, answering
+
+    def fingerprint(self) -> dict[str, Any]:
+        return self.answering.fingerprint(self.engine)
+
+    def list_items(self) -> Iterator[tuple[int, str, Question]]:
+        return self.file.read()
+
+    def plan(self, ledger: Ledger) -> int:
+        considered, to_ask = count_items(self, ledger)
+        prompts = (self.answering.write_prompt(item.question) for _, _, item in self.file.read())
+        new_tokens = min(EXPECTED_TOKENS, self.answering.max_new_tokens)
+        show_forecast(self.engine, "questions", considered, to_ask, prompts, new_tokens)
+        return to_ask
 
     def ask(self, item: Question) -> Asking:
         prompt = self.answering.write_prompt(item.question)
@@ -129,19 +141,23 @@ class AnswerJob:
         [completion] = yield Round([Request(item.question_id, prompt, sampling)])
         return completion
 
+    def digest(self, item: Question) -> str:
+        return ""  # a question's id is the digest of its text
+
     def describe(self, item: Question) -> dict[str, Any]:
         return describe_question(item, self.file)
 
     def finish(self, item: Question, completion: Completion) -> dict[str, Any]:
-        answer = read_answer(completion.text)
-        return {
-            "status": "done",
-            "reason": "",
-            "message": "",
-            "answer": answer,
-            "delivered": 1,
-            "finish_reason": completion.finish_reason,
-        }
+        return finish_answer(read_answer(completion.text), completion.finish_reason)
+
+    def write(self, ledger: Ledger, stopped: str) -> "AnswerReport":
+        model = f"{self.engine.name} {self.engine.model_id}"
+        return write_answers(self.file, ledger, self.output_dir, model, self.answering.way, self.fingerprint(), stopped)
+
+
+def finish_answer(answer: str, finish_reason: str) -> dict[str, Any]:
+    done = {"status": "done", "reason": "", "message": ""}
+    return {**done, "answer": answer, "delivered": 1, "finish_reason": finish_reason}
 
 
 def describe_question(item: Question, file: QuestionFile) -> dict[str, Any]:
@@ -182,37 +198,13 @@ def answer_file(
     max_total_tokens: int | None = None,
     max_minutes: float | None = None,
 ) -> AnswerReport:
-    """Have `engine` answer the questions of a test file, all or `limit` drawn by seed; go on where an earlier run on
-    `output_dir` stopped: no question that has its answer is asked again.
-
-    Raises InputError where there is no question, FingerprintMismatch where the folder's answers were made with other
-    settings, LedgerError where the disk is full or another run is at work, EngineError where the engine failed for
-    good; what was answered before is kept and written out.
-    """
-    file, output_dir = scan_questions(file_path, answering.seed, limit), Path(output_dir)
+    """Have `engine` answer the questions of a test file, all or `limit` drawn by seed; resumes an earlier run on
+    `output_dir`: no question that has its answer is asked again. Raises InputError where there is no question, and
+    what loop.run_job raises."""
+    file = scan_questions(file_path, answering.seed, limit)
     check_length(engine, answering.write_prompt(""), answering.max_new_tokens)  # else every question would fail
-    fingerprint = answering.fingerprint(engine)
-    with name_full_disk(output_dir), Ledger(output_dir / LEDGER, fingerprint) as ledger:
-        show_forecast(
-            engine,
-            "questions",
-            len(file.ids),
-            sum(not ledger.finished(name) for name in file.ids),
-            (answering.write_prompt(item.question) for _, _, item in file.read()),
-            min(EXPECTED_TOKENS, answering.max_new_tokens),
-        )
-        run = Run(engine, ledger, AnswerJob(engine, answering, file), Budget(max_total_tokens, max_minutes))
-        blank = AnswerReport(f"{engine.name} {engine.model_id}", answering.way, {}, fingerprint, {}, {}, 0.0, "")
-        try:
-            run.go(file.read(), sum(not ledger.finished(name) for name in file.ids))
-        finally:
-            report = _write_answers(file, ledger, output_dir, replace(blank, stopped=run.stopped))
-    if run.fatal:
-        raise EngineError(
-            f"{run.fatal}; {report.questions['done']:,} questions are answered and kept; "
-            "mend the cause and run again to go on"
-        )
-    return report
+    job = AnswerJob(file, Path(output_dir), engine, answering)
+    return run_job(job, Path(output_dir) / LEDGER, Budget(max_total_tokens, max_minutes))
 
 
 def take_answers(
@@ -238,41 +230,30 @@ def take_answers(
         for place, question_id, item in file.read():
             if not ledger.finished(question_id):
                 ledger.append(_take_answer(place, item, file))
-        return _write_answers(file, ledger, output_dir, AnswerReport(model, "as given", {}, settings, {}, {}, 0.0, ""))
+        return write_answers(file, ledger, output_dir, model, "as given", settings)
 
 
 def _take_answer(place: int, item: Question, file: QuestionFile) -> dict[str, Any]:
-    found = item.answer is not None
-    result = (
-        {
-            "status": "done",
-            "reason": "",
-            "message": "",
-            "answer": (item.answer or "").strip(),
-            "delivered": 1,
-            "finish_reason": "stop",
-        }
-        if found
-        else {"status": "failed", "reason": "no_answer", "message": "the file holds no answer to it"}
-    )
+    if item.answer is None:
+        result = {"status": "failed", "reason": "no_answer", "message": "the file holds no answer to it"}
+    else:
+        result = finish_answer(item.answer.strip(), "stop")
     now = round(time.time(), 3)
-    return {
-        "id": item.question_id,
-        "position": place,
-        **result,
-        **describe_question(item, file),
-        "prompt_tokens": 0,
-        "new_tokens": 0,
-        "started": now,
-        "ended": now,
-        "engine": "none",
-        "model": "",
-        "calls": [],
-    }
+    times = {"prompt_tokens": 0, "new_tokens": 0, "started": now, "ended": now}
+    by = {"engine": "none", "model": "", "calls": []}
+    return {"id": item.question_id, "position": place, **result, **describe_question(item, file), **times, **by}
 
 
-def _write_answers(file: QuestionFile, ledger: Ledger, output_dir: Path, report: AnswerReport) -> AnswerReport:
-    """Rebuild answers.json and answers_report.json from the ledger; each whole or not at all."""
+def write_answers(
+    file: QuestionFile,
+    ledger: Ledger,
+    output_dir: Path,
+    model: str,
+    way: str,
+    settings: dict[str, Any],
+    stopped: str = "",
+) -> AnswerReport:
+    """Rebuild answers.json and answers_report.json from the ledger, each atomically."""
     tally, counts = Tally(), dict.fromkeys(("cut", "empty"), 0)
     with write_atomic(output_dir / ANSWERS) as target:
         answers = JsonList(target)
@@ -284,29 +265,13 @@ def _write_answers(file: QuestionFile, ledger: Ledger, output_dir: Path, report:
             if line["status"] == "done":
                 counts["cut"] += line["finish_reason"] == "length"
                 counts["empty"] += not line["answer"]
-                answers.add(
-                    {
-                        **item.kept,
-                        "Q": item.question,
-                        "A": item.reference,
-                        "answer": line["answer"],
-                        "category": file.category_of(item) or None,
-                        "finish_reason": line["finish_reason"],
-                    }
-                )
+                given = {**item.kept, "Q": item.question, "A": item.reference, "answer": line["answer"]}
+                category = file.category_of(item) or None
+                answers.add({**given, "category": category, "finish_reason": line["finish_reason"]})
         answers.end()
-    statuses = {name: tally.statuses[name] for name in ("done", "failed", "unfinished")}
-    report = replace(
-        report,
-        date=format_date(tally),
-        seconds=round(tally.busy_seconds(), 1),
-        questions={
-            "considered": len(file.ids),
-            **statuses,
-            "not_asked": len(file.ids) - sum(statuses.values()),
-            **counts,
-        },
-        tokens={"prompt": tally.counts["prompt_tokens"], "new": tally.counts["new_tokens"]},
+    report = AnswerReport(
+        model=model,
+        way=way,
         test_file={
             "name": file.name,
             "digest": file.digest,
@@ -315,8 +280,13 @@ def _write_answers(file: QuestionFile, ledger: Ledger, output_dir: Path, report:
             "not_usable": file.num_bad,
             "without_reference": file.num_without_reference,
         },
-        notes=file.notes
-        + [f"{entry['doi']}: {entry['status']}: {entry['reason']} {entry['message']}" for entry in tally.not_done],
+        settings=settings,
+        questions={**tally.count_items(len(file.ids)), **counts},
+        tokens=tally.count_tokens(),
+        seconds=round(tally.busy_seconds(), 1),
+        date=tally.format_date(),
+        notes=file.notes + tally.list_notes(),
+        stopped=stopped,
     )
     write_report(output_dir / REPORT, report)
     return report
@@ -349,5 +319,4 @@ def show_answers(report: AnswerReport, times: bool = False) -> None:
             f"{format_seconds(report.seconds)}"
         )
     show_notes(report.notes, LISTED, REPORT)
-    if report.stopped:
-        print(f"stopped: {report.stopped}. Run again with the same output_dir to go on")
+    show_stopped(report.stopped)

@@ -1,5 +1,5 @@
 """CAR: a judge scores answers for completeness, accuracy and reasonableness, 1-5, without paper or reference, as SciQAG
-does (arXiv 2405.09939; no code published). Each is asked alone, one answer a call, so that no answer is held against
+does (arXiv 2405.09939; no code published). Each is asked alone, one answer per call, so that no answer is compared with
 another.
 
     with open_engine("openai", base_url=...) as judge:
@@ -14,29 +14,29 @@ one question; one of its scores:
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sciqag_lib.benchmark.answers import ANSWERS, open_answers
-from sciqag_lib.engines import Completion, Engine, EngineError, Prompt, Request, Sampling
-from sciqag_lib.errors import InputError
-from sciqag_lib.inference.forecast import format_seconds, show_forecast
-from sciqag_lib.inference.ledger import FingerprintMismatch, Ledger, name_full_disk
-from sciqag_lib.inference.loop import Asking, Budget, Round, Run
-from sciqag_lib.inference.prompts import PromptFile, check_length, fill, plain_text
-from sciqag_lib.inference.seeds import derive_seed, digest_of
-from sciqag_lib.inference.tally import Tally, format_date
-from sciqag_lib.racar.judging import (
-    LEVELS,
-    Reading,
+from sciqag_lib.engines import Engine, Prompt, Request
+from sciqag_lib.errors import InputError, check_parameters
+from sciqag_lib.inference.forecast import count_items, format_seconds, show_forecast
+from sciqag_lib.inference.judge import (
+    Call,
+    Judge,
+    Readings,
+    ask_judge,
+    finish_scores,
+    list_scores,
     load_judge_prompt,
     make_code,
-    make_schema,
-    read_scores,
-    reply_room,
 )
-from sciqag_lib.racar.run import MAX_ATTEMPTS, RETRY_TEMPERATURE
+from sciqag_lib.inference.ledger import Ledger, name_full_disk
+from sciqag_lib.inference.loop import Asking, Budget, run_job, show_stopped
+from sciqag_lib.inference.prompts import check_length, plain_text
+from sciqag_lib.inference.seeds import digest_of
+from sciqag_lib.inference.tally import Tally
 from sciqag_lib.tables import show_notes, write_report
 from sciqag_lib.tasks.questions import Question, rank, read_questions
 
@@ -51,13 +51,10 @@ EXPECTED_TOKENS = 40  # of a reply
 LISTED = 20
 
 
-@dataclass(frozen=True)
-class CarJudging:
+@dataclass(frozen=True, kw_only=True)
+class CarJudging(Judge):
     """How answers are judged: made by make_car_judging. What changes one of these changes scores."""
 
-    dimensions: tuple[str, ...]
-    prompt: PromptFile
-    seed: int
     top: int = TOP
 
     def fingerprint(self, engine: Engine) -> dict[str, Any]:
@@ -73,21 +70,11 @@ class CarJudging:
             "seed": self.seed,
         }
 
-    def fill(self, key: str, values: dict[str, str]) -> str:
-        return fill(self.prompt.texts[key], values, f"prompt {self.prompt.name}, {key}")
-
     def write_system(self, code: str) -> str:
         blocks = [
-            f"{name}: {self.prompt.texts['dimensions'][name]['asks']}\n{self._list_levels(name)}" for name in DIMENSIONS
+            f"{name}: {self.prompt.texts['dimensions'][name]['asks']}\n{self.list_levels(name)}" for name in DIMENSIONS
         ]
         return self.fill("system", {"code": code, "top": str(self.top), "scales": "\n".join(blocks)})
-
-    def _list_levels(self, dimension: str) -> str:
-        high, middle, low = (self.prompt.texts["dimensions"][dimension][key] for key in LEVELS)
-        between = self.prompt.texts["between"]
-        return "\n".join(
-            f"{self.top - place}: {label}" for place, label in enumerate((high, between, middle, between, low))
-        )
 
     def write_prompt(self, dimension: str, question: str, answer: str, again: bool = False) -> Prompt:
         """One answer, to be scored for one dimension. The code that marks its quotation is the same for all answers
@@ -102,17 +89,18 @@ class CarJudging:
         return Prompt(
             f"{self.fill('item', values)}\n{self.fill('task', values)}",
             self.write_system(code),
-            json_schema=make_schema(self, (dimension,), 1),
+            json_schema=self.make_schema((dimension,), 1),
         )
 
 
 def make_car_judging(dimensions: list[str] | None = None, prompt: str = "benchmark_judge", seed: int = 0) -> CarJudging:
     """A CarJudging from a notebook's parameters; None is all three dimensions. InputError names the parameter."""
     chosen = list(DIMENSIONS) if dimensions is None else dimensions
-    if not chosen or not set(chosen) <= set(DIMENSIONS):
-        raise InputError(f"dimensions: expected one or more of {', '.join(DIMENSIONS)}, found {dimensions!r}")
+    known = bool(chosen) and set(chosen) <= set(DIMENSIONS)
+    check_parameters(("dimensions", dimensions, known, f"one or more of {', '.join(DIMENSIONS)}"))
     file = load_judge_prompt(prompt, TEXTS, DIMENSIONS, "benchmark_judge")
-    return CarJudging(tuple(name for name in DIMENSIONS if name in chosen), file, seed)
+    ordered = tuple(name for name in DIMENSIONS if name in chosen)
+    return CarJudging(prompt=file, dimensions=ordered, seed=seed)
 
 
 # What is judged ------------------------------------------------------------------------------------------------------
@@ -200,37 +188,45 @@ def list_items(
 
 
 class CarJob:
-    """What to ask about one answer, and what its ledger line holds; see asking.Job."""
+    """The answers of a run and their baselines, judged; see loop.Job."""
 
     unit = "answer"
+    digested = "the answer that was judged"
 
-    def __init__(self, engine: Engine, judging: CarJudging) -> None:
-        self.engine, self.judging = engine, judging
+    def __init__(self, output_dir: Path, engine: Engine, judging: CarJudging, partners: Partners, *limits: int | None):
+        self.output_dir, self.engine, self.judging = output_dir, engine, judging
+        self.partners, self.limits = partners, limits
+        self.calls = [Call((name,)) for name in judging.dimensions]
+
+    def fingerprint(self) -> dict[str, Any]:
+        return self.judging.fingerprint(self.engine)
+
+    def list_items(self) -> Iterator[tuple[int, str, Item]]:
+        return list_items(self.output_dir, self.partners, *self.limits)
+
+    def plan(self, ledger: Ledger) -> int:
+        self.considered, to_ask = count_items(self, ledger)
+        names = self.judging.dimensions
+        prompts = (
+            self.judging.write_prompt(names[0], item.question.question, item.answer) for _, _, item in self.list_items()
+        )
+        unit = "answers and baselines to judge"
+        show_forecast(self.engine, unit, self.considered, to_ask, prompts, EXPECTED_TOKENS, len(names))
+        return to_ask
 
     def ask(self, item: Item) -> Asking:
-        readings: dict[str, tuple[Reading, int]] = {}
-        wanted = list(self.judging.dimensions)
-        for attempt in range(MAX_ATTEMPTS):
-            completions: list[Completion] = yield Round([self._request(item, name, attempt) for name in wanted])
-            for name, completion in zip(wanted, completions):
-                [entry] = read_scores(completion, (name,), 1, self.judging.top)
-                readings[name] = entry[name], attempt + 1
-            wanted = [name for name in wanted if readings[name][0].missing]
-            if not wanted:
-                break
-        return readings
+        def make_request(number: int, places: list[int], attempt: int) -> Request:
+            call, [name] = self.calls[number], self.calls[number].dimensions
+            prompt = self.judging.write_prompt(name, item.question.question, item.answer, attempt > 0)
+            check_length(self.engine, prompt, self.judging.reply_room(call.dimensions, 1))
+            request_id = f"{item.item_id}.{name}.{attempt}"
+            return self.judging.make_request(request_id, prompt, call, 1, attempt, item.item_id, name, attempt)
 
-    def _request(self, item: Item, dimension: str, attempt: int) -> Request:
-        """Greedy at first; what could not be read is asked for again with another prompt and a little chance."""
-        prompt = self.judging.write_prompt(dimension, item.question.question, item.answer, attempt > 0)
-        room = reply_room((dimension,), 1)
-        check_length(self.engine, prompt, room)
-        seed = derive_seed(self.judging.seed, item.item_id, dimension, attempt)
-        return Request(
-            f"{item.item_id}.{dimension}.{attempt}",
-            prompt,
-            Sampling(room, RETRY_TEMPERATURE if attempt else 0.0, 1.0, seed),
-        )
+        return (yield from ask_judge(self.judging, self.calls, make_request))
+
+    def digest(self, item: Item) -> str:
+        """A null baseline stays the one that was judged."""
+        return item.digest if item.arm in ("own", "reference") else ""
 
     def describe(self, item: Item) -> dict[str, Any]:
         return {
@@ -243,27 +239,28 @@ class CarJob:
             "asked": len(self.judging.dimensions),
         }
 
-    def finish(self, item: Item, readings: dict[str, tuple[Reading, int]]) -> dict[str, Any]:
-        scores = [
-            {
-                "dimension": name,
-                "score": reading.score,
-                "reasons": reading.reasons,
-                "missing": reading.missing,
-                "attempts": attempts,
-            }
-            for name, (reading, attempts) in readings.items()
-        ]
-        missing = [score["missing"] for score in scores if score["missing"]]
-        done = len(missing) < len(scores)
-        return {
-            "status": "done" if done else "failed",
-            "reason": "" if done else "no_readable_score",
-            "message": "" if done else f"no score could be read; the first reason: {missing[0]}",
-            "delivered": len(scores) - len(missing),
-            "missing": missing,
-            "scores": scores,
-        }
+    def finish(self, item: Item, readings: Readings) -> dict[str, Any]:
+        return finish_scores([score for _, _, score in list_scores(self.calls, readings)])
+
+    def write(self, ledger: Ledger, stopped: str) -> "JudgingReport":
+        """Rebuild judging_report.json."""
+        tally = Tally()
+        for _, item_id, _ in self.list_items():
+            if line := ledger.read(item_id):
+                tally.add(line)
+        report = JudgingReport(
+            model=f"{self.engine.name} {self.engine.model_id}",
+            settings=self.fingerprint(),
+            answers=tally.count_items(self.considered),
+            scores=tally.count_scores(),
+            tokens=tally.count_tokens(),
+            seconds=round(tally.busy_seconds(), 1),
+            date=tally.format_date(),
+            notes=tally.list_notes(),
+            stopped=stopped,
+        )
+        write_report(self.output_dir / REPORT, report)
+        return report
 
 
 # The run -------------------------------------------------------------------------------------------------------------
@@ -294,91 +291,18 @@ def judge_answers(
     max_minutes: float | None = None,
 ) -> JudgingReport:
     """Have `engine` judge the answers in `output_dir`, of all questions or of `judged_questions`, and the reference and
-    the null baselines of `null_questions` of them; go on where an earlier run stopped: no answer is judged twice.
+    the null baselines of `null_questions` of them; resumes an earlier run: no answer is judged twice.
 
-    Raises InputError where there is no answer, FingerprintMismatch where the folder's scores were made by another judge
-    or for other answers, LedgerError where the disk is full or another run is at work, EngineError where the engine
-    failed for good; what was judged before is kept.
+    Raises InputError where there is no answer, and what loop.run_job raises.
     """
     output_dir = Path(output_dir)
     next(read_answers(output_dir), None)  # no ledger is begun where there is nothing to judge
-    fingerprint = judging.fingerprint(engine)
-    with (
-        name_full_disk(output_dir),
-        open_answers(output_dir) as answers,
-        Ledger(output_dir / LEDGER, fingerprint) as ledger,
-    ):
+    with name_full_disk(output_dir), open_answers(output_dir) as answers:
         partners = open_partners(output_dir, answers, judging.seed)
         if not partners.order:
             raise InputError(f"{output_dir / ANSWERS}: holds no answer that could be judged")
-
-        def items() -> Iterator[tuple[int, str, Item]]:
-            return list_items(output_dir, partners, judged_questions, null_questions)
-
-        considered, to_ask = _count_items(items(), ledger)
-        prompts = (
-            judging.write_prompt(judging.dimensions[0], item.question.question, item.answer) for _, _, item in items()
-        )
-        show_forecast(
-            engine,
-            "answers and baselines to judge",
-            considered,
-            to_ask,
-            prompts,
-            EXPECTED_TOKENS,
-            len(judging.dimensions),
-        )
-        run = Run(engine, ledger, CarJob(engine, judging), Budget(max_total_tokens, max_minutes))
-        blank = JudgingReport(f"{engine.name} {engine.model_id}", fingerprint, {}, {}, {}, 0.0, "")
-        try:
-            run.go(items(), to_ask)
-        finally:
-            report = _write_judging(items(), considered, ledger, output_dir, replace(blank, stopped=run.stopped))
-    if run.fatal:
-        raise EngineError(
-            f"{run.fatal}; {report.answers['done']:,} answers are judged and kept; "
-            "mend the cause and run again to go on"
-        )
-    return report
-
-
-def _count_items(items: Iterator[tuple[int, str, Item]], ledger: Ledger) -> tuple[int, int]:
-    """How many there are, and how many of them are not judged. FingerprintMismatch: an answer is another one than the
-    one that was judged; a null baseline stays the one that was."""
-    considered = to_ask = 0
-    for _, item_id, item in items:
-        considered += 1
-        earlier = ledger.read(item_id)
-        if earlier and item.arm in ("own", "reference") and earlier["digest"] != item.digest:
-            raise FingerprintMismatch(
-                f"{ledger.path}: {item.question.where}: its {item.arm} answer is not the one "
-                "that was judged; use another output_dir"
-            )
-        to_ask += not ledger.finished(item_id)
-    return considered, to_ask
-
-
-def _write_judging(
-    items: Iterator[tuple[int, str, Item]], considered: int, ledger: Ledger, output_dir: Path, report: JudgingReport
-) -> JudgingReport:
-    tally = Tally()
-    for _, item_id, _ in items:
-        line = ledger.read(item_id)
-        if line:
-            tally.add(line)
-    statuses = {name: tally.statuses[name] for name in ("done", "failed", "unfinished")}
-    asked, delivered = tally.counts["asked"], tally.counts["delivered"]
-    report = replace(
-        report,
-        date=format_date(tally),
-        seconds=round(tally.busy_seconds(), 1),
-        answers={"considered": considered, **statuses, "not_asked": considered - sum(statuses.values())},
-        scores={"asked": asked, "delivered": delivered, "missing": asked - delivered},
-        tokens={"prompt": tally.counts["prompt_tokens"], "new": tally.counts["new_tokens"]},
-        notes=[f"{entry['doi']}: {entry['status']}: {entry['reason']} {entry['message']}" for entry in tally.not_done],
-    )
-    write_report(output_dir / REPORT, report)
-    return report
+        job = CarJob(output_dir, engine, judging, partners, judged_questions, null_questions)
+        return run_job(job, output_dir / LEDGER, Budget(max_total_tokens, max_minutes))
 
 
 def show_judging(report: JudgingReport, times: bool = False) -> None:
@@ -396,5 +320,4 @@ def show_judging(report: JudgingReport, times: bool = False) -> None:
             f"{format_seconds(report.seconds)}"
         )
     show_notes(report.notes, LISTED, REPORT)
-    if report.stopped:
-        print(f"stopped: {report.stopped}. Run again with the same output_dir to go on")
+    show_stopped(report.stopped)

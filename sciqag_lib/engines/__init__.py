@@ -9,21 +9,38 @@ A fake engine is ten lines (tests/fakes.py).
             print(completion.text)
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+ROLES = ("user", "assistant")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: str  # "user" or "assistant"
+    content: str
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ValueError(f"Message: expected one of the roles {', '.join(ROLES)}, found {self.role!r}")
 
 
 @dataclass(frozen=True)
 class Prompt:
     user: str = ""
     system: str = ""
-    text: str = ""  # a complete prompt, sent as it is: no chat template is applied; user and system are then empty
+    messages: tuple[Message, ...] = ()  # earlier turns of a conversation, between `system` and `user`
+    text: str = ""  # a complete prompt, sent as it is: no chat template is applied; the three above are then empty
     json_schema: dict[str, Any] | None = None  # the reply must be JSON of this form
 
     def __post_init__(self) -> None:
-        if self.text and (self.user or self.system):
-            raise ValueError("Prompt: expected either text or user and system, found both; text is sent as it is")
+        if self.text and (self.user or self.system or self.messages):
+            raise ValueError(
+                "Prompt: expected either text, which is sent as it is, or user, system and messages; found both"
+            )
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,8 @@ class Request:
     id: str
     prompt: Prompt
     sampling: Sampling = field(default_factory=Sampling)
+    # Called with each new piece of the reply by an engine that `streams`; the Completion follows all the same.
+    on_text: Callable[[str], None] | None = None
 
 
 @dataclass
@@ -69,6 +88,7 @@ class Engine(Protocol):
     description: str  # model, device and what else a reader of a report should know, in one line
     tokens_exact: bool  # False where count_tokens is only a careful estimate (a server without a tokenizer)
     reuses_prefix: bool  # a prompt that begins like the one before it costs only what is new
+    streams: bool  # calls Request.on_text; from a thread of its own where `concurrency` is over 1
 
     def format(self, prompt: Prompt) -> str:
         """The complete text the model sees, chat template applied. EngineError where the model has no template."""

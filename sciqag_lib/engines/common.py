@@ -121,7 +121,8 @@ def refuse_request(request: Request, prompt_tokens: int, context_size: int, exac
 
 def make_messages(prompt: Prompt) -> list[dict[str, str]]:
     system = [{"role": "system", "content": prompt.system}] if prompt.system else []
-    return [*system, {"role": "user", "content": prompt.user}]
+    turns = [{"role": message.role, "content": message.content} for message in prompt.messages]
+    return [*system, *turns, {"role": "user", "content": prompt.user}]
 
 
 def render_chat(tokenizer: Any, messages: list[dict[str, str]], **options: Any) -> str:
@@ -135,6 +136,25 @@ def render_chat(tokenizer: Any, messages: list[dict[str, str]], **options: Any) 
     system, first, *others = messages
     joined = {"role": first["role"], "content": f"{system['content']}\n\n{first['content']}"}
     return tokenizer.apply_chat_template([joined, *others], tokenize=False, **options)
+
+
+def join_chunks(chunks: list[dict[str, Any]]) -> dict[str, Any]:
+    """The chunks of a streamed reply as the one that the same request gets without streaming."""
+    reply: dict[str, Any] = {"choices": [{"text": "", "finish_reason": None}], "usage": None}
+    whole = reply["choices"][0]
+    for chunk in chunks:
+        if "error" in chunk:
+            return chunk
+        reply["usage"] = chunk.get("usage") or reply["usage"]
+        for choice in chunk.get("choices") or []:
+            whole["text"] += read_piece(choice)
+            whole["finish_reason"] = choice.get("finish_reason") or whole["finish_reason"]
+    return reply
+
+
+def read_piece(choice: dict[str, Any]) -> str:
+    """The new text in a chunk's choice, of /completions or /chat/completions."""
+    return (choice.get("delta") or {}).get("content") or choice.get("text") or ""
 
 
 def check_text(text: str) -> None:

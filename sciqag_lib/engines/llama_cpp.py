@@ -9,6 +9,7 @@ import gc
 import secrets
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from sciqag_lib.engines.common import (
     describe_error,
     find_packaged_model,
     hash_files,
+    join_chunks,
     make_messages,
     patient_threads,
     read_gguf_context,
+    read_piece,
     refuse_request,
     tighten_schema,
 )
@@ -35,6 +38,7 @@ class LlamaCppEngine:
     name = "llama_cpp"
     tokens_exact = True
     reuses_prefix = True
+    streams = True
     concurrency = 1
 
     def __init__(self, model: str | None = None, context_size: int = 8192, *, flash_attn: bool = True) -> None:
@@ -51,8 +55,9 @@ class LlamaCppEngine:
             return prompt.text
         if not self._has_template:
             raise EngineError(f"{self.model_id} has no chat template: give a complete prompt (Prompt.text) instead")
-        check_text(prompt.system + prompt.user)
-        return self._post("/apply-template", {"messages": make_messages(prompt)})["prompt"]
+        messages = make_messages(prompt)
+        check_text("".join(message["content"] for message in messages))
+        return self._post("/apply-template", {"messages": messages})["prompt"]
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         return [len(self._tokenize(text)) for text in texts]
@@ -89,7 +94,7 @@ class LlamaCppEngine:
         refused = refuse_request(request, len(tokens), self.context_size)
         if refused:
             return refused
-        reply = self._server.handle_completions(_make_body(request, tokens))
+        reply = self._ask(_make_body(request, tokens), request.on_text)
         if "error" in reply:
             error = f"llama.cpp: {reply['error'].get('message', reply['error'])}"
             return Completion(request.id, "", "error", len(tokens), error=error)
@@ -102,6 +107,19 @@ class LlamaCppEngine:
             usage["completion_tokens"],
             cached_tokens=usage["prompt_tokens_details"]["cached_tokens"],
         )
+
+    def _ask(self, body: dict[str, Any], on_text: Callable[[str], None] | None) -> dict[str, Any]:
+        if on_text is None:
+            return self._server.handle_completions(body)
+        chunks: list[dict[str, Any]] = []
+
+        def take(chunk: dict[str, Any]) -> None:
+            chunks.append(chunk)
+            if "error" not in chunk and (text := read_piece(chunk["choices"][0])):
+                on_text(text)
+
+        self._server.handle_completions({**body, "stream": True}, take)
+        return join_chunks(chunks)
 
     def _tokenize(self, text: str) -> list[int]:
         check_text(text)

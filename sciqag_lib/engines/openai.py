@@ -11,6 +11,7 @@ import queue
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class OpenAIEngine:
 
     name = "openai"
     reuses_prefix = False  # most servers do, but none says so
+    streams = True
 
     def __init__(
         self,
@@ -68,13 +70,13 @@ class OpenAIEngine:
             threading.Thread(target=self._work, daemon=True, name="openai-engine").start()
 
     def format(self, prompt: Prompt) -> str:
-        """Exact where the server shows its template (llama.cpp); else both parts, and count_tokens adds a margin."""
+        """Exact where the server shows its template (llama.cpp); else all parts, and count_tokens adds a margin."""
         if prompt.text:
             return prompt.text
         if self._tokenizer == "llama.cpp":
             url = self._server.root + "/apply-template"
             return self._server.post(url, {"messages": make_messages(prompt)})["prompt"]
-        return "\n\n".join(part for part in (prompt.system, prompt.user) if part)
+        return "\n\n".join(message["content"] for message in make_messages(prompt) if message["content"])
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         """Exact with llama.cpp; with vLLM the text's and a margin for a template; else an over-estimate."""
@@ -173,17 +175,20 @@ class OpenAIEngine:
         if refused:
             return refused
         path, body = make_body(request, self._model)
-        return read_reply(request, self._post(path, body, request.sampling.max_new_tokens), prompt_tokens)
+        if request.on_text is not None:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        reply = self._post(path, body, request.sampling.max_new_tokens, request.on_text)
+        return read_reply(request, reply, prompt_tokens)
 
-    def _post(self, path: str, body: dict[str, Any], limit: int) -> Any:
+    def _post(self, path: str, body: dict[str, Any], limit: int, on_text: Callable[[str], None] | None = None) -> Any:
         url, key = self._server.url + path, self._limit_key
         try:
-            return self._server.post(url, {**body, key: limit})
+            return self._server.post(url, {**body, key: limit}, on_text)
         except RequestFailure as failure:
             if key == NEW_LIMIT or NEW_LIMIT not in str(failure):
                 raise
         self._limit_key = NEW_LIMIT
-        return self._server.post(url, {**body, NEW_LIMIT: limit})
+        return self._server.post(url, {**body, NEW_LIMIT: limit}, on_text)
 
 
 def make_body(request: Request, model: str) -> tuple[str, dict[str, Any]]:

@@ -12,13 +12,14 @@ import os
 import random
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from sciqag_lib.engines import EngineError
-from sciqag_lib.engines.common import describe_error
+from sciqag_lib.engines.common import describe_error, join_chunks, read_piece
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 CONNECT_SECONDS = 10.0
@@ -66,14 +67,43 @@ class Server:
             raise httpx.HTTPStatusError(text, request=reply.request, response=reply)
         return json.loads(received)
 
-    def post(self, url: str, body: dict[str, Any]) -> Any:
+    def stream(self, url: str, body: dict[str, Any], on_text: Callable[[str], None]) -> Any:
+        """One try at a streamed reply (server-sent events, `data: {...}`), joined; `on_text` is given each new piece.
+        Raises as `ask` does, and RequestFailure where the stream breaks off: what was shown cannot be taken back."""
+        limits = httpx.Timeout(self._timeout_seconds, connect=min(self._timeout_seconds, CONNECT_SECONDS))
+        chunks: list[dict[str, Any]] = []
+        with self._client.stream("POST", url, json=body, timeout=limits) as reply:
+            if reply.status_code != 200:
+                text = reply.read().decode("utf-8", "replace")
+                raise httpx.HTTPStatusError(text, request=reply.request, response=reply)
+            try:
+                for line in reply.iter_lines():
+                    data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
+                    if data and data != "[DONE]":
+                        chunks.append(json.loads(data))
+                        for choice in chunks[-1].get("choices") or []:
+                            if piece := read_piece(choice):
+                                on_text(piece)
+            except (httpx.TransportError, ValueError) as error:
+                if not chunks:
+                    raise
+                raise RequestFailure(f"{self.url}: the stream broke off: {describe_error(error)}") from error
+        joined = join_chunks(chunks)
+        if "error" in joined or not chunks:
+            raise ValueError(f"expected a stream of chunks, found {str(joined.get('error', chunks))[:300]}")
+        return joined
+
+    def post(self, url: str, body: dict[str, Any], on_text: Callable[[str], None] | None = None) -> Any:
         """The reply as JSON, after as many tries as it takes and max_retries allows. Raises RequestFailure."""
         for attempt in range(self._max_retries + 1):
             if self._closing.is_set():
                 raise RequestFailure("the engine was closed")
             asked_pause = None
             try:
-                reply = self.ask("POST", url, body, self._timeout_seconds)
+                if on_text is None:
+                    reply = self.ask("POST", url, body, self._timeout_seconds)
+                else:
+                    reply = self.stream(url, body, on_text)
                 self._timeouts_in_a_row = 0
                 return reply
             except httpx.HTTPStatusError as error:

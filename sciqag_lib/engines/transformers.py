@@ -47,6 +47,7 @@ class TransformersEngine:
 
     name = "transformers"
     tokens_exact = True
+    streams = True
 
     def __init__(
         self,
@@ -169,6 +170,8 @@ class TransformersEngine:
             kept = [
                 index for index, row in enumerate(running) if not row.add(tokens[index], self._eos, self._tokenizer)
             ]
+            for row in running:
+                row.show(self._tokenizer)
             if not kept:
                 return [row.make_completion(self._tokenizer) for row in rows]
             if len(kept) < len(running):  # a finished row is no longer computed
@@ -244,6 +247,7 @@ class Row:
     grammar: Any = None
     new_ids: list[int] = field(default_factory=list)
     finish_reason: str = ""
+    num_shown: int = 0  # characters given to on_text
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.request.sampling.seed % 2**63)
@@ -265,10 +269,26 @@ class Row:
             self.finish_reason = "length"
         return bool(self.finish_reason)
 
+    def show(self, tokenizer: Any) -> None:
+        """Give on_text what is new, but nothing that may be half a character or the beginning of a stop string."""
+        if self.request.on_text is None:
+            return
+        text = self._decode(tokenizer)
+        held = 0 if self.finish_reason else max(map(len, self.request.sampling.stop), default=0)
+        text = text[: len(text) - held] if held else text
+        if not self.finish_reason:
+            text = text.rstrip("\ufffd")
+        if len(text) > self.num_shown:
+            self.request.on_text(text[self.num_shown :])
+            self.num_shown = len(text)
+
     def make_completion(self, tokenizer: Any) -> Completion:
-        text = tokenizer.decode(self.new_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        text = text[: find_stop(text, self.request.sampling.stop)]
+        text = self._decode(tokenizer)
         return Completion(self.request.id, text, self.finish_reason, len(self.ids), len(self.new_ids))
+
+    def _decode(self, tokenizer: Any) -> str:
+        text = tokenizer.decode(self.new_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text[: find_stop(text, self.request.sampling.stop)]
 
 
 def choose_tokens(rows: list[Row], logits: torch.Tensor) -> list[int]:

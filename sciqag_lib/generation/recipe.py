@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sciqag_lib.engines import Engine
-from sciqag_lib.errors import InputError
+from sciqag_lib.errors import check_parameters
 from sciqag_lib.inference.prompts import PromptFile, load_form, load_prompt
 from sciqag_lib.inference.seeds import digest_of
 
@@ -77,7 +77,7 @@ def make_recipe(
     strategy = strategy or ("whole_paper" if base_model or engine == "openai" else "evidence_first")
     if temperature is None:
         temperature = 0.0 if strategy == "evidence_first" else PUBLISHED_TEMPERATURE
-    expectations = [
+    check_parameters(
         ("strategy", strategy, strategy in STRATEGIES, "one of " + ", ".join(STRATEGIES)),
         ("n_qa", n_qa, n_qa >= 1, "at least 1"),
         ("temperature", temperature, temperature >= 0, "0 (greedy) or more"),
@@ -85,10 +85,7 @@ def make_recipe(
         ("max_gen_len", max_gen_len, max_gen_len >= 1, "at least 1 token"),
         ("context_size", context_size, context_size >= 256, "at least 256 tokens"),
         ("seq_len", seq_len, seq_len is None or 1 <= seq_len <= context_size, f"at most context_size, {context_size}"),
-    ]
-    for name, value, holds, expected in expectations:
-        if not holds:
-            raise InputError(f"{name}: expected {expected}, found {value!r}")
+    )
     return Recipe(
         strategy,
         n_qa,

@@ -1,12 +1,25 @@
-"""What a run is about to do, and how long it will take: the plan and its forecast."""
+"""What a run is about to do, and how long it will take: which items there are, what is cut, tokens and time.
 
+A row of plan.csv:
+
+    position,doi,characters,paper_tokens,calls,prompt_tokens,new_tokens,cut_characters,status
+    0,10.1371/journal.pone.0000217,41234,9871,1,6832,650,12044,to ask
+"""
+
+import csv
 import os.path
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
+
+from tqdm import tqdm
 
 from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete
+from sciqag_lib.errors import InputError
+from sciqag_lib.inference.ledger import Ledger
+from sciqag_lib.paths import write_atomic
 
 COLUMNS = (
     "position",
@@ -23,11 +36,27 @@ COLUMNS = (
 EXPECTED_FILL = 0.5
 SHOWN_ROWS = 20
 PROBE_WORDS = 80  # of each of the two requests that a forecast is made from: about a second together on a laptop
+SAMPLED = 64  # requests whose tokens are counted for the forecast of many short ones
+
+
+@dataclass
+class Cost:
+    """What asking about one item is expected to take, in tokens."""
+
+    paper_tokens: int = 0
+    calls: int = 0
+    prompt_tokens: int = 0
+    fresh_tokens: float = 0.0  # prompt tokens that a prefix cache does not spare
+    new_tokens: int = 0
+    room: int = 0  # kept free for a reply, at most
+    cut_characters: int = 0
+    is_cut: bool = False
+    status: str = "to ask"
 
 
 @dataclass
 class Plan:
-    """What a run is about to do. Rows of all papers stand in plan.csv; here are the totals and what is shown."""
+    """What a run is about to do: totals, and the rows that are shown. Rows of all papers are in plan.csv."""
 
     file_path: str
     context_size: int
@@ -45,6 +74,17 @@ class Plan:
     bad_records: list[str] = field(default_factory=list)
     settings: dict = field(default_factory=dict)  # the run's fingerprint, and what is recorded beside it
     shown: list[dict] = field(default_factory=list)  # the first rows, and every row where something is cut
+
+    def add(self, row: dict[str, Any], cost: Cost) -> None:
+        """Count an item that is to be asked about."""
+        self.num_to_ask += 1
+        self.room = max(self.room, cost.room)
+        self.prompt_tokens += cost.prompt_tokens
+        self.fresh_tokens += cost.fresh_tokens
+        self.new_tokens += cost.new_tokens
+        self.num_cut += cost.is_cut
+        if len(self.shown) < SHOWN_ROWS or cost.is_cut and len(self.shown) < 5 * SHOWN_ROWS:
+            self.shown.append(row)
 
     def show(self) -> None:
         """Print the table, what is cut, and the forecast."""
@@ -80,14 +120,47 @@ class Plan:
             )
 
 
+def plan_items(job: Any, plan: Plan, items: Iterator[tuple[int, str, Any]], ledger: Ledger, nothing: str) -> None:
+    """Fill in `plan` from the items of a job with `estimate(item) -> Cost`, write plan.csv beside the ledger, forecast
+    tokens and time, and print it all.
+
+    InputError: there is no item, `nothing` in words. FingerprintMismatch: a finished item has changed.
+    """
+    with write_atomic(ledger.path.parent / "plan.csv") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        for position, item_id, item in tqdm(items, desc="counting tokens", unit=job.unit):
+            plan.item_ids.append(item_id)
+            name = job.describe(item)["paper"]["doi"]
+            ledger.check_unchanged(item_id, job.digest(item), f"{name}: {job.digested}")
+            finished = ledger.finished(item_id)
+            cost = Cost(status=f"{ledger.status(item_id)} before") if finished else job.estimate(item)
+            row = {"position": position, "doi": name, "characters": len(item.txt), **vars(cost)}
+            writer.writerow(row)
+            if not finished:
+                plan.add(row, cost)
+    if not plan.item_ids:
+        detail = f"; the first of {len(plan.bad_records)} faults: {plan.bad_records[0]}" if plan.bad_records else ""
+        raise InputError(f"{plan.file_path}: holds {nothing}{detail}")
+    if plan.num_to_ask:
+        plan.seconds = forecast_seconds(plan, job.engine)
+    plan.show()
+
+
+def count_items(job: Any, ledger: Ledger) -> tuple[int, int]:
+    """How many items a job has, and how many of them are to be asked. FingerprintMismatch: a finished one changed."""
+    considered = to_ask = 0
+    for _, item_id, item in job.list_items():
+        ledger.check_unchanged(item_id, job.digest(item), f"{job.describe(item)['paper']['doi']}: {job.digested}")
+        considered += 1
+        to_ask += not ledger.finished(item_id)
+    return considered, to_ask
+
+
 def format_seconds(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def forecast_seconds(plan: Plan, engine: Engine) -> float | None:
@@ -108,9 +181,6 @@ def forecast_seconds(plan: Plan, engine: Engine) -> float | None:
             new_rate = (completion.new_tokens - 1) / max(1e-6, seconds[1] - seconds[0])
             return (plan.fresh_tokens / prompt_rate + plan.new_tokens / new_rate) / engine.concurrency
     return plan.fresh_tokens / prompt_rate / engine.concurrency
-
-
-SAMPLED = 64  # requests whose tokens are counted for the forecast
 
 
 def show_forecast(

@@ -157,6 +157,14 @@ class Ledger:
             file.seek(self._lines[item_id] // len(STATUSES))
             return _parse_line(file.readline())
 
+    def check_unchanged(self, item_id: str, digest: str, what: str) -> None:
+        """FingerprintMismatch where an id's line was made from something else than what has `digest`."""
+        earlier = self.read(item_id)
+        if earlier and digest and earlier["digest"] != digest:
+            raise FingerprintMismatch(
+                f"{self.path}: {what} changed since its result was made; use another output_dir, or the input as it was"
+            )
+
     def ids(self) -> list[str]:
         return list(self._lines)
 

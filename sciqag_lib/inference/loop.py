@@ -1,14 +1,14 @@
-"""The loop that asks an engine about many items and puts each on the ledger: what generation and judging share.
+"""Any job on a ledger: an engine is asked about many items, and each is on the ledger before the next counts as done.
 
-A job says what to ask of an item and what its line holds. Its `ask` is a generator: it yields Rounds of requests, is
-sent the list of their Completions, and returns its outcome; it never waits and never writes, so many items can be
-under way at once:
+A job says which items there are, what to ask about one, what its ledger line holds, and what is rebuilt from the ledger
+at the end. Its `ask` is a generator: it yields Rounds of requests, is sent the list of their Completions, and returns
+its outcome; it never waits and never writes, so many items can be under way at once:
 
     asking = job.ask(item)
     requests = next(asking).requests          # [Request(...)]
     requests = asking.send(replies).requests  # the next round, or StopIteration with the outcome
 
-Of what a run needs to know while it goes on, only the items under way are in memory.
+Of what a run needs to know in order to resume, only the items under way are in memory.
 """
 
 import logging
@@ -16,13 +16,14 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from tqdm import tqdm
 
 from sciqag_lib.engines import Completion, Engine, EngineError, Request
 from sciqag_lib.errors import InputError
-from sciqag_lib.inference.ledger import Ledger
+from sciqag_lib.inference.ledger import Ledger, name_full_disk
 from sciqag_lib.inference.seeds import digest_of
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,18 @@ Asking = Generator[Round, list[Completion], Any]
 
 
 class Job(Protocol):
-    unit: str  # what an item is called on the progress bar
+    unit: str  # what an item is called: "paper"
+    digested: str  # what of an item must not change once it is on the ledger: "its text"
+    engine: Engine
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Whatever changes an item's result, and nothing else: a flat dict of JSON values."""
+
+    def list_items(self) -> Iterator[tuple[int, str, Any]]:
+        """(position in the file, id, item) of each, streamed anew at every call."""
+
+    def plan(self, ledger: Ledger) -> int:
+        """Show what is about to be asked; how many items that is. FingerprintMismatch: a finished one has changed."""
 
     def ask(self, item: Any) -> Asking:
         """Raises InputError where the item's own prompt does not fit: it is then failed for good."""
@@ -48,6 +60,12 @@ class Job(Protocol):
 
     def describe(self, item: Any) -> dict[str, Any]:
         """What every line of the item holds, finished or not."""
+
+    def digest(self, item: Any) -> str:
+        """Of what the item's result is made from, as `describe` puts it on the line; "" where it may change."""
+
+    def write(self, ledger: Ledger, stopped: str) -> Any:
+        """Rebuild the job's files from the ledger and return its report; `stopped` says why the run ended early."""
 
 
 @dataclass
@@ -68,6 +86,40 @@ class Budget:
         if self.max_minutes is not None and time.monotonic() - self.started > 60 * self.max_minutes:
             return f"max_minutes {self.max_minutes:g} are over"
         return ""
+
+
+def run_job(job: Job, ledger_path: Path, budget: Budget) -> Any:
+    """Ask about every item that the ledger does not hold as finished, and return the job's report.
+
+    Raises FingerprintMismatch where the ledger was made with other settings, LedgerError where the disk is full or
+    another run is at work, and EngineError where the engine failed for good (no server, a refused key); in each case
+    what was finished before is kept, and the files are brought up to date.
+    """
+    with name_full_disk(ledger_path.parent), Ledger(ledger_path, job.fingerprint()) as ledger:
+        num_to_ask = job.plan(ledger)
+        run = Run(job.engine, ledger, job, budget)
+        try:
+            run.go(job.list_items(), num_to_ask)
+        except BaseException:
+            try:
+                job.write(ledger, run.stopped)
+            except OSError as error:  # the same full disk, most likely: what failed first is what counts
+                log.error("%s: the files could not be brought up to date: %s", ledger_path.parent, error)
+            raise
+        report = job.write(ledger, run.stopped)
+        num_done = sum(ledger.status(item_id) == "done" for item_id in ledger.ids())
+    if run.fatal:
+        raise EngineError(
+            f"{run.fatal}; {num_done:,} {job.unit}{'s' * (num_done != 1)} are done and kept; "
+            "fix the cause, then rerun to resume"
+        )
+    return report
+
+
+def show_stopped(stopped: str) -> None:
+    """Say why a run ended early, if it did."""
+    if stopped:
+        print(f"stopped: {stopped}. Rerun with the same output_dir to resume")
 
 
 @dataclass

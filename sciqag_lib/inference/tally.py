@@ -54,9 +54,25 @@ class Tally:
             until = max(until, end)
         return total
 
+    def count_items(self, considered: int) -> dict[str, int]:
+        """considered = done + failed + unfinished + not_asked."""
+        statuses = {name: self.statuses[name] for name in ("done", "failed", "unfinished")}
+        return {"considered": considered, **statuses, "not_asked": considered - sum(statuses.values())}
 
-def format_date(tally: Tally) -> str:
-    """The day on which the last of the lines was written, UTC; "" where there is none."""
-    if not tally.ended:
-        return ""
-    return datetime.datetime.fromtimestamp(max(tally.ended), datetime.UTC).date().isoformat()
+    def count_scores(self) -> dict[str, int]:
+        """asked = delivered + missing."""
+        asked, delivered = self.counts["asked"], self.counts["delivered"]
+        return {"asked": asked, "delivered": delivered, "missing": asked - delivered}
+
+    def count_tokens(self) -> dict[str, int]:
+        return {"prompt": self.counts["prompt_tokens"], "new": self.counts["new_tokens"]}
+
+    def list_notes(self) -> list[str]:
+        """A sentence about each item that is not done."""
+        return [f"{entry['doi']}: {entry['status']}: {entry['reason']} {entry['message']}" for entry in self.not_done]
+
+    def format_date(self) -> str:
+        """The day on which the last of the lines was written, UTC; "" where there is none."""
+        if not self.ended:
+            return ""
+        return datetime.datetime.fromtimestamp(max(self.ended), datetime.UTC).date().isoformat()

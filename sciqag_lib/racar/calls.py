@@ -16,18 +16,9 @@ from pathlib import Path
 from sciqag_lib.checks.grounding import find_evidence, index_paper
 from sciqag_lib.engines import Engine, Prompt
 from sciqag_lib.errors import BadRecord
+from sciqag_lib.inference.judge import Call, make_code
 from sciqag_lib.inference.seeds import digest_of
-from sciqag_lib.racar.judging import (
-    KINDS,
-    WITHOUT_PAPER,
-    Judging,
-    begin_prompt,
-    make_code,
-    make_schema,
-    quote_paper,
-    reply_room,
-    write_task,
-)
+from sciqag_lib.racar.judging import KINDS, WITHOUT_PAPER, Judging, begin_prompt, quote_paper, write_task
 from sciqag_lib.records.papers import Paper, QAPair
 from sciqag_lib.records.qa_records import read_qa_records
 
@@ -77,18 +68,14 @@ class Item:
         return digest_of([self.txt, {arm: list_texts(pairs) for arm, pairs in self.arms().items()}])
 
 
-@dataclass(frozen=True)
-class Call:
-    """One request: some pairs of one arm, on one dimension or on all of them."""
+@dataclass(frozen=True, kw_only=True)
+class PairCall(Call):
+    """Some pairs of one arm, on one dimension or on all of them; a baseline is not made for every dimension."""
 
     arm: str
-    dimensions: tuple[str, ...]  # in the request
-    kept: tuple[str, ...]  # of these, those whose scores count: a baseline is not made for every dimension
     repeat: int
-    places: tuple[int, ...]  # of the pairs in their arm
     block: str  # the quoted paper, "" where none is shown
     judged_on: str  # "paper", "excerpt" or "no paper"
-    problem: str = ""  # why it cannot be asked
 
 
 def list_texts(pairs: list[QAPair]) -> list[list[str]]:
@@ -185,10 +172,10 @@ class CallPlanner:
         self.arms = item.arms()
         quoted = [text for pairs in self.arms.values() for texts in list_texts(pairs) for text in texts]
         self.code = make_code([item.txt, *quoted])
-        self.paper_block = quote_paper(judging.prompt, self.code, item.txt) if item.txt else ""
+        self.paper_block = quote_paper(judging, self.code, item.txt) if item.txt else ""
         self.paper_tokens = self.count_beginning(self.paper_block)
 
-    def plan(self) -> list[Call]:
+    def plan(self) -> list[PairCall]:
         """Those that show the paper first, one arm after the other, so that each prompt begins like the one before."""
         with_paper = [self._plan_arm(arm, groups, True) for arm, groups in self._list_groups(True)]
         without = [self._plan_arm(arm, groups, False) for arm, groups in self._list_groups(False)]
@@ -207,14 +194,23 @@ class CallPlanner:
             if groups and (self.item.txt or not shows_paper):
                 yield arm, groups
 
-    def _plan_arm(self, arm: str, groups: list[tuple[str, ...]], shows_paper: bool) -> Iterator[Call]:
+    def _plan_arm(self, arm: str, groups: list[tuple[str, ...]], shows_paper: bool) -> Iterator[PairCall]:
         limit = self.engine.context_size // 2 if shows_paper else self.engine.context_size - self.count_beginning("")
         for places in self._split(arm, tuple(range(len(self.arms[arm]))), groups, limit - SPARE_TOKENS):
             block, judged_on, problem = self._choose_block(arm, places, groups, shows_paper)
             for repeat in range(self.judging.repeats if arm == "own" else 1):
                 for dimensions in groups:
                     kept = tuple(name for name in dimensions if arm == "own" or name in NULLS[arm])
-                    yield Call(arm, dimensions, kept, repeat, places, block, judged_on, problem)
+                    yield PairCall(
+                        dimensions,
+                        places,
+                        kept,
+                        problem,
+                        arm=arm,
+                        repeat=repeat,
+                        block=block,
+                        judged_on=judged_on,
+                    )
 
     def _split(
         self, arm: str, places: tuple[int, ...], groups: list[tuple[str, ...]], limit: int
@@ -236,7 +232,7 @@ class CallPlanner:
             return self.paper_block, "paper", ""
 
         def quote(text: str) -> str:
-            return quote_paper(self.judging.prompt, self.code, text, excerpt=True)
+            return quote_paper(self.judging, self.code, text, excerpt=True)
 
         text = cut_excerpt(
             self.item.txt,
@@ -255,18 +251,17 @@ class CallPlanner:
         tasks = [write_task(self.judging, self.code, dimensions, pairs, again=True) for dimensions in groups]
         counts = self.engine.count_tokens(tasks)
         return max(
-            count + reply_room(dimensions, len(places), self.judging.thinking_tokens)
-            for count, dimensions in zip(counts, groups)
+            count + self.judging.reply_room(dimensions, len(places)) for count, dimensions in zip(counts, groups)
         )
 
-    def write_task(self, call: Call, places: list[int], again: bool = False) -> str:
+    def write_task(self, call: PairCall, places: list[int], again: bool = False) -> str:
         return write_task(self.judging, self.code, call.dimensions, [self.arms[call.arm][at] for at in places], again)
 
-    def write_prompt(self, call: Call, places: list[int], again: bool = False) -> Prompt:
+    def write_prompt(self, call: PairCall, places: list[int], again: bool = False) -> Prompt:
         """The complete prompt about some of the call's pairs."""
         user = "\n".join(part for part in (call.block, self.write_task(call, places, again)) if part)
         beginning = begin_prompt(self.judging, self.code, "")
-        return Prompt(user, beginning.system, json_schema=make_schema(self.judging, call.dimensions, len(places)))
+        return Prompt(user, beginning.system, json_schema=self.judging.make_schema(call.dimensions, len(places)))
 
 
 def cut_excerpt(txt: str, pairs: list[QAPair], fits: Callable[[str], bool]) -> str:

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import combinations, groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -205,24 +204,16 @@ class WorstPairs:
         return [pair for _, _, pair in sorted(self._kept, key=lambda entry: entry[:2], reverse=True)]
 
 
-def write_results(
-    file_path: str | Path,
-    items: Iterator[tuple[int, str, Item]],
-    ledger: Ledger,
-    output_dir: Path,
-    engine: Engine,
-    judging: Judging,
-    plan: Plan,
-    stopped: str,
-) -> RacarReport:
-    """Rebuild scores (.parquet, .csv), scored_output.json and racar.json from the ledger; each whole or not at all."""
+def write_results(job: Any, ledger: Ledger, plan: Plan, stopped: str) -> RacarReport:
+    """Rebuild scores (.parquet, .csv), scored_output.json and racar.json from the ledger of a RacarJob, atomically."""
+    judging, output_dir = job.judging, job.output_dir
     tallies = {name: DimensionTally(judging.top) for name in judging.dimensions}
     tally, worst, notes, num_excerpts = Tally(), WorstPairs(), list(plan.bad_records), 0
     with ExitStack() as stack:
         table = stack.enter_context(write_table(output_dir, "scores", COLUMNS))
         output = JsonList(stack.enter_context(write_atomic(output_dir / "scored_output.json")))
-        records = read_records(file_path)
-        for _, item_id, item in items:
+        records = read_records(job.file_path)
+        for _, item_id, item in job.list_items():
             line = ledger.read(item_id)
             if line:
                 tally.add(line)
@@ -241,7 +232,7 @@ def write_results(
             for record in _merge_records(records, item, scored, judged_on, judging.scale):
                 output.add(record)
         output.end()
-    report = _make_report(engine, judging, plan, tallies, tally, stopped)
+    report = _make_report(job.engine, judging, plan, tallies, tally, stopped)
     report.papers["excerpt"], report.worst, report.notes = num_excerpts, worst.list(), notes
     write_report(output_dir / REPORT, report)
     return report

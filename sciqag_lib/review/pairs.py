@@ -19,7 +19,7 @@ from typing import Any
 from sciqag_lib.checks.grounding import find_evidence, index_paper
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.inference.seeds import digest_of
-from sciqag_lib.racar.judging import Judging, label_levels, make_judging
+from sciqag_lib.racar.judging import Judging, make_judging
 from sciqag_lib.records.evidence import EvidenceFile
 from sciqag_lib.records.papers import Paper
 from sciqag_lib.records.qa_records import read_qa_records
@@ -82,7 +82,7 @@ class Review:
     def describe_dimension(self, name: str) -> dict[str, Any]:
         """{"name", "asks", "shown", "levels": [{"score", "label"}, the highest first]}."""
         asks = self.judging.prompt.texts["dimensions"][name]["asks"]
-        levels = [{"score": score, "label": label} for score, label in label_levels(self.judging, name)]
+        levels = [{"score": score, "label": label} for score, label in self.judging.label_levels(name)]
         return {"name": name, "asks": asks, "shown": SHOWN.get(name, "question, paper, answer"), "levels": levels}
 
 
