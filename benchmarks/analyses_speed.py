@@ -22,6 +22,7 @@ from sciqag_lib.analysis.question_judge import JudgeItem, JudgeJob
 from sciqag_lib.checks import duplicates
 from sciqag_lib.engines import llama_cpp, open_engine
 from sciqag_lib.engines.embeddings import Embedder, normalize_rows, open_embedder
+from sciqag_lib.inference.judge import Judge
 from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.ingest import PreparedPaper, read_papers
 from sciqag_lib.paths import resolve_path
@@ -91,7 +92,9 @@ def judge_pairs(item: JudgeItem, cached: bool) -> tuple[float, list[int]]:
     llama_cpp._make_body = lambda request, tokens: {**make_body(request, tokens), "cache_prompt": cached}
     try:
         with open_engine("llama_cpp", context_size=2048) as engine:
-            job = JudgeJob(engine, load_prompt("question_similarity"), seed=0)
+            prompt = load_prompt("question_similarity")
+            judge = Judge(prompt=prompt, dimensions=("similarity",), low=0, top=100, seed=0, with_reasons=False)
+            job = JudgeJob("", Path(), engine, judge)
             asking = job.ask(item)
             requests = next(asking).requests
             started, replies = time.perf_counter(), []
@@ -103,7 +106,7 @@ def judge_pairs(item: JudgeItem, cached: bool) -> tuple[float, list[int]]:
                 asking.send(replies)
                 raise SystemExit("expected a readable score in every reply, found one without")
             except StopIteration as end:
-                return seconds, end.value
+                return seconds, job.finish(item, end.value)["scores"]
     finally:
         llama_cpp._make_body = make_body
 

@@ -76,7 +76,7 @@ def test_nothing_listening_is_a_clear_error_within_seconds(tmp_path):
 def test_a_server_that_goes_away_leaves_a_ledger_to_go_on_with(tmp_path):
     server = start_server()
     started = time.monotonic()
-    with pytest.raises(EngineError, match="is it running, and is base_url right.*1 papers are done and kept"):
+    with pytest.raises(EngineError, match="is it running, and is base_url right.*kept: 1 finished paper;"):
         ask_server_that_closes(tmp_path, server)
     assert time.monotonic() - started < 10
     assert dois(tmp_path) == ["10.1000/test.0"]

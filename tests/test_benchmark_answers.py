@@ -152,7 +152,7 @@ def test_an_engine_that_fails_for_good_is_an_error_and_keeps_what_it_gave(tmp_pa
             return Completion(request.id, "", "error", error="401: wrong key", fatal=True)
         return knows_all(request)
 
-    with pytest.raises(EngineError, match="401: wrong key; 1 questions are answered and kept"):
+    with pytest.raises(EngineError, match="401: wrong key; kept: 1 finished question"):
         run(tmp_path, FakeEngine(reply))
     assert [each["index"] for each in answers(tmp_path)] == [0]
 

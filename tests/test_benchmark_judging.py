@@ -153,7 +153,7 @@ def test_another_judge_or_other_answers_are_refused(tmp_path):
     with pytest.raises(FingerprintMismatch, match="dimensions"):
         judge_answers(tmp_path / "out", FakeEngine(sees_all), make_car_judging(["accuracy"]))
     (tmp_path / "out" / "answers.ledger.jsonl").unlink()
-    with pytest.raises(FingerprintMismatch, match="its own answer is not the one that was judged"):
+    with pytest.raises(FingerprintMismatch, match="own: the answer that was judged changed since"):
         run_both(tmp_path, 2, lambda request: "one" if request.prompt.text else "Another answer.")
 
 
@@ -179,7 +179,7 @@ def test_a_judge_that_fails_for_good_is_an_error_and_keeps_what_it_gave(tmp_path
             return Completion(request.id, "", "error", error="401: wrong key", fatal=True)
         return sees_all(request)
 
-    with pytest.raises(EngineError, match="401: wrong key; 1 answers are judged and kept"):
+    with pytest.raises(EngineError, match="401: wrong key; kept: 1 finished answer"):
         run_both(tmp_path, 3, judge=reply, null_questions=0)
     assert [line["question"] for line in lines(tmp_path) if line["status"] == "done"] == ["What is fact 0?"]
 

@@ -203,7 +203,7 @@ def test_a_fatal_error_stops_at_once_keeps_what_is_done_and_is_raised(run, tmp_p
         return answer_all()(request)
 
     engine = FakeEngine(reply)
-    with pytest.raises(EngineError, match="401: the key was refused; 1 papers are done"):
+    with pytest.raises(EngineError, match="401: the key was refused; kept: 1 finished paper"):
         run(engine)
     assert not any(request.id.startswith("10.1000/test.2#") for request in engine.requests)
     assert len(read(tmp_path / "out", "processed_output.json")) == 1
@@ -261,7 +261,7 @@ def test_a_changed_text_of_a_finished_paper_is_refused(run, tmp_path):
     records = json.loads((tmp_path / "papers.json").read_text())
     records[1]["txt"] += " One more sentence."
     (tmp_path / "papers.json").write_text(json.dumps(records))
-    with pytest.raises(FingerprintMismatch, match=r"text of 10\.1000/test\.1 "):
+    with pytest.raises(FingerprintMismatch, match=r"10\.1000/test\.1: its text changed"):
         run(answer_all(), file_path=path)
 
 

@@ -7,11 +7,16 @@ from factory import answer_all, make_record, write_papers
 from fakes import FakeEngine
 
 from sciqag_lib.engines import Completion
-from sciqag_lib.generation import planning
-from sciqag_lib.generation.planning import plan_run
 from sciqag_lib.generation.recipe import make_recipe
+from sciqag_lib.generation.run import GenerationJob, text_digest
 from sciqag_lib.inference.forecast import Plan
 from sciqag_lib.inference.ledger import Ledger
+
+
+def plan_run(path, folder, engine, recipe, ledger, limit=None) -> Plan:
+    job = GenerationJob(path, folder, engine, recipe, limit)
+    assert job.plan(ledger) == job.planned.num_to_ask
+    return job.planned
 
 
 def plan(tmp_path, engine, num_papers=2, limit=None, **settings) -> tuple[Plan, list[dict]]:
@@ -35,7 +40,6 @@ def test_rows_and_totals_by_the_engines_own_tokens(tmp_path, capsys):
     assert [row["new_tokens"] for row in rows] == ["255", "255"] and made.room == 510
     assert made.prompt_tokens == sum(words) + sum(around) and made.new_tokens == 510 and made.num_cut == 0
     assert {row["status"] for row in rows} == {"to ask"} and made.num_to_ask == 2
-    made.show()
     shown = capsys.readouterr().out
     assert "context: 8,192 tokens (8,192 asked for); kept for a reply: 510; counts are in tokens\n" in shown
     assert f"forecast: {made.prompt_tokens:,} prompt and about 510 new tokens" in shown and "estimated" not in shown
@@ -48,7 +52,6 @@ def test_a_smaller_context_of_the_model_is_shown_with_what_it_cuts(tmp_path, cap
     made, rows = plan(tmp_path, engine)
     assert made.num_cut == 2 and all(int(row["cut_characters"]) > 1000 for row in rows)
     assert made.room == 450 and all(int(row["prompt_tokens"]) <= 450 for row in rows)
-    made.show()
     shown = capsys.readouterr().out
     assert "context: 900 tokens (8,192 asked for)" in shown and "tokens, estimated: this server" in shown
     assert "cut to fit: 2" in shown
@@ -107,14 +110,13 @@ def test_an_engine_that_fails_has_no_forecast(tmp_path, capsys, failing):
 
     made, _ = plan(tmp_path, FakeEngine(reply))
     assert made.seconds is None
-    made.show()
     assert "about an unknown time" in capsys.readouterr().out
 
 
 def test_nothing_to_ask_costs_the_engine_nothing(tmp_path):
     path, recipe = write_papers(tmp_path / "p.json", 1), make_recipe("whole_paper", context_size=8192)
     engine = FakeEngine(answer_all())
-    digest = planning.text_digest(make_record(0)["txt"])
+    digest = text_digest(make_record(0)["txt"])
     with Ledger(tmp_path / "out" / "ledger.jsonl", {}) as ledger:
         ledger.append({"id": "10.1000/test.0", "status": "failed", "digest": digest})
         made = plan_run(path, tmp_path / "out", engine, recipe, ledger)

@@ -8,14 +8,22 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from sciqag_lib.analysis.question_judge import SCHEMA, judge_similarity, read_score
+from sciqag_lib.analysis.question_judge import judge_similarity
 from sciqag_lib.analysis.similarity import embed_similarity, read_scores
 from sciqag_lib.engines import Completion, EngineError
 from sciqag_lib.errors import InputError
+from sciqag_lib.inference.judge import Judge
 from sciqag_lib.inference.ledger import FingerprintMismatch
-from sciqag_lib.inference.prompts import load_prompt
+from sciqag_lib.inference.prompts import PROMPTS_DIR, load_prompt
 from tests.fake_encoder import make_embedder, write_qas
 from tests.fakes import FakeEngine
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 100}},
+    "required": ["score"],
+    "additionalProperties": False,
+}
 
 QAS = Path(__file__).parents[1] / "data" / "qas.json"
 PAPERS = [("10.1/a", ["a0?", "a1?", "a2?"]), ("10.1/b", ["b0?", "b1?"])]
@@ -101,6 +109,19 @@ def test_every_request_is_bound_to_the_schema_and_begins_with_the_same_instructi
     assert len({request.sampling.seed for request in engine.requests}) == 6
 
 
+def read(text, finish_reason):
+    judge = Judge(
+        prompt=load_prompt("question_similarity"),
+        dimensions=("similarity",),
+        low=0,
+        top=100,
+        seed=0,
+        with_reasons=False,
+    )
+    [entry] = judge.read_scores(Completion("x", text, finish_reason), ("similarity",), 1)
+    return entry["similarity"].score
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [
@@ -125,7 +146,7 @@ def test_every_request_is_bound_to_the_schema_and_begins_with_the_same_instructi
     ],
 )
 def test_a_score_is_a_whole_number_from_0_to_100_or_missing(text, expected):
-    assert read_score(Completion("x", text, "stop")) == expected
+    assert read(text, "stop") == expected
 
 
 @pytest.mark.parametrize(
@@ -133,7 +154,7 @@ def test_a_score_is_a_whole_number_from_0_to_100_or_missing(text, expected):
     [('{"score": 1', None), ('{"score": 10', None), ('{"score": 10 ', 10), ('{"score": 10}', 10), ('{"score": ', None)],
 )
 def test_a_number_that_may_have_been_cut_off_is_no_score(text, expected):
-    assert read_score(Completion("x", text, "length")) == expected
+    assert read(text, "length") == expected
 
 
 @pytest.mark.parametrize("unreadable, calls, score", [(1, 2, 0.2), (2, 3, 0.2), (3, 3, None), (99, 3, None)])
@@ -203,7 +224,7 @@ def test_scores_of_another_model_prompt_or_seed_are_never_mixed_in(tmp_path, cha
     elif change == "seed":
         more = {"seed": 1}
     else:
-        source = Path(judge_similarity.__code__.co_filename).parent / "prompts" / "question_similarity.yaml"
+        source = PROMPTS_DIR / "question_similarity.yaml"
         (tmp_path / "question_similarity.yaml").write_text(
             source.read_text(encoding="utf-8").replace("100: both", "100: the two")
         )
@@ -225,7 +246,7 @@ def test_scores_of_another_model_prompt_or_seed_are_never_mixed_in(tmp_path, cha
 def test_changed_questions_are_refused(tmp_path, papers):
     judge(tmp_path, FakeEngine(answer()))
     engine = FakeEngine(answer())
-    with pytest.raises(FingerprintMismatch, match="are not those its scores were made from"):
+    with pytest.raises(FingerprintMismatch, match="its questions, or those of the paper before it, changed since"):
         judge(tmp_path, engine, papers)
     assert engine.requests == []
 
@@ -252,7 +273,7 @@ def test_an_engine_that_fails_for_good_is_an_error_and_keeps_what_was_judged(tmp
             return Completion(request.id, "", "error", error="401: wrong key", fatal=True)
         return answer()(request)
 
-    with pytest.raises(EngineError, match="401: wrong key; 1 papers are judged and kept"):
+    with pytest.raises(EngineError, match="401: wrong key; kept: 1 finished paper"):
         judge(tmp_path, FakeEngine(reply))
     assert scores_of(tmp_path) == ALL[:3]
     engine = FakeEngine(answer())

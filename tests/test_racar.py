@@ -8,21 +8,10 @@ import yaml
 
 from sciqag_lib.engines import Completion
 from sciqag_lib.errors import InputError
+from sciqag_lib.inference.judge import Reading, make_code
 from sciqag_lib.inference.prompts import PROMPTS_DIR
 from sciqag_lib.racar.calls import SPARE_TOKENS, CallPlanner, Item, Source, bind_question, cut_excerpt, swap_answers
-from sciqag_lib.racar.judging import (
-    DIMENSIONS,
-    KINDS,
-    Reading,
-    begin_prompt,
-    list_levels,
-    make_code,
-    make_judging,
-    make_schema,
-    quote_paper,
-    read_scores,
-    write_task,
-)
+from sciqag_lib.racar.judging import DIMENSIONS, KINDS, begin_prompt, make_judging, quote_paper, write_task
 from sciqag_lib.records.papers import QAPair
 from tests.fakes import FakeEngine
 
@@ -42,7 +31,8 @@ def plan(item, judging=None, context_size=8192):
 
 
 def read(text, dimensions=("accuracy",), count=2, top=3, finish="stop"):
-    return read_scores(Completion("x", text, finish), dimensions, count, top)
+    judge = make_judging(scale=f"1-{top}")
+    return judge.read_scores(Completion("x", text, finish), dimensions, count)
 
 
 def scores(text, **more):
@@ -136,11 +126,11 @@ def test_all_at_once_is_one_call_for_each_arm_with_the_paper_and_the_pairs():
 def test_the_scale_is_labelled_and_bound_by_the_schema():
     labels = yaml.safe_load((PROMPTS_DIR / "racar.yaml").read_text(encoding="utf-8"))["dimensions"]["accuracy"]
     three, five = make_judging(), make_judging(scale="1-5")
-    assert list_levels(three, "accuracy") == f"3: {labels['high']}\n2: {labels['middle']}\n1: {labels['low']}"
-    lines = list_levels(five, "accuracy").splitlines()
+    assert three.list_levels("accuracy") == f"3: {labels['high']}\n2: {labels['middle']}\n1: {labels['low']}"
+    lines = five.list_levels("accuracy").splitlines()
     assert [line[0] for line in lines] == list("54321") and lines[0][3:] == labels["high"]
     assert lines[2][3:] == labels["middle"] and lines[4][3:] == labels["low"] and "between" in lines[1]
-    schema = make_schema(five, ("accuracy",), 7)["properties"]["scores"]
+    schema = five.make_schema(("accuracy",), 7)["properties"]["scores"]
     assert (schema["minItems"], schema["maxItems"]) == (7, 7)
     assert schema["items"]["properties"]["score"] == {"type": "integer", "minimum": 1, "maximum": 5}
     assert "from 1 to 5" in write_task(five, "c", ("accuracy",), PAIRS)
@@ -380,5 +370,5 @@ def test_dimensions_are_kept_in_one_order_and_an_edited_prompt_is_another(tmp_pa
 
 
 def test_a_quoted_paper_is_whole():
-    block = quote_paper(make_judging().prompt, "c0de", "One {two} {{three}}.\nFour.")
+    block = quote_paper(make_judging(), "c0de", "One {two} {{three}}.\nFour.")
     assert block == "BEGIN PAPER c0de\nOne {two} {{three}}.\nFour.\nEND PAPER c0de"

@@ -466,7 +466,7 @@ def test_changed_texts_are_refused(tmp_path):
     run(tmp_path, FakeEngine(sees_all))
     for papers in ([paper("a", txt="Other."), paper("b")], [paper("a"), paper("b", 1)], [paper("c"), paper("b")]):
         engine = FakeEngine(sees_all)
-        with pytest.raises(FingerprintMismatch, match="are not those its scores were made from"):
+        with pytest.raises(FingerprintMismatch, match="its text or pairs, or those of the paper before it"):
             run(tmp_path, engine, papers)
         assert sent(engine) == []
 
@@ -493,7 +493,7 @@ def test_an_engine_that_fails_for_good_is_an_error_and_keeps_what_was_judged(tmp
             return Completion(request.id, "", "error", error="401: wrong key", fatal=True)
         return sees_all(request)
 
-    with pytest.raises(EngineError, match="401: wrong key; 1 papers are judged and kept"):
+    with pytest.raises(EngineError, match="401: wrong key; kept: 1 finished paper"):
         run(tmp_path, FakeEngine(reply))
     assert own(tmp_path) == ACCURACY[:2]
     run(tmp_path, FakeEngine(sees_all))
@@ -544,7 +544,7 @@ def test_one_slot_is_given_one_paper_after_the_other(tmp_path):
 
 def test_the_forecast_counts_every_prompt_and_a_shared_paper_once(tmp_path, capsys, monkeypatch):
     plans = []
-    monkeypatch.setattr("sciqag_lib.racar.run.forecast_seconds", lambda plan, engine: plans.append(plan))
+    monkeypatch.setattr("sciqag_lib.inference.forecast.forecast_seconds", lambda plan, engine: plans.append(plan))
     for name, reuses in (("a", False), ("b", True)):
         (tmp_path / name).mkdir()
         engine = FakeEngine(sees_all)

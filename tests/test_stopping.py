@@ -107,7 +107,7 @@ def test_a_fatal_failure_leaves_the_other_papers_under_way_to_the_engine_too(tmp
         fatal = len([name for name in count if name.startswith("10.1000/test.0#")]) == 3 and "test.0#" in request.id
         return Completion(request.id, "", "error", error="no server", fatal=True) if fatal else answer_all()(request)
 
-    with pytest.raises(EngineError, match="no server; 0 papers are done and kept"):
+    with pytest.raises(EngineError, match="no server; kept: 0 finished papers"):
         go(tmp_path, FakeEngine(reply, concurrency=2))
     assert [(line["id"][-1], line["status"], line["reason"], line["message"]) for line in ledger_lines(tmp_path)] == [
         ("0", "unfinished", "engine_error", "no server"),

@@ -102,7 +102,7 @@ class Judge:
         entries = find_entries(text, {_score_key(name, dimensions) for name in dimensions})
         if not entries and not self.with_reasons:
             match = PLAIN_SCORE.search(text)
-            if match and not (cut and match.end() == len(text)):  # cut off in the number, for all we know: 1 of 100
+            if match and not (cut and completion.text.endswith(match[0])):  # cut off in the number, perhaps: 1 of 100
                 entries = [{"score": int(match[1])}]
         missing = "cut_off" if cut else "unreadable"
         if len(entries) > count or 0 < len(entries) < count and not cut:

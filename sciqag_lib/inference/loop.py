@@ -110,7 +110,7 @@ def run_job(job: Job, ledger_path: Path, budget: Budget) -> Any:
         num_done = sum(ledger.status(item_id) == "done" for item_id in ledger.ids())
     if run.fatal:
         raise EngineError(
-            f"{run.fatal}; {num_done:,} {job.unit}{'s' * (num_done != 1)} are done and kept; "
+            f"{run.fatal}; kept: {num_done:,} finished {job.unit}{'s' * (num_done != 1)}; "
             "fix the cause, then rerun to resume"
         )
     return report
