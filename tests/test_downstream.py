@@ -44,20 +44,20 @@ MODELS = {"before": "base", "after": "trained"}
 
 def make_questions(number: int = 12) -> Task:
     rows = [Row(f"record {n}", f"Why {n}?", f"red blue {n}", group=f"g{n}") for n in range(number)]
-    return Task("held-out", QUESTIONS, Path("q.json"), rows)
+    return Task("held-out", QUESTIONS, rows)
 
 
 def make_choices(number: int = 12) -> Task:
     choices = ("a", "b", "cc", "dd")
     rows = [Row(f"record {n}", f"Which {n}?", "dd", choices=choices, group=str(n)) for n in range(number)]
-    return Task("SciQ", CHOICE, Path("c.json"), rows)
+    return Task("SciQ", CHOICE, rows)
 
 
 def make_classes(truth: str, train: str = "yyn") -> Task:
     names = {"y": "yes", "n": "no"}
     rows = [Row(f"record {n}", f"x{n}", names[letter], "Is it?", group=str(n)) for n, letter in enumerate(truth)]
     known = [Row(f"train {n}", f"t{n}", names[letter], "Is it?", group=str(n)) for n, letter in enumerate(train)]
-    return Task("metal", CLASSIFICATION, Path("m.json"), rows, known)
+    return Task("metal", CLASSIFICATION, rows, known)
 
 
 def make_numbers(truth: list[float], train: list[float]) -> Task:
@@ -68,7 +68,7 @@ def make_numbers(truth: list[float], train: list[float]) -> Task:
         ]
         for name, values in (("record", truth), ("train", train))
     )
-    return Task("Steels", REGRESSION, Path("s.json"), rows, known)
+    return Task("Steels", REGRESSION, rows, known)
 
 
 def reply(task: Task, texts: Any) -> dict[str, dict[str, Any]]:
@@ -139,7 +139,7 @@ def test_f1_is_that_of_scikit_learn() -> None:
     weights = generator.integers(0, 3, (20, 50)).astype(float)
     expected = [f1_score(truth, labels, labels=["a", "b", "c"], average="macro", sample_weight=row, zero_division=0)
                 for row in weights]  # fmt: skip
-    task = Task("f1", CLASSIFICATION, Path("f.json"), [Row(f"record {n}", "x", name) for n, name in enumerate(truth)])
+    task = Task("f1", CLASSIFICATION, [Row(f"record {n}", "x", name) for n, name in enumerate(truth)])
     assert average_ratios(count_f1(task, [name or None for name in labels]), weights) == pytest.approx(expected)
 
 
@@ -281,11 +281,11 @@ def test_the_report_is_shown_beside_what_is_published(tmp_path: Path) -> None:
     shown = tabulate_tasks(tasks)
     assert list(shown.loc["SciQ"]) == ["choice", 0, 12, 1, ""] and shown.loc["metal", "classes"] == {"no": 6, "yes": 6}
     frame = report.to_frame()
-    assert frame.loc[("metal", "macro F1"), "unreadable"] == {"before": 0, "after": 0}
-    assert frame.loc[("Steels", "mean absolute error"), "unreadable"] == {"before": 6, "after": 6}
+    assert frame.loc[("metal", "macro F1"), "unreadable"] == "before: 0, after: 0"
+    assert frame.loc[("Steels", "mean absolute error"), "unreadable"] == "before: 6, after: 6"
     assert frame.loc[("SciQ", "accuracy"), "published"] == "accuracy 0.895 -> 0.904"
     assert frame.loc[("Steels", "mean absolute error"), "published"] == "MAE 463.959 -> 185.316"
-    assert frame.loc[("SciQ", "accuracy"), "nulls"] == "a random choice 0.250, the longest choice 0.500"
+    assert frame.loc[("SciQ", "accuracy"), "nulls"] == "a random choice: 0.250, the longest choice: 0.500"
     assert "0.500 (0.250 to 0.750)" in frame.to_html() and "nothing" not in frame.to_html()
     assert report.notes == ["task 9 is left out: no file", "held-out, after: record 3: it is too long",
                             "c.json, record 40, field 'distractor1': it is missing"]  # fmt: skip

@@ -21,17 +21,17 @@ from sciqag_lib.tasks.short_answers import CLASSIFICATION
 from sciqag_lib.tasks.task import Row, Task
 
 SETTINGS = Settings(max_length=1024, context_size=1024, shots=2, answers=2, max_new_tokens=4, dtype="float32")
-HELD_OUT = Task("held out", QUESTIONS, Path("q.json"), [
+HELD_OUT = Task("held out", QUESTIONS, [
     Row("record 1", "why the soil", "water flows through", group="a"),
     Row("record 2", "how the rate", "high decay", group="b"),
     Row("record 3", "what was measured", "every sample", group="c")])  # fmt: skip
 SUPPORTS = {"soil": "the paper shows decay", "water": "", "sample": "water"}
-SCIQ = Task("SciQ / form", CHOICE, Path("c.json"), [
+SCIQ = Task("SciQ / form", CHOICE, [
     Row(f"record {word}", f"the rate of {word}?", "decay", choices=("soil", "paper", "water", "decay"), support=support,
         group=word) for word, support in SUPPORTS.items()])  # fmt: skip
 SHOTS = [Row(f"record {n}", word, "no", "is it?", group=str(n), shown=f"No, {word}.")
          for n, word in enumerate(("water", "rate", "decay"))]  # fmt: skip
-TABLE = Task("metal", CLASSIFICATION, Path("m.json"),
+TABLE = Task("metal", CLASSIFICATION, 
              [Row("record 9", "soil", "yes", "is it?", group="9", shown="Yes.")], SHOTS)  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_likelihoods_are_those_of_the_training_form(source: Path, tmp_path: Path
 
 
 def test_one_question_has_no_other_one(source: Path, tmp_path: Path) -> None:
-    task = Task("q", QUESTIONS, Path("q.json"), HELD_OUT.test[:1])
+    task = Task("q", QUESTIONS, HELD_OUT.test[:1])
     settings = Settings(max_length=1024, context_size=1024, answers=0)
     found = evaluate_model(source, "before", [task], settings, tmp_path)["q"]
     assert "nll" in found["record 1"] and "nll_other" not in found["record 1"] and "answer" not in found["record 1"]
@@ -78,7 +78,7 @@ def test_one_question_has_no_other_one(source: Path, tmp_path: Path) -> None:
 
 def test_a_row_that_is_too_long_says_so(source: Path, tmp_path: Path) -> None:
     rows = [*HELD_OUT.test, Row("record 4", "why", "water " * 2000, group="d")]
-    found = evaluate_model(source, "before", [Task("q", QUESTIONS, Path("q.json"), rows)], SETTINGS, tmp_path)["q"]
+    found = evaluate_model(source, "before", [Task("q", QUESTIONS, rows)], SETTINGS, tmp_path)["q"]
     assert found["record 4"]["reason"] == "it is longer than max_length even without its paper"
     assert "nll" not in found["record 4"] and "nll" in found["record 1"]
 
@@ -135,7 +135,7 @@ def test_an_interrupted_run_goes_on_where_it_was(source: Path, tmp_path: Path, m
 def test_other_settings_or_rows_are_measured_anew(source: Path, tmp_path: Path) -> None:
     evaluate_model(source, "before", [TABLE], SETTINGS, tmp_path)
     evaluate_model(source, "before", [TABLE], Settings(context_size=1024, shots=1, dtype="float32"), tmp_path)
-    changed = Task(TABLE.name, TABLE.kind, TABLE.path, TABLE.test, TABLE.train[:2])
+    changed = Task(TABLE.name, TABLE.kind, TABLE.test, TABLE.train[:2])
     evaluate_model(source, "before", [changed], SETTINGS, tmp_path)
     assert len(list((tmp_path / "evaluations").glob("*.jsonl"))) == 3
     # What does not concern a kind changes nothing of it.
@@ -163,7 +163,7 @@ def test_shots_stand_before_the_row_and_are_drawn_by_seed(
 
 def test_a_reply_that_fails_is_asked_again_by_the_next_run(source: Path, tmp_path: Path) -> None:
     rows = [*TABLE.test, Row("record 10", "soil " * 3000, "yes", "?", group="x")]
-    long = Task("metal", CLASSIFICATION, Path("m.json"), rows, TABLE.train)
+    long = Task("metal", CLASSIFICATION, rows, TABLE.train)
     found = evaluate_model(source, "before", [long], SETTINGS, tmp_path)["metal"]
     assert "too many; shorten the prompt" in found["record 10"]["reason"] and "reply" in found["record 9"]
     lines = next((tmp_path / "evaluations").glob("*.jsonl")).read_text(encoding="utf-8").splitlines()

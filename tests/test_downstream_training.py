@@ -91,8 +91,8 @@ def test_arguments_are_what_train_py_reads() -> None:
 
 def test_both_models_learn_the_train_rows_of_all_tables(root: Path) -> None:
     rows = [Row("record 1", "zinc", "yes", "Is it?", shown="Yes, zinc.")]
-    tasks = [Task("a", CLASSIFICATION, Path("a"), rows, rows), Task("q", QUESTIONS, Path("q"), rows),
-             Task("b", REGRESSION, Path("b"), rows, [Row("record 1", "tin", "5", "How?", shown="5")])]  # fmt: skip
+    tasks = [Task("a", CLASSIFICATION, rows, rows), Task("q", QUESTIONS, rows),
+             Task("b", REGRESSION, rows, [Row("record 1", "tin", "5", "How?", shown="5")])]  # fmt: skip
     found = train_on_tasks("a.yaml", {"seed": 1}, tasks, {"before": "base", "after": root / "x"}, root)
     assert found == {"before": root / "model_before_tasks", "after": root / "model_after_tasks"}
     for side, source in (("before", "base"), ("after", str(root / "x"))):
@@ -115,8 +115,8 @@ def test_from_the_training_to_the_report(tmp_path: Path, monkeypatch: pytest.Mon
     params.write_text("seed: 0\nprompt_form: alpaca\nmodel_max_length: 1024\nmax_steps: 3\nsave_strategy: 'no'\n"
                       "per_device_train_batch_size: 2\nlearning_rate: 1.0e-2\n")  # fmt: skip
     rows = [Row(f"record {n}", f"soil {n}", "yes", "is it?", group=str(n), shown="yes") for n in range(12)]
-    tables = [Task("t", CLASSIFICATION, Path("t"), rows, [Row("train 1", "rate", "no", "is it?", shown="no")])]
-    others = [Task("q", QUESTIONS, Path("q"), rows)]
+    tables = [Task("t", CLASSIFICATION, rows, [Row("train 1", "rate", "no", "is it?", shown="no")])]
+    others = [Task("q", QUESTIONS, rows)]
     flags = {"model_name_or_path": str(model), "data_path": str(data), "output_dir": str(out / "model")}
     sources = {"before": prepare_base(str(model)), "after": train_model(params, flags)}
     learned = train_on_tasks(params, {}, tables, sources, out)

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from sciqag_lib.engines import Engine, open_engine
-from sciqag_lib.errors import InputError
+from sciqag_lib.errors import check_parameters
 from sciqag_lib.inference.ledger import name_full_disk
 from sciqag_lib.inference.prompts import load_form, load_prompt
 from sciqag_lib.inference.replies import read_answer
@@ -59,10 +59,8 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name}: expected at least {least}, found {value}")
+        values = ((name, getattr(self, name), least) for name, least in LEAST.items())
+        check_parameters(*((name, it, it is None or it >= least, f"at least {least}") for name, it, least in values))
 
     def fingerprint(self, task: Task) -> dict[str, Any]:
         """All that changes what is measured of a task, but for the model."""

@@ -82,8 +82,9 @@ class DownstreamReport:
         from pandas import DataFrame
 
         frame = DataFrame([vars(result) for result in self.results]).set_index(["task", "measure"])
-        frame["nulls"] = [", ".join(f"{name} {value:.3f}" for name, value in nulls.items()) for nulls in frame["nulls"]]
         frame["unreadable"] = [{side: len(rows) for side, rows in sides.items()} for sides in frame["unreadable"]]
+        for name, form in {"nulls": "{}: {:.3f}", "standing": "{}: {}", "unreadable": "{}: {}"}.items():
+            frame[name] = [", ".join(form.format(*item) for item in cell.items()) for cell in frame[name]]
         frame["published"] = [
             ", ".join(f"{row['measure']} {row['before']} -> {row['after']}" for row in find_published(self, result))
             for result in self.results
@@ -95,14 +96,13 @@ def read_published(path: str | Path = PUBLISHED) -> list[dict[str, Any]]:
     """The published rows; lines that begin with "#" are comments. InputError: a column or a number is missing."""
     import pandas
 
+    expected = f"{path}: expected the columns {', '.join(PUBLISHED_COLUMNS)}, two of them numbers"
     try:
         frame = pandas.read_csv(path, comment="#", usecols=list(PUBLISHED_COLUMNS), dtype=PUBLISHED_COLUMNS)
     except ValueError as error:
-        raise InputError(
-            f"{path}: expected the columns {', '.join(PUBLISHED_COLUMNS)} with numbers: {error}"
-        ) from error
+        raise InputError(f"{expected}: {error}") from error
     if frame.isna().any(axis=None):
-        raise InputError(f"{path}: expected a value in each cell of {', '.join(PUBLISHED_COLUMNS)}, found an empty one")
+        raise InputError(f"{expected}; found an empty cell")
     return frame.to_dict("records")
 
 

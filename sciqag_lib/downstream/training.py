@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sciqag_lib.engines.common import FEW_SPINS, SPIN_COUNT, patient_threads
-from sciqag_lib.errors import InputError
+from sciqag_lib.errors import InputError, check_parameters
 from sciqag_lib.paths import REPO_ROOT, resolve_path, write_atomic
 from sciqag_lib.tasks.task import Task
 
@@ -39,8 +39,7 @@ def train_model(params_path: str | Path, flags: Mapping[str, Any], processes: in
     `flags` override the params file, and must name an absolute `output_dir`; the output is added to `output_dir`.log,
     and its last lines are printed. InputError: train.py refused or failed; the message ends with its last lines.
     """
-    if processes < 1:
-        raise InputError(f"processes: expected at least 1, found {processes}")
+    check_parameters(("processes", processes, processes >= 1, "at least 1"))
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     command = [*(launcher if processes > 1 else []), "train.py", *write_arguments(params_path, flags)]
     folder = Path(flags["output_dir"])

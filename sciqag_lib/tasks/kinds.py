@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.errors import BadRecord, InputError, check_parameters
 from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.paths import resolve_path
 from sciqag_lib.tasks.likelihoods import CHOICE, QUESTIONS
@@ -36,8 +36,7 @@ def read_tasks(
     Questions that are also in `train_path`, the training data, are left out of test as bad records. `limit` rows of
     each test are drawn by seed, None is all. InputError: a file cannot be read, or no task is left.
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"limit: expected at least 1 row, or None for all, found {limit}")
+    check_parameters(("limit", limit, limit is None or limit >= 1, "at least 1 row, or None for all"))
     trained = {entry.question_id for entry in read_questions(train_path) if isinstance(entry, Question)}
     tasks: dict[str, Task] = {}
     notes: list[str] = []
@@ -71,12 +70,8 @@ def _read_specs(specs: str | Path | Sequence[Any]) -> Sequence[Any]:
 
 
 def _check_spec(spec: Any, taken: Container[str]) -> tuple[str, Kind, Path]:
-    keys = {"name", "kind", "path"}
-    if (
-        not isinstance(spec, dict)
-        or set(spec) != keys
-        or not all(isinstance(text, str) and text for text in spec.values())
-    ):
+    texts = spec if isinstance(spec, dict) else {}
+    if set(texts) != {"name", "kind", "path"} or not all(isinstance(text, str) and text for text in texts.values()):
         raise InputError(f'expected {{"name", "kind", "path"}} with a text each, found {spec!r:.120}')
     if spec["kind"] not in KINDS:
         raise InputError(f"{spec['name']}: kind: expected one of {', '.join(KINDS)}, found {spec['kind']!r}")
@@ -95,11 +90,10 @@ def read_task(name: str, kind: Kind, path: Path, trained: Container[str] = (), s
         if isinstance(row, BadRecord):
             bad.append(row)
             continue
-        question = identify(row.question)
-        # Beside an instruction, the input may be a formula, and these differ by case: CO is not Co.
+        # With an instruction, the input may be a formula, and these differ by case: CO is not Co.
         exact = row.instruction or row.choices
-        key = digest_of([row.instruction, row.question, row.choices]) if exact else question
-        if not row.instruction and question in trained:
+        key = digest_of([row.instruction, row.question, row.choices]) if exact else identify(row.question)
+        if not row.instruction and identify(row.question) in trained:
             bad.append(BadRecord(str(path), row.row_id, "", "its question is also in the training data; left out"))
         elif key in seen:
             bad.append(BadRecord(str(path), row.row_id, "", f"the question of {seen[key]} again; left out"))
@@ -107,18 +101,17 @@ def read_task(name: str, kind: Kind, path: Path, trained: Container[str] = (), s
             seen[key] = row.row_id
             rows[row.split].append(row)
     known = {row.question: row.row_id for row in rows["train"]}  # perhaps with another instruction
-    for row in rows["test"]:
-        if row.question in known:
-            message = f"it is also that of {known[row.question]}, which is in train; left out of test"
-            bad.append(BadRecord(str(path), row.row_id, "input", message))
+    for row in (row for row in rows["test"] if row.question in known):
+        message = f"it is also that of {known[row.question]}, which is in train; left out of test"
+        bad.append(BadRecord(str(path), row.row_id, "input", message))
     test = [row for row in rows["test"] if row.question not in known]
-    task = Task(name, kind, path, test, rows["train"], bad)
-    _check_task(task)
+    task = Task(name, kind, test, rows["train"], bad)
+    _check_task(task, f"{name}: {path}")
     return task
 
 
-def _check_task(task: Task) -> None:
-    where, kind = f"{task.name}: {task.path}", task.kind
+def _check_task(task: Task, where: str) -> None:
+    kind = task.kind
     if not task.test or kind.needs_train and not task.train:
         first = f"; the first of {len(task.bad):,} that are not usable: {task.bad[0]}" if task.bad else ""
         raise InputError(

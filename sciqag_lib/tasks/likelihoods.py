@@ -11,6 +11,7 @@ or JSON Lines, whose `support` may be empty:
 import contextlib
 import io
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -71,10 +72,9 @@ def guess_saved(task: Task, sides: Mapping[str, Readings]) -> Guesses:
 
 
 def score_overlap(task: Task, lines: Readings, key: str) -> np.ndarray:
-    scorer, pairs = WordScorer(), zip(task.test, lines)
-    return np.array(
-        [scorer.score(row.answer, line["answer"])[key] if "answer" in line else np.nan for row, line in pairs]
-    )
+    scorer, answers = WordScorer(), [line.get("answer") for line in lines]
+    pairs = zip((row.answer for row in task.test), answers)
+    return np.array([math.nan if text is None else scorer.score(known, text)[key] for known, text in pairs])
 
 
 def guess_answers(task: Task, sides: Mapping[str, Readings]) -> Guesses:

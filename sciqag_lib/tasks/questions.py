@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sciqag_lib.checks.duplicates import digest_question
-from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.errors import BadRecord, InputError, check_parameters
 from sciqag_lib.inference.seeds import derive_seed, digest_of
 from sciqag_lib.records.categories import fold_name, read_categories, suggest_name
 from sciqag_lib.records.papers import SURROGATE, normalize_doi, read_records
@@ -170,8 +170,7 @@ class QuestionFile:
 def scan_questions(path: str | Path, seed: int = 0, limit: int | None = None) -> QuestionFile:
     """Read a test file once: its contents, and which questions are asked: all, or `limit` of them, drawn by seed over
     the whole file, since test files are sorted by category. InputError: it cannot be read, or holds no question."""
-    if limit is not None and limit < 1:
-        raise InputError(f"limit: expected at least 1 question, or None for all, found {limit}")
+    check_parameters(("limit", limit, limit is None or limit >= 1, "at least 1 question, or None for all"))
     every: dict[str, tuple[int, Question]] = {}
     notes: list[str] = []
     num_bad = 0

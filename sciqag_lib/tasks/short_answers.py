@@ -134,9 +134,8 @@ def count_classes(rows: Sequence[Row]) -> list[tuple[str, int]]:
 def score_numbers(task: Task, numbers: Readings) -> np.ndarray:
     """Absolute errors; an unreadable reply counts as the median of train, the answer of one who knows nothing."""
     median = float(np.median([row.value for row in task.train]))
-    return np.array(
-        [abs((median if number is None else number) - row.value) for row, number in zip(task.test, numbers)]
-    )
+    read = np.array([median if number is None else number for number in numbers])
+    return np.abs(read - [row.value for row in task.test])
 
 
 def guess_numbers(task: Task, sides: Mapping[str, Readings]) -> Guesses:

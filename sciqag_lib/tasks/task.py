@@ -1,6 +1,6 @@
 """A task as data: its rows, how a reply is read, what is measured of it, and the baselines beside it.
 
-    Task("melting point", REGRESSION, path, test=[Row("record 11", "copper", "1085", "What is its ...?", value=1085.0)])
+    Task("melting point", REGRESSION, [Row("record 11", "copper", "1085", "What is its ...?", value=1085.0)])
 
 A kind of task is one Kind with its functions, in one file (short_answers.py), and one entry in kinds.KINDS. What a
 model is asked for a row leaves a line, such as {"reply": "It is 1085."} or {"tokens": 31, "nll": 70.2}. A row's reading
@@ -76,7 +76,6 @@ class Kind:
 class Task:
     name: str
     kind: Kind
-    path: Path
     test: Sequence[Row]
     train: Sequence[Row] = ()
     bad: Sequence[BadRecord] = ()
