@@ -63,7 +63,7 @@ class Settings:
         check_parameters(*((name, it, it is None or it >= least, f"at least {least}") for name, it, least in values))
 
     def fingerprint(self, task: Task) -> dict[str, Any]:
-        """All that changes what is measured of a task, but for the model."""
+        """Settings and versions that change what is measured of a task."""
         form = load_form(self.prompt_form)
         return {
             "job": "downstream",
@@ -72,7 +72,6 @@ class Settings:
             "prompt": load_prompt(task.prompt).digest,
             "prompt_form": digest_of(form) if form else "chat",
             **{name: value for name, value in asdict(self).items() if name in task.kind.settings},
-            "task": task.digest,
         }
 
 
@@ -144,7 +143,7 @@ def _measure_task(probe: str, task: Task, side: str, model: Model, output_dir: P
     settings, rows = model.settings, task.test
     if probe == "answers" and settings.answers is not None:
         rows = heapq.nsmallest(settings.answers, rows, key=lambda row: rank(settings.seed, "answer", row.row_id))
-    fingerprint = {**settings.fingerprint(task), "model": model.model_id}
+    fingerprint = {**settings.fingerprint(task), "model": model.model_id, "task": task.digest}
     slug = re.sub(r"[^A-Za-z0-9]+", "_", task.name)[:40]  # a name never is a path; the digest tells tasks apart
     name = f"{side}.{slug}.{probe}.{digest_of([task.name, fingerprint])[:8]}.jsonl"
     measure = partial(PROBES[probe], task=task, model=model)
