@@ -1,6 +1,6 @@
 """Whether a text is one whole question, and whether it can be understood without the paper it was asked about.
 
-Two of the rules of checks.py, and the vocabulary that all of them share. A question that passes both:
+Two of the rules of rules.py, and the vocabulary that all of them share. A question that passes both:
 
     "In rats fed a high-fat diet, how does metformin change hepatic triglyceride content?"
 """

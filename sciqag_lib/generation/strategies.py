@@ -1,6 +1,6 @@
 """How a paper is asked: whole at once, passage by passage, or evidence first.
 
-A strategy is the `ask` of a job (asking.py): a generator that yields Rounds of requests and returns an Outcome.
+A strategy is the `ask` of a job (inference/loop.py): a generator that yields Rounds of requests and returns an Outcome.
 """
 
 import re
