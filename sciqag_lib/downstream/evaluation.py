@@ -1,13 +1,9 @@
 """One model on all tasks, row by row on ledgers: a row that is on disk is not measured again.
 
-What is asked, and how, is the same before and after training:
-
-- questions: the reference answer's -ln p after the question, in the form and with the instruction of the training
-  data, its end-of-sequence token included; and after another question. Where asked for, the model's own answer.
-- choice: SciQ of lm-evaluation-harness, by its own task file, on the local rows: the choice of the highest likelihood.
-- all other kinds: `shots` rows of train, drawn by seed, then the row, all in the prompt form; the reply.
-
-Text is generated greedily.
+What is asked, and how, is the same before and after training. Of a held-out question it is the reference answer's -ln p
+in the form and with the instruction of the training data, its end-of-sequence token included, and where asked for,
+the model's own answer; of a row with an instruction, it is the reply after `shots` rows of train. Text is generated
+greedily.
 
 A line of evaluations/after.held_out.likelihood.3f9c1b2a.jsonl, by model, task and settings:
 
@@ -89,6 +85,7 @@ class Model:
     @cached_property
     def weights(self) -> tuple[Any, Any]:
         """(tokenizer, model), for likelihoods."""
+        # It makes torch's threads patient, and must be imported before the harness, or whatever else, imports torch.
         from sciqag_lib.engines.loading import choose_dtype, load_model, torch
 
         self.close()
@@ -123,9 +120,6 @@ def evaluate_model(
     side: "before" or "after", which names the ledgers in `output_dir`/evaluations. A row that failed holds "reason" and
     nothing measured. EngineError: the model cannot be loaded, or no longer asked; LedgerError: the disk is full.
     """
-    # It sets the threads of torch up to be patient: before the harness, or whatever else, imports torch.
-    import sciqag_lib.engines.loading  # noqa: F401
-
     found: dict[str, dict[str, dict[str, Any]]] = {task.name: {} for task in tasks}
     model = Model(source, settings, cache_dir)
     try:
@@ -153,10 +147,10 @@ def _measure_task(probe: str, task: Task, side: str, model: Model, output_dir: P
 
 def _measure_likelihood(rows: Sequence[Row], task: Task, model: Model) -> Lines:
     """-ln p of each reference answer, in nats over its tokens, after its question and after the next one's."""
+    tokenizer, network = model.weights
     from sciqag_lib.engines.likelihood import Scorer
     from sciqag_lib.training.encoding import ExampleEncoder
 
-    tokenizer, network = model.weights
     scorer = Scorer(network, tokenizer, model.model_id)
     encoder = ExampleEncoder(tokenizer, model.settings.max_length, model.settings.prompt_form)
     instruction = load_prompt(task.prompt).texts["instruction"]

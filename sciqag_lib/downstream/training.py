@@ -68,13 +68,9 @@ def shorten_paths(text: str) -> str:
 def _run(arguments: list[str], folder: Path) -> list[str]:
     """Run Python with `arguments`; the lines of `folder`.log, to which its output is added. InputError: it failed."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    log, environment = Path(f"{folder}.log"), {**QUIET, **os.environ}
-    with (
-        log.open("ab") as file,
-        subprocess.Popen(
-            [sys.executable, *arguments], cwd=REPO_ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
-        ) as process,
-    ):
+    log, command = Path(f"{folder}.log"), [sys.executable, *arguments]
+    with log.open("ab") as file:
+        process = subprocess.Popen(command, cwd=REPO_ROOT, env={**QUIET, **os.environ}, stdout=file, stderr=file)
         try:
             process.wait()
         except BaseException:  # the notebook was interrupted: its training must not go on alone
@@ -82,10 +78,8 @@ def _run(arguments: list[str], folder: Path) -> list[str]:
             raise
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     if process.returncode:
-        last = "\n".join(lines[-SHOWN_AFTER_FAILURE:])
-        raise InputError(
-            f"python {arguments[0]} failed (exit status {process.returncode}); last lines of {log}:\n{last}"
-        )
+        status, last = f"exit status {process.returncode}", "\n".join(lines[-SHOWN_AFTER_FAILURE:])
+        raise InputError(f"python {arguments[0]} failed ({status}); last lines of {log}:\n{last}")
     return lines
 
 
@@ -110,15 +104,12 @@ def train_on_tasks(
     """Both models, `sources` by side, trained further on the train rows of all tasks at once, by one recipe: what they
     then say of the test rows shows what the first training is worth beneath a second."""
     path = output_dir / "task_rows.json"
-    rows = [
-        {"instruction": row.instruction, "input": row.question, "output": row.shown}
-        for task in tasks
-        for row in task.train
-    ]
+    rows = [row for task in tasks for row in task.train]
     if not rows:
         raise InputError("learn_tasks: expected a classification or regression task with train rows, found none")
+    records = [{"instruction": row.instruction, "input": row.question, "output": row.shown} for row in rows]
     with write_atomic(path) as file:
-        json.dump(rows, file, ensure_ascii=False, indent=0)
+        json.dump(records, file, ensure_ascii=False, indent=0)
     trained = {}
     for side, source in sources.items():
         folder = output_dir / f"model_{side}_tasks"
