@@ -25,11 +25,10 @@ from sciqag_lib.inference.seeds import derive_seed, digest_of
 from sciqag_lib.inference.tally import Tally
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.tables import JsonList, show_notes, write_report
-from sciqag_lib.tasks.questions import Question, QuestionFile, draw_shots, scan_questions
+from sciqag_lib.tasks.questions import STOP, Question, QuestionFile, draw_shots, scan_questions
 
 VERSION = 1  # of what moves an answer here and is not in the prompt file
 LEDGER, ANSWERS, REPORT = "answers.ledger.jsonl", "answers.json", "answers_report.json"
-STOP = ("\nQuestion:",)  # where a model without a chat template goes on with a question of its own
 EXPECTED_TOKENS = 120  # of an answer: the published ones have 40 words, chat models write twice as much
 LISTED = 20
 

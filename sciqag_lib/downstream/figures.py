@@ -11,9 +11,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sciqag_lib.downstream.run import DownstreamReport, Result
+from sciqag_lib.downstream.run import SIDES, DownstreamReport, Result
 from sciqag_lib.figure_style import BLUE, LIGHT, ORANGE, TWO_COLUMNS, new_figure
-from sciqag_lib.tasks.scoring import SIDES
 
 if TYPE_CHECKING:  # pyplot takes a second to import
     from matplotlib.axes import Axes
