@@ -14,7 +14,7 @@ import numpy as np
 from sciqag_lib.benchmark.judging import DIMENSIONS, TOP
 from sciqag_lib.benchmark.report import ARM_NAMES, BenchmarkReport
 from sciqag_lib.benchmark.tally import NULLS
-from sciqag_lib.figure_style import BLUE, LIGHT, ORANGE, TWO_COLUMNS, new_figure
+from sciqag_lib.figure_style import LIGHT, PALETTE, TWO_COLUMNS, draw_interval, new_figure, say
 from sciqag_lib.metrics.intervals import Estimate
 from sciqag_lib.metrics.text_overlap import MEASURES
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:  # pyplot takes a second to import
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, as in figure_style.
-ARM_COLORS = {"own": BLUE, "reference": "#009E73", "other": ORANGE, "empty": "#CC79A7", "question": "#E69F00"}
+ARM_COLORS = dict(zip(("own", "reference", "other", "empty", "question"), (PALETTE[n] for n in (0, 2, 1, 3, 4))))
 NO_SCORES = "not judged"
 NO_LENGTH = 0.01  # of the axis: a shorter bar looks forgotten, and gets a mark
 
@@ -74,10 +73,10 @@ def _draw_own(axes: "Axes", report: BenchmarkReport, name: str, num_rows: int) -
                 axes.plot(
                     [1], [place], marker="|", markersize=10, color=ARM_COLORS[arm], markeredgewidth=4, clip_on=False
                 )
-            _draw_interval(axes, estimate, place)
+            _draw_line(axes, estimate, place)
 
 
-def _draw_interval(axes: "Axes", estimate: Estimate, place: float, upright: bool = False) -> None:
+def _draw_line(axes: "Axes", estimate: Estimate, place: float, upright: bool = False) -> None:
     if not math.isnan(estimate.low):
         ends, places = [estimate.low, estimate.high], [place, place]
         axes.plot(*((places, ends) if upright else (ends, places)), color="black", linewidth=1.1)
@@ -96,9 +95,7 @@ def draw_categories(report: BenchmarkReport) -> "Figure":
         for axes, name in zip(panels, names):
             _draw_category_panel(axes, report, name, categories)
         if not categories or not names:
-            panels[0].text(
-                0.5, 0.5, "no question of the file has a category", transform=panels[0].transAxes, ha="center"
-            )
+            say(panels[0], "no question of the file has a category")
         else:
             labels = [f"{name} ({report.categories[name]:,})" for name in categories]
             panels[0].set_yticks(range(len(categories)), labels)
@@ -112,9 +109,7 @@ def _draw_category_panel(axes: "Axes", report: BenchmarkReport, name: str, categ
     for place, category in enumerate(categories):
         estimate = dimension.categories.get(category)
         if estimate is not None and estimate.papers:
-            if not math.isnan(estimate.low):
-                axes.plot([estimate.low, estimate.high], [place, place], color=BLUE, linewidth=1.4)
-            axes.plot([estimate.mean], [place], "o", color=BLUE, markersize=3.5)
+            draw_interval(axes, place, estimate.mean, estimate.low, estimate.high)
     low, high = (1, TOP) if name in DIMENSIONS else (0, 1)
     margin = 0.03 * (high - low)  # a dot at the end of the scale is whole
     axes.set(
@@ -137,13 +132,7 @@ def draw_nulls(report: BenchmarkReport) -> "Figure":
             axes.set_xticks(range(len(names)), [MEASURES.get(name, name).replace(" ", "\n") for name in names])
             axes.set_ylim(low, high)
             if not names:
-                axes.text(
-                    0.5,
-                    0.5,
-                    NO_SCORES if axes is left else "no reference answer",
-                    transform=axes.transAxes,
-                    ha="center",
-                )
+                say(axes, NO_SCORES if axes is left else "no reference answer")
         left.set_yticks(range(1, TOP + 1))
         left.set_ylabel("judge's score, 1-5")
         right.set_ylabel("against the reference, 0-1")
@@ -157,7 +146,7 @@ def _draw_arms(axes: "Axes", report: BenchmarkReport, name: str, place: int, low
     for number, (arm, estimate) in enumerate(found.items()):
         x = place + (number - (len(found) - 1) / 2) * width
         axes.bar(x, estimate.mean - low, width, bottom=low, color=ARM_COLORS[arm])
-        _draw_interval(axes, estimate, x, upright=True)
+        _draw_line(axes, estimate, x, upright=True)
         if abs(estimate.mean - low) < NO_LENGTH * (1 if low == 0 else TOP - 1):
             axes.plot(
                 [x], [low], marker="_", markersize=60 * width, color=ARM_COLORS[arm], markeredgewidth=2, clip_on=False
