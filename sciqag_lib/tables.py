@@ -35,6 +35,10 @@ class TableWriter:
             if len(self._rows) >= BUFFERED_ROWS:
                 self._flush()
 
+    def add_row(self, *values: Any) -> None:
+        """One row, its values in the order of the columns."""
+        self.add([dict(zip(self._columns, values, strict=True))])
+
     def close(self) -> None:
         self._flush()
         self._parquet.close()
@@ -87,6 +91,13 @@ def write_table(folder: Path, name: str, columns: Mapping[str, str]) -> Iterator
         stack.callback(writer._parquet.close)  # where the block raises: or it complains when it is collected
         yield writer
         writer.close()
+
+
+@contextmanager
+def write_tables(folder: Path, columns: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, TableWriter]]:
+    """Several tables by name, each as write_table has it."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(write_table(folder, name, kinds)) for name, kinds in columns.items()}
 
 
 class JsonList:

@@ -205,7 +205,7 @@ def test_experts_that_never_differ_are_named_and_not_the_judge(tmp_path):
 def test_rows_at_fault_stand_in_the_report_and_the_rest_goes_on(tmp_path):
     rows = score_rows(RATERS)
     report = analyse(tmp_path, [["10.1/p0", 0, "accuracy", "ann", "expert", 7, ""], *rows])
-    assert report.bad == [f"{tmp_path / 'scores.csv'}, line 2, field 'score': expected a number from 1 to 3, found 7"]
+    assert report.bad == [f"{tmp_path / 'scores.csv'}, line 2, field 'score': expected a number from 1 to 3, found '7'"]
     assert report.find("good", "accuracy", "spearman").pairs == 48
 
 

@@ -139,7 +139,10 @@ def collect(scores_of: dict[str, np.ndarray], mode: str = "embedding") -> Simila
         def add(self, rows) -> None:
             self.extend(rows)
 
-    tables = SimilarityTables(mode, Rows(), Rows())
+        def add_row(self, *values) -> None:
+            self.append(values)
+
+    tables = SimilarityTables(mode, {"similarity": Rows(), "papers": Rows()})
     for doi, scores in scores_of.items():
         tables.add(doi, [f"{doi} {number}" for number in range(len(scores))], scores)
     return tables
@@ -170,8 +173,9 @@ def test_missing_scores_are_counted_and_never_averaged_ranked_or_drawn():
     assert report.within.mean == pytest.approx(0.55) and report.within.papers == 1
     assert [pair["score"] for pair in report.most_similar] == [0.9, 0.2]
     assert (report.share_low, report.share_high) == (0.5, 0.5)  # of the two that are known
-    assert [row["missing"] for row in tables._papers] == [1, 1] and math.isnan(tables._papers[1]["mean"])
-    assert math.isnan(tables._pairs[2]["score"])
+    papers = tables._tables["papers"]
+    assert [missing for _, _, _, missing, _, _ in papers] == [1, 1] and math.isnan(papers[1][4])
+    assert math.isnan(tables._tables["similarity"][2]["score"])
 
 
 def test_the_published_shares_leave_out_their_ends():

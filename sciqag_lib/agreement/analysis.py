@@ -47,37 +47,17 @@ PUBLISHED_LABEL = "published (read off a figure, \u00b10.01)"
 NO_JUDGES = EXPERTS, LENGTH_JUDGE = "experts", "answer length"  # the raters of rows that are no judge's
 FEW_PAPERS = 20  # simulated raters, 5 pairs a paper: 90% of the intervals over 10 papers hold the truth, over 20 or 50
 # papers 91 to 96%
-COLUMNS = {
-    "rater": "text",
-    "against": "text",
-    "dimension": "text",
-    "measure": "text",
-    "value": "real",
-    "low": "real",
-    "high": "real",
-    "pairs": "whole",
-    "papers": "whole",
-    "null": "real",
-    "null_low": "real",
-    "null_high": "real",
-    "published": "real",
-    "reason": "text",
-}
-COMPARISON_COLUMNS = {
-    "first": "text",
-    "second": "text",
-    "dimension": "text",
-    "measure": "text",
-    "value_first": "real",
-    "value_second": "real",
-    "difference": "real",
-    "low": "real",
-    "high": "real",
-    "pairs": "whole",
-    "papers": "whole",
-    "verdict": "text",
-}
-LEFT_OUT_COLUMNS = {"dimension": "text", "rater": "text", "paper": "text", "pair": "text", "reason": "text"}
+COLUMNS = (
+    dict.fromkeys(("rater", "against", "dimension", "measure"), "text")
+    | {"value": "real", "low": "real", "high": "real", "pairs": "whole", "papers": "whole"}
+    | {"null": "real", "null_low": "real", "null_high": "real", "published": "real", "reason": "text"}
+)
+COMPARISON_COLUMNS = (
+    dict.fromkeys(("first", "second", "dimension", "measure"), "text")
+    | dict.fromkeys(("value_first", "value_second", "difference", "low", "high"), "real")
+    | {"pairs": "whole", "papers": "whole", "verdict": "text"}
+)
+LEFT_OUT_COLUMNS = dict.fromkeys(("dimension", "rater", "paper", "pair", "reason"), "text")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ sentences of each pair.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +37,7 @@ from sciqag_lib.metrics.intervals import Estimate, estimate_values
 from sciqag_lib.records.evidence import EvidenceFile
 from sciqag_lib.records.papers import Paper, Section
 from sciqag_lib.records.qa_records import read_qa_records
-from sciqag_lib.tables import TableWriter, write_report, write_table
+from sciqag_lib.tables import TableWriter, write_report, write_tables
 from sciqag_lib.text.sentences import split_sentences
 
 if TYPE_CHECKING:
@@ -49,39 +48,16 @@ PUBLISHED = {"pooled": 0.68, "individual": 0.6423, "union": 0.786}
 TOP_LISTED = 10  # sentences of each pair, as in the published scatter
 MIN_STRETCH, STRETCHES = 5, 3  # sentences; stretches listed of each paper
 COLUMNS = {
-    "coverage": {
-        "doi": "text",
-        "questions": "whole",
-        "sentences": "whole",
-        "top": "whole",
-        **{name + end: "real" for name in DEFINITIONS for end in ("", "_random", "_difference")},
-    },
-    "top_sentences": {
-        "doi": "text",
-        "question": "whole",
-        "rank": "whole",
-        "sentence": "whole",
-        "start": "whole",
-        "end": "whole",
-        "score": "real",
-    },
-    "sections": {
-        "doi": "text",
-        "section": "text",
-        "start": "whole",
-        "end": "whole",
-        "sentences": "whole",
-        "touched": "whole",
-    },
-    "stretches": {
-        "doi": "text",
-        "first": "whole",
-        "last": "whole",
-        "start": "whole",
-        "end": "whole",
-        "sentences": "whole",
-        "begins": "text",
-    },
+    "coverage": {"doi": "text", "questions": "whole", "sentences": "whole", "top": "whole"}
+    | {name + end: "real" for name in DEFINITIONS for end in ("", "_random", "_difference")},
+    "top_sentences": {"doi": "text"}
+    | dict.fromkeys(("question", "rank", "sentence", "start", "end"), "whole")
+    | {"score": "real"},
+    "sections": dict.fromkeys(("doi", "section"), "text")
+    | dict.fromkeys(("start", "end", "sentences", "touched"), "whole"),
+    "stretches": {"doi": "text"}
+    | dict.fromkeys(("first", "last", "start", "end", "sentences"), "whole")
+    | {"begins": "text"},
 }
 
 
@@ -184,10 +160,7 @@ def analyse_coverage(
     rows: list[list[float]] = []
     counts = {"pairs": 0, "sections": 0, "untouched": 0}
     records = read_papers_with_qas(file_path, notes, limit, evidence_path)
-    with ExitStack() as stack:
-        tables = {
-            name: stack.enter_context(write_table(output_dir, name, columns)) for name, columns in COLUMNS.items()
-        }
+    with write_tables(output_dir, COLUMNS) as tables:
         for paper in tqdm(score_papers(records, embedder, notes), unit="paper", desc="covering"):
             row = measure_paper(paper, num_chunks, top_share, seed)
             if not row["top"]:
@@ -232,18 +205,9 @@ def measure_paper(paper: ScoredPaper, num_chunks: int, top_share: float, seed: i
 def _add_places(tables: dict[str, TableWriter], paper: ScoredPaper, top_share: float, counts: dict[str, int]) -> None:
     doi, spans = paper.record.doi, paper.spans
     for question, places in enumerate(rank_sentences(paper.scores, TOP_LISTED)):
-        tables["top_sentences"].add(
-            {
-                "doi": doi,
-                "question": question,
-                "rank": rank,
-                "sentence": int(place),
-                "start": spans[place][0],
-                "end": spans[place][1],
-                "score": round(float(paper.scores[question, place]), 4),
-            }
-            for rank, place in enumerate(places, start=1)
-        )
+        for rank, place in enumerate(places, start=1):
+            score = round(float(paper.scores[question, place]), 4)
+            tables["top_sentences"].add_row(doi, question, rank, int(place), *spans[place], score)
     if not count_top(len(spans), top_share):  # no sentence is a best one: nothing is touched, and nothing untouched
         return
     touched = touch_sentences(paper.scores, top_share)
@@ -252,33 +216,11 @@ def _add_places(tables: dict[str, TableWriter], paper: ScoredPaper, top_share: f
         hit, sentences = share_touched(spans, touched, after, section.end)
         counts["sections"] += bool(sentences)
         counts["untouched"] += bool(sentences) and not hit
-        tables["sections"].add(
-            [
-                {
-                    "doi": doi,
-                    "section": section.title,
-                    "start": section.start,
-                    "end": section.end,
-                    "sentences": sentences,
-                    "touched": hit,
-                }
-            ]
-        )
+        tables["sections"].add_row(doi, section.title, section.start, section.end, sentences, hit)
     for first, end in find_untouched(touched, MIN_STRETCH)[:STRETCHES]:
         start, stop = spans[first][0], spans[end - 1][1]
-        tables["stretches"].add(
-            [
-                {
-                    "doi": doi,
-                    "first": first,
-                    "last": end - 1,
-                    "start": start,
-                    "end": stop,
-                    "sentences": end - first,
-                    "begins": paper.record.txt[start : start + 80],
-                }
-            ]
-        )
+        begins = paper.record.txt[start : start + 80]
+        tables["stretches"].add_row(doi, first, end - 1, start, stop, end - first, begins)
 
 
 def _skip_heading(section: Section, txt: str) -> int:

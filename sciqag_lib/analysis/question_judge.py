@@ -7,7 +7,6 @@ judged against one question of the paper before it in the file: the null baselin
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from sciqag_lib.analysis.similarity import (
-    PAIR_COLUMNS,
-    PAPER_COLUMNS,
+    COLUMNS,
     REPORT,
     SimilarityReport,
     SimilarityTables,
@@ -34,7 +32,7 @@ from sciqag_lib.inference.prompts import load_prompt, plain_text, render
 from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.metrics.intervals import estimate_mean
 from sciqag_lib.records.papers import Paper
-from sciqag_lib.tables import write_report, write_table
+from sciqag_lib.tables import write_report, write_tables
 
 MAX_OTHER = 400  # characters of another paper's question: one that fits into no context must not fail its neighbour too
 
@@ -175,12 +173,8 @@ def judge_similarity(
 
 def _write_tables(job: JudgeJob, ledger: Ledger) -> SimilarityReport:
     sums, numbers, null_counts = [], [], count_scores(np.zeros(0), "llm")
-    with ExitStack() as stack:
-        tables = SimilarityTables(
-            "llm",
-            stack.enter_context(write_table(job.output_dir, "similarity", PAIR_COLUMNS)),
-            stack.enter_context(write_table(job.output_dir, "papers", PAPER_COLUMNS)),
-        )
+    with write_tables(job.output_dir, COLUMNS) as writers:
+        tables = SimilarityTables("llm", writers)
         tables.notes = notes = list(job.notes)
         for _, item_id, item in job.list_items():
             line = ledger.read(item_id)

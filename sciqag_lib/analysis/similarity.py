@@ -12,9 +12,7 @@ import hashlib
 import heapq
 import json
 import math
-from array import array
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +26,7 @@ from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.metrics.intervals import Estimate, estimate_between, estimate_mean
 from sciqag_lib.records.papers import Paper
 from sciqag_lib.records.qa_records import read_qa_records
-from sciqag_lib.tables import TableWriter, write_report, write_table
+from sciqag_lib.tables import TableWriter, write_report, write_tables
 
 if TYPE_CHECKING:
     import pandas
@@ -39,14 +37,16 @@ EDGES = {"embedding": np.linspace(-1, 1, 81), "llm": np.linspace(-0.025, 1.025, 
 LOW, HIGH = 0.3, 0.7  # the published shares: below and above, of judged scores only
 MAX_NULL_PAPERS = 300  # 3,000 questions, 4.5 million pairs: more would not move the baseline's third digit
 LISTED = 20
-PAIR_COLUMNS = {"doi": "text", "i": "whole", "j": "whole", "score": "real"}
-PAPER_COLUMNS = {
-    "doi": "text",
-    "questions": "whole",
-    "pairs": "whole",
-    "missing": "whole",
-    "mean": "real",
-    "max": "real",
+COLUMNS = {
+    "similarity": {"doi": "text", "i": "whole", "j": "whole", "score": "real"},
+    "papers": {
+        "doi": "text",
+        "questions": "whole",
+        "pairs": "whole",
+        "missing": "whole",
+        "mean": "real",
+        "max": "real",
+    },
 }
 
 
@@ -84,78 +84,49 @@ class SimilarityReport:
 
 
 class SimilarityTables:
-    """Takes each paper's scores as they come; of the pairs only counts and the most similar stay in memory."""
+    """Takes each paper's scores as they come; of the pairs only scores and the most similar stay in memory."""
 
-    def __init__(self, mode: str, pairs: TableWriter, papers: TableWriter) -> None:
-        self.mode, self._pairs, self._papers = mode, pairs, papers
-        self.sums, self.counts = array("d"), array("d")
-        self.missing = self.low = self.high = 0
-        self.histogram = np.zeros(len(EDGES[mode]) - 1, np.int64)
+    def __init__(self, mode: str, tables: dict[str, TableWriter]) -> None:
+        self.mode, self._tables = mode, tables
+        self.known: list[np.ndarray] = []  # the scores of each paper
+        self.missing = 0
         self.notes: list[str] = []
-        self._best: list[tuple[float, tuple[int, int], dict[str, Any]]] = []  # score, order in the file, pair
+        self._best: list[tuple[float, dict[str, Any]]] = []  # score, pair
 
     def add(self, doi: str, questions: list[str], scores: np.ndarray) -> None:
         """`scores` (n, n), of which what is below the diagonal counts; nan is a missing score."""
         rows, columns = np.tril_indices(len(questions), -1)
         values = scores[rows, columns].astype(float)
         known = values[np.isfinite(values)]
-        self._pairs.add(
-            {"doi": doi, "i": int(i), "j": int(j), "score": round(float(value), 4)}
-            for i, j, value in zip(rows, columns, values)
-        )
-        self._papers.add(
-            [
-                {
-                    "doi": doi,
-                    "questions": len(questions),
-                    "pairs": len(values),
-                    "missing": len(values) - len(known),
-                    "mean": round(float(known.mean()), 4) if len(known) else math.nan,
-                    "max": round(float(known.max()), 4) if len(known) else math.nan,
-                }
-            ]
-        )
-        self.sums.append(known.sum())
-        self.counts.append(len(known))
-        self.missing += len(values) - len(known)
-        self.low += int((known < LOW).sum())
-        self.high += int((known > HIGH).sum())
-        self.histogram += count_scores(known, self.mode)
-        self._keep_best(doi, questions, rows, columns, values)
-
-    def _keep_best(
-        self, doi: str, questions: list[str], rows: np.ndarray, columns: np.ndarray, values: np.ndarray
-    ) -> None:
-        floor = self._best[0][0] if len(self._best) == LISTED else -math.inf
-        for place in np.flatnonzero(values > floor):
-            i, j, score = int(rows[place]), int(columns[place]), float(values[place])
-            entry = {
-                "doi": doi,
-                "i": i,
-                "j": j,
-                "score": round(score, 4),
-                "question_i": questions[i],
-                "question_j": questions[j],
-            }
-            push = heapq.heappush if len(self._best) < LISTED else heapq.heappushpop
-            push(self._best, (score, (-len(self.sums), -int(place)), entry))
+        for i, j, value in zip(rows.tolist(), columns.tolist(), values.tolist()):
+            pair = {"doi": doi, "i": i, "j": j, "score": round(value, 4)}
+            self._tables["similarity"].add([pair])
+            if len(self._best) < LISTED and not math.isnan(value) or self._best and value > self._best[-1][0]:
+                self._best.append((value, pair | {"question_i": questions[i], "question_j": questions[j]}))
+                self._best = sorted(self._best, key=lambda entry: -entry[0])[:LISTED]
+        mean, best = (round(known.mean(), 4), round(known.max(), 4)) if len(known) else (math.nan, math.nan)
+        missing = len(values) - len(known)
+        self._tables["papers"].add_row(doi, len(questions), len(values), missing, float(mean), float(best))
+        self.known.append(known)
+        self.missing += missing
 
     def report(self, model: str, null: Estimate, null_counts: np.ndarray, seed: int) -> SimilarityReport:
-        judged = sum(self.counts) if self.mode == "llm" else 0
+        scores = np.concatenate([np.zeros(0), *self.known])
+        judged = len(scores) if self.mode == "llm" else 0
         return SimilarityReport(
             self.mode,
             model,
-            estimate_mean(self.sums, self.counts, seed),
+            estimate_mean([known.sum() for known in self.known], [len(known) for known in self.known], seed),
             null,
-            len(self.sums),
-            int(sum(self.counts)) + self.missing,
+            len(self.known),
+            len(scores) + self.missing,
             self.missing,
-            self.low / judged if judged else None,
-            self.high / judged if judged else None,
+            float((scores < LOW).mean()) if judged else None,
+            float((scores > HIGH).mean()) if judged else None,
             [round(float(edge), 4) for edge in EDGES[self.mode]],
-            self.histogram.tolist(),
+            count_scores(scores, self.mode).tolist(),
             null_counts.tolist(),
-            [entry for _, _, entry in sorted(self._best, reverse=True)],
+            [entry for _, entry in self._best],
             self.notes,
         )
 
@@ -199,13 +170,8 @@ def embed_similarity(
     check_threshold(near_duplicate)  # before the hours, not after them
     output_dir = claim_folder(output_dir, "embedding")
     sample = NullSample(seed)
-    with ExitStack() as stack:
-        tables = SimilarityTables(
-            "embedding",
-            stack.enter_context(write_table(output_dir, "similarity", PAIR_COLUMNS)),
-            stack.enter_context(write_table(output_dir, "papers", PAPER_COLUMNS)),
-        )
-        store = QuestionStore()
+    with write_tables(output_dir, COLUMNS) as writers:
+        tables, store = SimilarityTables("embedding", writers), QuestionStore()
         records = usable_records(file_path, tables.notes, limit)
         groups = ((record, record.questions) for record in records)
         for record, vectors in tqdm(embedder.embed_groups(groups, "similarity"), unit="paper", desc="scoring"):
@@ -220,10 +186,8 @@ def embed_similarity(
             raise InputError(f"{file_path}: holds no question that can be scored" + first_note(tables.notes))
         null, null_counts = sample.measure()
         report = tables.report(embedder.model_id, null, null_counts, seed)
-        report.near_duplicate, report.num_near_duplicates = (
-            near_duplicate,
-            write_near_duplicates(store, output_dir, near_duplicate),
-        )
+        report.near_duplicate = near_duplicate
+        report.num_near_duplicates = write_near_duplicates(store, output_dir, near_duplicate)
     write_report(output_dir / REPORT, report)
     return report
 
@@ -286,19 +250,18 @@ def first_note(notes: list[str]) -> str:
 
 def read_scores(output_dir: str | Path, doi: str | None = None) -> tuple[str, np.ndarray]:
     """A paper's scores from similarity.parquet as a matrix (n, n), nan on and above the diagonal; None is the first."""
-    import pyarrow.parquet
+    import pandas
 
     path = Path(output_dir) / "similarity.parquet"
+    frame = pandas.read_parquet(path)
     if doi is None:
-        file = pyarrow.parquet.ParquetFile(path)
-        if not file.metadata.num_rows:
+        if frame.empty:
             raise InputError(f"{path}: holds no scores")
-        doi = next(file.iter_batches(1, columns=["doi"])).column(0)[0].as_py()
-    rows = pyarrow.parquet.read_table(path, filters=[("doi", "=", doi)]).to_pylist()
-    if not rows:
+        doi = frame["doi"].iloc[0]
+    rows = frame[frame["doi"] == doi]
+    if rows.empty:
         raise InputError(f"{path}: holds no scores of {doi!r}")
-    size = max(row["i"] for row in rows) + 1
+    size = rows["i"].max() + 1
     scores = np.full((size, size), np.nan)
-    for row in rows:
-        scores[row["i"], row["j"]] = math.nan if row["score"] is None else row["score"]
+    scores[rows["i"], rows["j"]] = rows["score"]
     return doi, scores

@@ -36,15 +36,9 @@ PAPER_KEYS = (
     "doi", "answers", "answers_with_digits", "answers_with_numbers", "answers_found", "numbers", "numbers_found",
     "null_answers", "null_answers_found", "null_numbers", "null_found",
 )  # fmt: skip
-MISS_COLUMNS = {
-    "doi": "text",
-    "pair": "whole",
-    "question": "text",
-    "answer": "text",
-    "number": "text",
-    "unit": "text",
-    "reason": "text",
-}
+MISS_COLUMNS = {"doi": "text", "pair": "whole"} | dict.fromkeys(
+    ("question", "answer", "number", "unit", "reason"), "text"
+)
 
 
 @dataclass

@@ -48,24 +48,13 @@ VERSION = 2
 MAX_COMPARED = 200  # earlier questions of a paper that a question is compared with: thousands would take hours
 NULL_ANSWERS = 5  # of each paper, set against another: a thousand papers need no more
 MAX_UNITS = 4000  # of the bootstrap: beyond it, neighbouring records are drawn together
-COLUMNS = {
-    "doi": "text",
-    "pair": "whole",
-    "question": "text",
-    "answer": "text",
-    "context_bound_strict": "bool",
-    "context_bound_loose": "bool",
-    "context_phrase": "text",
-    "numbers_total": "whole",
-    "numbers_found": "whole",
-    "support": "real",
-    "duplicate_of": "whole",
-    "near_duplicate_of": "whole",
-    "question_form": "text",
-    "question_words": "whole",
-    "answer_words": "whole",
-    "rejected_by": "text",
-}
+COLUMNS = (
+    {"doi": "text", "pair": "whole", "question": "text", "answer": "text"}
+    | {"context_bound_strict": "bool", "context_bound_loose": "bool", "context_phrase": "text"}
+    | {"numbers_total": "whole", "numbers_found": "whole", "support": "real"}
+    | {"duplicate_of": "whole", "near_duplicate_of": "whole"}
+    | {"question_form": "text", "question_words": "whole", "answer_words": "whole", "rejected_by": "text"}
+)
 NEEDS_PAPER = ("wrong_number", "unsupported")  # of checks.REASONS
 SHARES = {  # name in the report -> how it is printed
     "context_bound_strict": "context-bound, strict form",

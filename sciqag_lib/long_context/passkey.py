@@ -46,20 +46,11 @@ REPLY_TOKENS = 24  # five digits, one token each, and some words before them
 NUMBER = re.compile(r"(?<![\d.,])\d+(?![\d]|[.,]\d)")
 SEPARATED = re.compile(r"(?<![\d.,])(\d\d),(\d{3})(?![\d]|[.,]\d)")  # 48,213
 LONG_NUMBER = re.compile(r"\d{5}")  # a sentence that holds one is no filler
-COLUMNS = {
-    "length": "whole",
-    "depth": "real",
-    "trial": "whole",
-    "kind": "text",
-    "key": "text",
-    "reply": "text",
-    "answer": "text",
-    "right": "bool",
-    "digits": "whole",
-    "prompt_tokens": "whole",
-    "place": "whole",
-    "error": "text",
-}
+COLUMNS = (
+    {"length": "whole", "depth": "real", "trial": "whole"}
+    | dict.fromkeys(("kind", "key", "reply", "answer"), "text")
+    | {"right": "bool", "digits": "whole", "prompt_tokens": "whole", "place": "whole", "error": "text"}
+)
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,9 @@ Rows of perplexity.parquet (also .csv), nll_other is that behind the other paper
 
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -35,31 +34,19 @@ from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.inference.prompts import plain_text
 from sciqag_lib.metrics.intervals import Estimate, estimate_mean
 from sciqag_lib.records.papers import read_papers_json
-from sciqag_lib.tables import TableWriter, write_report, write_table
+from sciqag_lib.tables import TableWriter, write_report, write_tables
 
 if TYPE_CHECKING:
     import pandas
 
 VERSION = 1
 COLUMNS = {
-    "perplexity": {
-        "doi": "text",
-        "length": "whole",
-        "windows": "whole",
-        "targets": "whole",
-        "nll": "real",
-        "nll_other": "real",
-        "perplexity": "real",
-        "perplexity_other": "real",
-    },
-    "papers": {
-        "doi": "text",
-        "tokens": "whole",
-        "windows": "whole",
-        "targets": "whole",
-        "nll_unigram": "real",
-        "other": "text",
-    },
+    "perplexity": {"doi": "text"}
+    | dict.fromkeys(("length", "windows", "targets"), "whole")
+    | dict.fromkeys(("nll", "nll_other", "perplexity", "perplexity_other"), "real"),
+    "papers": {"doi": "text"}
+    | dict.fromkeys(("tokens", "windows", "targets"), "whole")
+    | {"nll_unigram": "real", "other": "text"},
 }
 
 
@@ -187,11 +174,9 @@ def analyse_perplexity(
             "shorten lengths" + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else "")
         )
     measured: list[PaperScores] = []
-    with ExitStack() as stack:
-        tables = {
-            name: stack.enter_context(write_table(Path(output_dir), name, columns)) for name, columns in COLUMNS.items()
-        }
-        tables["papers"].add(_paper_row(doi, tokens) for doi, tokens in short)
+    with write_tables(Path(output_dir), COLUMNS) as tables:
+        for doi, tokens in short:
+            tables["papers"].add_row(doi, tokens, 0, 0, math.nan, "")
         papers = (paper for paper in read_tokens(file_path, scorer, limit, []) if fits(paper, lengths[-1], scorer))
         for paper, other in tqdm(pair_papers(papers), total=num_long, unit="paper", desc="predicting"):
             ends = place_windows(len(paper.tokens), lengths[-1] - len(scorer.prefix), stride, max_windows)
@@ -200,7 +185,7 @@ def analyse_perplexity(
                 measured.append(scores)
                 _add_rows(tables, scores, lengths, len(paper.tokens))
             else:
-                tables["papers"].add([_paper_row(paper.doi, len(paper.tokens))])
+                tables["papers"].add_row(paper.doi, len(paper.tokens), 0, 0, math.nan, "")
                 notes.append(f"{paper.doi}: the model gives no numbers (nan) for its text; left out")
         if not measured:
             raise InputError(f"{file_path}: the model gives no numbers (nan) for any paper; load it in float32")
@@ -287,39 +272,13 @@ def measure_paper(
     return PaperScores(paper.doi, other.doi if other else "", len(ends), len(targets), sums, unigram)
 
 
-def _paper_row(
-    doi: str, tokens: int, windows: int = 0, targets: int = 0, nll: float = math.nan, other: str = ""
-) -> dict[str, Any]:
-    return {
-        "doi": doi,
-        "tokens": tokens,
-        "windows": windows,
-        "targets": targets,
-        "nll_unigram": round(nll, 6),
-        "other": other,
-    }
-
-
 def _add_rows(tables: dict[str, TableWriter], scores: PaperScores, lengths: list[int], tokens: int) -> None:
-    targets = scores.num_targets
-    tables["papers"].add(
-        [_paper_row(scores.doi, tokens, scores.num_windows, targets, scores.unigram / targets, scores.other)]
-    )
-    for length, (own, other) in zip(lengths, scores.sums / targets):
-        tables["perplexity"].add(
-            [
-                {
-                    "doi": scores.doi,
-                    "length": length,
-                    "windows": scores.num_windows,
-                    "targets": targets,
-                    "nll": round(own, 6),
-                    "nll_other": round(other, 6),
-                    "perplexity": round(math.exp(own), 4),
-                    "perplexity_other": round(math.exp(other), 4),
-                }
-            ]
-        )
+    windows, targets = scores.num_windows, scores.num_targets
+    unigram = round(scores.unigram / targets, 6)
+    tables["papers"].add_row(scores.doi, tokens, windows, targets, unigram, scores.other)
+    for length, nll in zip(lengths, scores.sums / targets):
+        values = *(round(value, 6) for value in nll), *(round(math.exp(value), 4) for value in nll)
+        tables["perplexity"].add_row(scores.doi, length, windows, targets, *values)
 
 
 def _estimate_all(
