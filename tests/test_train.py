@@ -410,7 +410,7 @@ def test_run_that_cannot_fit_is_refused_before_anything_is_loaded(tmp_path, monk
     base = write_model(tmp_path / "base")
     (base / "model.safetensors").unlink()
     monkeypatch.setattr(summary, "measure_host", lambda: 1_000_000)
-    with pytest.raises(InputError, match=r"this run can't fit: a process has 0.0 GB of memory"):
+    with pytest.raises(InputError, match=r"this run cannot fit: a process has 0.0 GB of memory"):
         run_here(base, tmp_path)
     assert not (tmp_path / "out").exists()
 

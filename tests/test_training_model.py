@@ -223,7 +223,7 @@ def test_doubtful_run_is_said_and_impossible_one_refused(monkeypatch):
     monkeypatch.setattr(summary, "measure_host", lambda: 1000)
     assert summary.refuse_too_large(summary.MemoryEstimate(500, 0, 400)) == []
     assert "may not fit" in summary.refuse_too_large(summary.MemoryEstimate(500, 0, 600))[0]
-    with pytest.raises(InputError, match="can't fit"):
+    with pytest.raises(InputError, match="cannot fit"):
         summary.refuse_too_large(summary.MemoryEstimate(500, 0, 1100))
 
 

@@ -120,25 +120,27 @@ def make_parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", nargs="?", help=f"accepted and left out: {LEFT_OUT[name]}")
     for action in parser._actions:  # the public interface offers no way to extend the types
         if action.type:
-            action.type = _make_reader(action.type, get_args(hints[action.dest]), action.choices)
+            alternatives = get_args(hints[action.dest])
+            is_list = action.nargs == "+"  # `a,b` instead of `a b`
+            action.nargs = None if is_list else action.nargs
+            action.type = _make_reader(action, is_list, alternatives)
     return parser
 
 
-def _make_reader(kind: Any, alternatives: tuple[Any, ...], choices: Any) -> Callable[[str], Any]:
+def _make_reader(action: argparse.Action, is_list: bool, alternatives: tuple[Any, ...]) -> Callable[[str], Any]:
     """An argument's type that also reads None, JSON objects and, where the annotation has them, `a,b` as a list."""
+    kind = action.type
 
     def read(text: str) -> Any:
         if text == "None" and type(None) in alternatives:
             return None
         if text.startswith("{"):
             return json.loads(text)
-        if text == "False" and "no" in (choices or ()):  # what YAML makes of the name `no`
+        if is_list or "," in text and list in map(get_origin, alternatives):
+            return [part.strip() for part in text.split(",") if part.strip()]
+        if text == "False" and "no" in (action.choices or ()):  # what YAML makes of the name `no`
             return "no"
-        if kind is float and text.isdecimal():
-            return int(text)  # 500 steps are not 500.0
-        if "," in text and list in map(get_origin, alternatives):
-            return text.split(",")
-        return kind(text)
+        return int(text) if kind is float and text.isdecimal() else kind(text)  # 500 steps are not 500.0
 
     read.__name__ = getattr(kind, "__name__", "value")  # argparse names it in its messages
     return read
@@ -174,9 +176,6 @@ def _parse_words(words: list[str], parser: argparse.ArgumentParser) -> tuple[dic
     if unknown:
         raise InputError(_describe_unknown(unknown, known))
     values = {name: value for name, value in vars(found).items() if value is not NOT_GIVEN}
-    for name in ("lora_targets", "trainable_params", "label_names", "include_for_metrics"):
-        if name in values:  # argparse has made a list of texts that may have commas
-            values[name] = [part.strip() for text in values[name] for part in text.split(",") if part.strip()]
     return translate_flags(values, notes), notes
 
 
@@ -219,9 +218,8 @@ def _read_deepspeed_argument(trainer: dict[str, Any], notes: list[str]) -> tuple
     if name is None:
         return trainer, notes
     path = Path(name) if Path(name).exists() else resolve_path(name)
-    config = read_deepspeed(path)
     try:
-        config, from_file, more = resolve_deepspeed(config, trainer)
+        config, from_file, more = resolve_deepspeed(read_deepspeed(path), trainer)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return trainer | from_file | {"deepspeed": config}, notes + more

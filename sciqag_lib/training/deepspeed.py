@@ -61,14 +61,14 @@ def read_deepspeed(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=dict_raise_error_on_duplicate_keys)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such DeepSpeed file; the shipped ones are in ds_configs/") from None
+        raise InputError("no such DeepSpeed file; the shipped ones are in ds_configs/") from None
     except (OSError, ValueError) as error:  # ValueError: JSON's and UTF-8's errors
-        raise InputError(f"{path}: expected a JSON file: {error}") from None
+        raise InputError(f"expected a JSON file: {error}") from None
     if not isinstance(config, dict):
-        raise InputError(f"{path}: expected a JSON object of DeepSpeed's keys, found {type(config).__name__}")
+        raise InputError(f"expected a JSON object of DeepSpeed's keys, found {type(config).__name__}")
     problems = _find_unknown(config)
     if problems:
-        raise InputError("\n".join(f"{path}: {problem}" for problem in problems))
+        raise InputError("\n".join(problems))
     return config
 
 

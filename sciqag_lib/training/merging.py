@@ -1,7 +1,7 @@
 """A LoRA adapter merged into its base model: python -m sciqag_lib.training.merging ADAPTER_DIR OUTPUT_DIR [--base M]
 
 The result is a plain model folder (safetensors, tokenizer) that AutoModelForCausalLM.from_pretrained loads, the
-transformers engine runs and gguf_export.py turns into a GGUF file. Embeddings and norms that were trained whole beside
+transformers engine runs and gguf_export.py turns into a GGUF file. Embeddings and norms that were fully trained beside
 the adapter, as LongLoRA does (arXiv 2309.12307), are put in place; tied embeddings stay tied where training kept them.
 check_adapter() finds what training has been seen to save instead of an adapter: empty tensors (ZeRO-3), zeros, NaN.
 Example of a problem: "base_model...q_proj.lora_B.weight: shape (576, 0) holds no numbers".
@@ -44,7 +44,7 @@ def check_adapter(adapter_dir: str | Path) -> list[str]:
             names = list(file.keys())
             faults = {name: find_fault(file, name) for name in names}
     except SafetensorError as error:
-        return [f"{path}: expected a whole safetensors file, found a torn one: {error}"]
+        return [f"{path}: expected a safetensors file, found a torn one: {error}"]
     problems = [
         f"{name}: {fault}"
         for name, fault in faults.items()
@@ -182,7 +182,7 @@ def _merge(model: Any, adapter_dir: Path, base: str) -> Any:
 
 
 def _count_embedding_rows(adapter_dir: Path) -> int | None:
-    """Rows of the embeddings where they were saved whole with the adapter."""
+    """Rows of the embeddings where they were saved with the adapter."""
     from safetensors import safe_open
 
     with safe_open(adapter_dir / ADAPTER_WEIGHTS, "pt") as file:

@@ -2,9 +2,10 @@
 
 Positions are stretched as LongLoRA does it (arXiv 2309.12307): linearly, by the smallest whole factor that makes room
 for the examples; or by any other scaling of transformers. LoRA (Hu et al. 2021) and QLoRA (Dettmers et al. 2023) go
-through peft, with embeddings and norms trained whole beside them, as LongLoRA found necessary for long contexts.
+through peft, with embeddings and norms fully trained beside them, as LongLoRA found necessary for long contexts.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import re
@@ -172,7 +173,7 @@ def load_for_training(source: str, config: Any, run: RunArguments, trainer: dict
     if missing:
         raise InputError(
             f"{source}: expected all weights of {type(model).__name__}, found none for {len(missing)} "
-            f"of them ({', '.join(missing[:3])} ...); the folder is not whole, or of another model"
+            f"of them ({', '.join(missing[:3])} ...); the folder is incomplete, or of another model"
         )
     compare_with_file(model, source)
     model.config.use_cache = False
@@ -198,7 +199,7 @@ def compare_with_file(model: Any, source: str) -> None:
     """Compare one weight with its file: transformers has loaded partitioned models half, without a word.
 
     The weight is the largest below a million numbers. RuntimeError where they differ; nothing is compared where the
-    source is no folder with safetensors, or is quantised while it is loaded.
+    source is no folder with safetensors, or is quantized while it is loaded.
     """
     from safetensors import safe_open
 
@@ -223,10 +224,8 @@ def compare_with_file(model: Any, source: str) -> None:
 
 
 def _gather(weights: list[Any]) -> Any:
-    """The whole of weights that DeepSpeed has partitioned; without it, nothing needs to be done."""
+    """Makes weights that DeepSpeed has partitioned complete; without DeepSpeed nothing needs to be done."""
     if not any(hasattr(weight, "ds_id") for weight in weights):
-        import contextlib
-
         return contextlib.nullcontext()
     import deepspeed
 
@@ -237,7 +236,7 @@ def _gather(weights: list[Any]) -> Any:
 
 
 def add_lora(model: Any, run: RunArguments, trainer: dict[str, Any]) -> Any:
-    """Adapters on run.lora_targets; modules whose name contains one of run.trainable_params are trained whole."""
+    """Adapters on run.lora_targets; modules whose name contains one of run.trainable_params are fully trained."""
     import peft
 
     names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}

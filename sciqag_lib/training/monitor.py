@@ -1,11 +1,11 @@
-"""What a run says while it runs: a line a log step, the same as JSON Lines, and the loss as a figure.
+"""What a run says while it runs: a line per log step, the same as JSON Lines, and the loss as a figure.
 
     {"step": 40, "epoch": 0.8, "loss": 1.93, "learning_rate": 2e-05, "grad_norm": 0.7, "tokens": 163840,
      "tokens_per_second": 412.0, "seconds_left": 880.0, "memory_gb": 3.1, "seconds": 397.6}
 
 `tokens` are those of the batches without padding, over all processes; `tokens_per_second` is their rate since the line
 before; `memory_gb` is the most that this process has held on its GPU, or in memory where there is none. A run that is
-resumed goes on in the same file: what the killed process had logged past its last checkpoint is taken out.
+resumed continues the same file, without what the killed process had logged past its last checkpoint.
 """
 
 import json

@@ -32,7 +32,7 @@ def pack_examples(lengths: Sequence[int], max_length: int, seed: int) -> list[li
         longest = int(lengths.argmax())
         raise InputError(
             f"example {longest}: expected at most {max_length:,} tokens to pack, "
-            f"found {lengths[longest]:,}; tokenise with the same model_max_length"
+            f"found {lengths[longest]:,}; tokenize with the same model_max_length"
         )
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(lengths))

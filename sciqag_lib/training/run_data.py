@@ -11,7 +11,7 @@ import numpy as np
 
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.prompts import load_prompt
-from sciqag_lib.paths import resolve_path
+from sciqag_lib.paths import resolve_path, write_atomic
 from sciqag_lib.training.arguments import RunArguments
 from sciqag_lib.training.encoding import ExampleEncoder
 from sciqag_lib.training.packing import PackedDataset, collate_packed, collate_padded, pack_examples
@@ -101,7 +101,6 @@ def download_data(run: RunArguments, folder: Path) -> Path:
                     f"dataset_name: expected a dataset of the hub that can be reached, with a split "
                     f"train, found {run.dataset_name!r}: {type(error).__name__}: {error}"
                 ) from error
-            partial = path.with_suffix(".partial")
-            dataset.to_json(partial, lines=True, force_ascii=False)
-            partial.rename(path)
+            with write_atomic(path, binary=True) as file:
+                dataset.to_json(file, lines=True, force_ascii=False)
     return path

@@ -84,7 +84,7 @@ class GeneratorTrainer(transformers.Trainer):
             self.model.config.use_cache = False
 
     def save_result(self) -> None:
-        """The final weights into output_dir, each file whole, checked. All processes must call it."""
+        """The final weights into output_dir, atomically, checked. All processes must call it."""
         folder = Path(self.args.output_dir)
         staged = folder / SAVING / "final"
         with self._clear_when_failing("the final weights could not be written"):
