@@ -78,7 +78,6 @@ OWN_FILES = {  # format -> what an export of it can leave below output_dir
 SHARD_ROWS = 250_000  # of a Parquet file: some 70 MB, well below the 500 MB that loaders take at a time
 FEWSHOT_PAIRS = 500  # of the train split, evenly spaced, for a benchmark's examples
 HUB_COLUMNS = tuple(name for name in COLUMNS if name not in ("record", "split", "dropped_by"))
-LISTED = 20  # bad records that are printed
 
 
 @dataclass
@@ -99,13 +98,7 @@ class ExportReport:
     files: list[ExportedFile] = field(default_factory=list)
     counts: DatasetCounts = field(default_factory=DatasetCounts)
     notes: list[str] = field(default_factory=list)  # what was not written, and why
-    num_bad: int = 0  # papers of papers_path that could not be used
-    bad_records: list[BadRecord] = field(default_factory=list)  # the first of them
-
-    def note(self, bad: BadRecord) -> None:
-        self.num_bad += 1
-        if len(self.bad_records) < LISTED:
-            self.bad_records.append(bad)
+    bad_records: list[BadRecord] = field(default_factory=list)  # papers of papers_path that could not be used
 
     def to_frame(self) -> "pd.DataFrame":
         """Each file with its rows and bytes."""
@@ -143,7 +136,7 @@ def export_dataset(
         report.notes.append("lm_eval: a benchmark needs test pairs, and there are none")
     if "generator" in chosen:  # first: where the papers are the wrong ones, nothing has been replaced yet
         file = ExportedFile("generator", "train_generator.json", "train")
-        file.rows = _write_generator(pairs, Path(papers_path), output_dir / file.path, report.note)
+        file.rows = _write_generator(pairs, Path(papers_path), output_dir / file.path, report.bad_records)
         report.files.append(file)
         if not file.rows:
             report.notes.append("generator: no paper of the train split has its text, so the list is empty")
@@ -239,12 +232,10 @@ def _list_papers(pairs: "pd.DataFrame", kept: "pd.DataFrame") -> "pd.DataFrame":
     return papers[columns].assign(kept=counts, dropped=papers["record"].map(num_pairs) - counts)
 
 
-def _write_generator(
-    pairs: "pd.DataFrame", papers_path: Path, output_path: Path, note: Callable[[BadRecord], None]
-) -> int:
+def _write_generator(pairs: "pd.DataFrame", papers_path: Path, output_path: Path, bad: list[BadRecord]) -> int:
     """A record for each paper of the train split: the prompt with its text in it, and its kept pairs; their number.
 
-    The table says at which place of the processed output a record is. A paper without text goes to `note`. InputError:
+    The table says at which place of the processed output a record is. A paper without text goes to `bad`. InputError:
     the file cannot be read, or another paper is in that place.
     """
     kept = pairs[is_kept(pairs) & (pairs["split"] == "train") & (pairs["doi"].fillna("") != "")]
@@ -260,7 +251,8 @@ def _write_generator(
                     "give the processed output that the build read"
                 )
             if not paper.txt.strip():
-                note(BadRecord(str(papers_path), paper.where, "txt", "it is missing or empty: nothing to learn from"))
+                message = "it is missing or empty: nothing to learn from"
+                bad.append(BadRecord(str(papers_path), paper.where, "txt", message))
                 continue
             own = [QAPair(question, answer) for question, answer in zip(rows["question"], rows["answer"])]
             made.add(fill_paper_record(template, replace(paper, pairs=own)))

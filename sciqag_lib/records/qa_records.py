@@ -54,6 +54,15 @@ def read_qa_records(path: str | Path) -> Iterator[Paper | BadRecord]:
         yield paper
 
 
+def read_usable(path: str | Path, notes: list[str]) -> Iterator[Paper]:
+    """The papers of read_qa_records; `notes` takes what cannot be used."""
+    for item in read_qa_records(path):
+        if isinstance(item, BadRecord):
+            notes.append(str(item))
+        else:
+            yield item
+
+
 def _read_paper(record: dict[str, Any], where: str) -> Paper:
     """Without its pairs. An optional value of a wrong type is left out."""
     keywords, txt = record.get("keywords"), record.get("txt") or ""

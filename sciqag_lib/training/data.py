@@ -21,7 +21,7 @@ from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.generation.training_records import fill_paper_record
 from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.records.papers import SURROGATE, read_records
+from sciqag_lib.records.papers import find_text_problem, read_records
 from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.tables import JsonList
 
@@ -91,23 +91,10 @@ def _read_fields(
     """`instruction` is "" for the form of two columns; beside an instruction, `text` may be empty."""
     required = {instruction or text, answer}
     for key in filter(None, (instruction, text, answer)):
-        fault = _find_fault(record.get(key), key in required)
+        fault = find_text_problem(record.get(key), key in required)
         if fault:
             return BadRecord(file, where, key, fault)
     return Example(record[instruction] if instruction else "", record.get(text) or "", record[answer], where=where)
-
-
-def _find_fault(value: Any, required: bool) -> str:
-    """What is wrong with a text, or ""."""
-    if value is None:
-        return "it is missing; expected a non-empty string, add it or remove the record" if required else ""
-    if not isinstance(value, str):
-        return f"expected a string, found {type(value).__name__} {value!r:.60}; write it as text"
-    if required and not value.strip():
-        return "it is empty; expected a non-empty string, fill it or remove the record"
-    if SURROGATE.search(value):
-        return "it holds half a surrogate pair, which no tokenizer takes; remove that character"
-    return ""
 
 
 def _read_conversation(record: dict[str, Any], file: str, where: str) -> Iterator[Example | BadRecord]:
@@ -139,7 +126,7 @@ def _read_turns(messages: Any, role_key: str, text_key: str) -> list[tuple[str, 
         name = message.get(role_key, message.get("role", message.get("from")))
         role = ROLES.get(name) if isinstance(name, str) else None
         text = _join_parts(message.get(text_key, message.get("content", message.get("value"))))
-        fault = _find_fault(text, role != "system")
+        fault = find_text_problem(text, role != "system")
         if fault:
             return f"message {number}: its text: {fault}"
         expected = ("system", "user") if not turns else ("user",) if turns[-1][0] != "user" else ("assistant",)
