@@ -27,8 +27,8 @@ from sciqag_lib.downstream.run import (
 )
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.figure_style import save_figure
+from sciqag_lib.metrics.controls import FEW_GROUPS
 from sciqag_lib.tasks.evaluation import (
-    FEW_ROWS,
     average_ratios,
     estimate_sides,
     find_unreadable,
@@ -226,7 +226,7 @@ def test_verdicts(tmp_path: Path) -> None:
                                    (mixed, turned, "no difference can be told at this size (12 rows)"),
                                    (right, right, "no difference can be told at this size (12 rows)")]:  # fmt: skip
         assert compare(tmp_path, (task, before, after)).results[0].verdict == verdict
-    few = make_choices(FEW_ROWS - 1)
+    few = make_choices(FEW_GROUPS - 1)
     few_right, few_wrong = ({row.row_id: {"correct": value} for row in few.test} for value in (1.0, 0.0))
     result = compare(tmp_path, (few, few_wrong, few_right)).results[0]
     assert result.verdict == "nothing can be told from 9 rows"

@@ -26,10 +26,11 @@ import numpy as np
 
 from sciqag_lib.downstream.evaluation import Settings
 from sciqag_lib.errors import InputError
+from sciqag_lib.metrics.controls import FEW_GROUPS
 from sciqag_lib.metrics.intervals import Estimate
 from sciqag_lib.paths import REPO_ROOT
 from sciqag_lib.tables import write_report, write_table
-from sciqag_lib.tasks.evaluation import FEW_ROWS, Scores, estimate_sides, find_unreadable, judge_standing, score_task
+from sciqag_lib.tasks.evaluation import Scores, estimate_sides, find_unreadable, judge_standing, score_task
 from sciqag_lib.tasks.short_answers import count_classes
 from sciqag_lib.tasks.task import Found, Task
 
@@ -189,7 +190,7 @@ def compare_scores(task: Task, scores: Scores, sides: Mapping[str, Found], seed:
 
 def judge_difference(difference: Estimate, rows: int, higher_is_better: bool) -> str:
     """In words, what the paired difference says."""
-    if difference.papers < FEW_ROWS:
+    if difference.papers < FEW_GROUPS:
         unit = "row" if difference.papers == rows else "paper"
         return f"nothing can be told from {difference.papers} {unit}{'s' * (difference.papers != 1)}"
     if difference.low <= 0 <= difference.high:

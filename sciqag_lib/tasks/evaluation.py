@@ -22,11 +22,10 @@ from sciqag_lib.engines import Engine, EngineError, Prompt, Request, Sampling, c
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.ledger import Ledger
 from sciqag_lib.inference.prompts import fill, load_form, load_prompt, plain_text
-from sciqag_lib.metrics.intervals import LEVEL, NUM_RESAMPLES, Estimate, estimate_mean
+from sciqag_lib.metrics.controls import FEW_GROUPS
+from sciqag_lib.metrics.intervals import LEVEL, NUM_RESAMPLES, Estimate, bootstrap_mean
 from sciqag_lib.tasks.questions import rank
 from sciqag_lib.tasks.task import Found, Measure, Readings, Row, Task
-
-FEW_ROWS = 10  # an interval bootstrapped over fewer says nothing
 
 Lines = Iterator[tuple[str, dict[str, Any]]]  # by row id
 
@@ -148,22 +147,23 @@ def estimate_sides(task: Task, scores: Scores, seed: int = 0) -> tuple[np.ndarra
     less the first, paired."""
     values = np.array(list(scores.values.values()))
     places = np.flatnonzero(np.isfinite(values).all(axis=0))
-    groups = np.unique(np.array([task.test[place].group for place in places], str), return_inverse=True)[1]
+    groups = [task.test[place].group for place in places]
     if scores.counts:
         return places, estimate_ratios([counts[..., places] for counts in scores.counts.values()], groups, seed)
     values = list(values[:, places])
     values += [values[1] - values[0]] if len(values) == 2 else []
-    return places, [estimate_mean(np.bincount(groups, each), np.bincount(groups), seed) for each in values]
+    return places, [bootstrap_mean(each, groups, seed) for each in values]
 
 
-def estimate_ratios(sides: Sequence[np.ndarray], groups: np.ndarray, seed: int = 0) -> list[Estimate]:
+def estimate_ratios(sides: Sequence[np.ndarray], groups: Sequence[str], seed: int = 0) -> list[Estimate]:
     """average_ratios of each side and, of two, of their difference, by the same draws of groups (percentile bootstrap).
 
-    sides: (2, ratios, rows) each; groups: (rows,), whole numbers from 0.
+    sides: (2, ratios, rows) each, of at least one row.
     """
-    number = int(groups.max()) + 1
-    weights = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), NUM_RESAMPLES)[:, groups]
-    draws = [average_ratios(counts, weights * 1.0) for counts in sides]
+    names, places = np.unique(groups, return_inverse=True)
+    number, generator = len(names), np.random.default_rng(seed)
+    weights = generator.multinomial(number, np.full(number, 1 / number), NUM_RESAMPLES)[:, places] * 1.0
+    draws = [average_ratios(counts, weights) for counts in sides]
     means = [float(average_ratios(counts, np.ones((1, len(groups))))[0]) for counts in sides]
     if len(sides) == 2:
         means, draws = [*means, means[1] - means[0]], [*draws, draws[1] - draws[0]]
@@ -176,6 +176,6 @@ def judge_standing(estimate: Estimate, scores: Scores) -> str:
     """In words, an estimate beside the best baseline, whose value on these rows is taken as it is."""
     higher, baselines = scores.measure.higher_is_better, scores.baselines
     best = (max if higher else min)(baselines, key=lambda name: baselines[name])
-    if estimate.papers < FEW_ROWS or estimate.low <= baselines[best] <= estimate.high:
+    if estimate.papers < FEW_GROUPS or estimate.low <= baselines[best] <= estimate.high:
         return f"not told from {best}"
     return f"{'better' if (estimate.mean > baselines[best]) == higher else 'worse'} than {best}"
