@@ -52,33 +52,17 @@ def draw_null_differences(report: RacarReport) -> "Figure":
     with new_figure("Own pairs less null baseline, mean over papers", TWO_COLUMNS, height) as (figure, axes):
         axes.axvline(0, color="black", linewidth=0.8)
         for place, (_, arm, difference) in enumerate(rows):
+            color = ARM_COLORS[arm]
             if not math.isnan(difference.low):
-                axes.plot([difference.low, difference.high], [place, place], color=ARM_COLORS[arm], linewidth=1.8)
+                axes.plot([difference.low, difference.high], [place, place], color=color, linewidth=1.8)
             if not math.isnan(difference.mean):
-                filled = difference.low > 0
-                axes.plot(
-                    [difference.mean],
-                    [place],
-                    "o",
-                    markersize=4,
-                    color=ARM_COLORS[arm],
-                    markerfacecolor=ARM_COLORS[arm] if filled else "white",
-                )
+                fill = color if difference.low > 0 else "white"
+                axes.plot([difference.mean], [place], "o", markersize=4, color=color, markerfacecolor=fill)
         axes.set_yticks(range(len(rows)), [f"{name}: {ARM_NAMES[arm]}" for name, arm, _ in rows])
-        axes.set(
-            ylim=(max(1, len(rows)) - 0.5, -0.5),
-            xlabel=f"points of the scale {report.scale}; line: 95% interval "
-            "over papers; hollow: not told apart, or no interval",
-        )
-        widest = max(
-            (
-                abs(end)
-                for *_, difference in rows
-                for end in (difference.low, difference.high, difference.mean)
-                if not math.isnan(end)
-            ),
-            default=0,
-        )
+        legend = "line: 95% interval over papers; hollow: not told apart, or no interval"
+        axes.set(ylim=(max(1, len(rows)) - 0.5, -0.5), xlabel=f"points of the scale {report.scale}; {legend}")
+        ends = [abs(end) for *_, each in rows for end in (each.low, each.high, each.mean) if not math.isnan(end)]
+        widest = max(ends, default=0)
         axes.set_xlim(-1.1 * max(0.5, widest), 1.1 * max(0.5, widest))
         axes.grid(axis="x", color=LIGHT, linewidth=0.4)
         axes.set_axisbelow(True)
