@@ -132,6 +132,6 @@ def center_zero(axes: "Axes", values: Iterable[float], least: float) -> None:
     axes.axvline(0, color="black", linewidth=0.7, zorder=0)
 
 
-def say(axes: "Axes", text: str) -> None:
-    """Words in the middle of empty axes."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center")
+def say(axes: "Axes", text: str, height: float = 0.5) -> None:
+    """Words in the middle of empty axes, at this share of their height."""
+    axes.text(0.5, height, text, transform=axes.transAxes, ha="center")

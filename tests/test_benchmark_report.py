@@ -12,7 +12,7 @@ from sciqag_lib.benchmark.report import (
     show_benchmark,
     write_benchmark,
 )
-from sciqag_lib.benchmark.tally import make_frame, measure_dimension, pick_samples
+from sciqag_lib.benchmark.tally import measure_dimension, pick_samples
 from sciqag_lib.errors import InputError
 from sciqag_lib.metrics.controls import judge_control, judge_measure
 from sciqag_lib.metrics.intervals import NOTHING, Estimate
@@ -39,7 +39,11 @@ def question(n, doi="", category=""):
 
 
 def measure(scored):
-    return measure_dimension(make_frame(scored), "accuracy", {}, 0)
+    rows = [
+        {"group": each.group, "category": each.category, **{f"{arm}.accuracy": value for arm, value in scores.items()}}
+        for each, scores in scored
+    ]
+    return measure_dimension(pandas.DataFrame(rows), "accuracy", {}, 0)
 
 
 def estimate(low, high):
@@ -146,7 +150,7 @@ def test_the_verdict_on_a_measure(own, verdict):
 
 def test_questions_about_one_paper_are_resampled_together():
     """Ten questions, five of each of two papers, 5 and 1: over papers the interval is the whole way."""
-    scores = [{"own": {"accuracy": 5.0 if n < 5 else 1.0}} for n in range(10)]
+    scores = [{"own": 5.0 if n < 5 else 1.0} for n in range(10)]
     dois = ["10.1/a" if n < 5 else "10.1/b" for n in range(10)]
     score = measure(zip(map(question, range(10), dois), scores)).score
     assert (score.mean, score.low, score.high, score.papers) == (3.0, 1.0, 5.0, 2)
@@ -157,9 +161,9 @@ def test_questions_about_one_paper_are_resampled_together():
 def test_differences_are_paired_and_gaps_left_out():
     """Own 5, 4, missing; no answer 1, missing, 1: the only pair has 4."""
     scored = [
-        (question(0, category="c"), {"own": {"accuracy": 5.0}, "empty": {"accuracy": 1.0}}),
-        (question(1, category="c"), {"own": {"accuracy": 4.0}}),
-        (question(2, category="d"), {"own": {"accuracy": math.nan}, "empty": {"accuracy": 1.0}}),
+        (question(0, category="c"), {"own": 5.0, "empty": 1.0}),
+        (question(1, category="c"), {"own": 4.0}),
+        (question(2, category="d"), {"own": None, "empty": 1.0}),
     ]
     result = measure(scored)
     assert result.score.mean == 4.5 and result.questions == {"own": 2, "empty": 2} and result.counts == [0, 0, 0, 1, 1]
@@ -172,7 +176,7 @@ def test_the_interval_is_scipys_bootstrap():
     from scipy.stats import bootstrap
 
     values = np.random.default_rng(0).integers(1, 6, 200).astype(float)
-    scored = [(question(n), {"own": {"accuracy": value}}) for n, value in enumerate(values)]
+    scored = [(question(n), {"own": value}) for n, value in enumerate(values)]
     expected = bootstrap((values,), np.mean, n_resamples=9999, method="percentile", rng=1).confidence_interval
     score = measure(scored).score
     assert score.low == pytest.approx(expected.low, abs=0.03) and score.high == pytest.approx(expected.high, abs=0.03)

@@ -53,7 +53,8 @@ class RunComparison:
         """One row per dimension or measure: both means, their difference with its 95% interval, p value, verdict."""
         import pandas
 
-        rows = [{**vars(each), "difference": str(each.difference)} for each in self.comparisons]
+        texts = [{"difference": str(each.difference), "p_value": f"{each.p_value:.3g}"} for each in self.comparisons]
+        rows = [{**vars(each), **text} for each, text in zip(self.comparisons, texts)]
         names = {"value_first": "first", "value_second": "second", "p_value": "p"}
         return pandas.DataFrame(rows).round(3).rename(columns=names)
 

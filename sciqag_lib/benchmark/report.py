@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from sciqag_lib.benchmark import answers as benchmark_answers
 from sciqag_lib.benchmark import judging as benchmark_judging
 from sciqag_lib.benchmark.judging import ARMS, DIMENSIONS, TOP, Item, Partners
-from sciqag_lib.benchmark.tally import DimensionResult, Scores, make_frame, measure_dimension, pick_samples
+from sciqag_lib.benchmark.tally import DimensionResult, measure_dimension, pick_samples
 from sciqag_lib.engines.embeddings import Embedder
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.ledger import Ledger, name_full_disk
@@ -91,7 +91,7 @@ class BenchmarkReport:
         rows = []
         for arm, title in ARM_NAMES.items():
             numbers = sorted({each.questions[arm] for each in self.dimensions.values() if arm in each.questions})
-            found = {_title(name): _find_score(each, arm) for name, each in self.dimensions.items()}
+            found = {_title(name): str(each.list_arms().get(arm, "-")) for name, each in self.dimensions.items()}
             if numbers:
                 questions = " to ".join(f"{number:,}" for number in numbers[:: len(numbers) - 1 or 1])
                 rows.append({"answers": title, **found, "questions": questions})
@@ -138,12 +138,6 @@ def _title(name: str) -> str:
     return MEASURES.get(name, name)
 
 
-def _find_score(dimension: DimensionResult, arm: str) -> str:
-    scores = {"own": dimension.score, "reference": dimension.reference}
-    scores |= {name: null.score for name, null in dimension.nulls.items()}
-    return str(scores[arm]) if arm in scores and scores[arm].papers else "-"
-
-
 def _describe_sample(sample: dict[str, Any]) -> dict[str, str]:
     shown = {name: "missing" if math.isnan(score) else f"{score:.3g}" for name, score in sample["scores"].items()}
     scores = [f"{_title(name)}: {score} {sample['reasons'].get(name, '')}".rstrip() for name, score in shown.items()]
@@ -175,19 +169,17 @@ def read_published(path: str | Path = PUBLISHED) -> list[dict[str, Any]]:
 
 
 def write_benchmark(output_dir: str | Path, embedder: Embedder | None = None, seed: int = 0) -> BenchmarkReport:
-    """Rebuild scores (.parquet, .csv) and benchmark.json from the answers and judgements in `output_dir`; each whole or
-    not at all. Without an embedder there is no embedding similarity, and without judgements there are the measures
-    alone. In flat memory: of a question only numbers are kept. InputError: there are no answers."""
+    """Rebuild scores (.parquet, .csv) and benchmark.json from the answers and judgements in `output_dir`; each
+    atomically. Without an embedder there is no embedding similarity, and without judgements there are the measures
+    alone. InputError: there are no answers."""
     with name_full_disk(Path(output_dir)):
         return _write_benchmark(Path(output_dir), embedder, seed)
 
 
 def _write_benchmark(output_dir: Path, embedder: Embedder | None, seed: int) -> BenchmarkReport:
-    scored: list[tuple[Question, Scores]] = []
+    rows: list[dict[str, Any]] = []  # one per question; see measure_dimension
     samples: list[dict[str, Any]] = []
-    missing: dict[str, Counter[str]] = defaultdict(
-        Counter
-    )  # own scores that could not be read, by dimension and reason
+    missing: dict[str, Counter[str]] = defaultdict(Counter)  # by dimension: own scores without a value, by reason
     notes: list[str] = []
     with ExitStack() as stack:
         answers = stack.enter_context(benchmark_answers.open_answers(output_dir))
@@ -200,20 +192,19 @@ def _write_benchmark(output_dir: Path, embedder: Embedder | None, seed: int) -> 
         )
         for question, measured in score_references(entries, embedder):
             judged = _read_judged(judging, question, notes) if judging else {}
-            scores = _join_scores(measured, judged)
-            table.add(_list_rows(question, measured, judged))
-            scored.append((question, scores))
-            samples.append(_make_sample(question, scores.get("own", {}), judged.get("own", {})))
-            for dimension, score in judged.get("own", {}).items():
-                missing[dimension].update([score["missing"]] if score["missing"] else [])
-    frame = make_frame(scored)
-    dimensions = {
-        name: measure_dimension(frame, name, dict(missing[name]), seed)
-        for name in (*DIMENSIONS, *MEASURES)
-        if f"own.{name}" in frame
-    }
+            scores = list(_list_scores(question, measured, judged))
+            table.add(scores)
+            values = {f"{score['arm']}.{score['dimension']}": score["score"] for score in scores}
+            rows.append({"group": question.group, "category": question.category, **values})
+            own = {score["dimension"]: score for score in scores if score["arm"] == "own"}
+            samples.append(_make_sample(question, own))
+            for name, score in own.items():
+                missing[name].update([score["missing"]] if score["missing"] else [])
+    frame = _make_frame(rows)
+    names = [name for name in (*DIMENSIONS, *MEASURES) if f"own.{name}" in frame]
+    dimensions = {name: measure_dimension(frame, name, dict(missing[name]), seed) for name in names}
     report = _make_report(output_dir, dimensions, dict(sorted(Counter(frame["category"]).items())), embedder)
-    by_judge = frame.filter([f"own.{name}" for name in DIMENSIONS]).mean(axis=1)
+    by_judge = frame.filter([f"own.{name}" for name in DIMENSIONS]).astype(float).mean(axis=1)
     trusted = bool(judging) and not report.useless and not report.unproven and by_judge.notna().any()
     by_words = frame.get("own.token_f1", by_judge * math.nan)
     report.samples = pick_samples(by_judge if trusted else by_words, samples)
@@ -247,49 +238,30 @@ def _read_judged(ledger: Ledger, question: Question, notes: list[str]) -> dict[s
     return found
 
 
-def _join_scores(measured: Scores, judged: dict[str, dict[str, dict[str, Any]]]) -> Scores:
-    scores = {arm: dict(found) for arm, found in measured.items()}
-    for arm, found in judged.items():
-        scores.setdefault(arm, {}).update(
-            {name: math.nan if score["score"] is None else float(score["score"]) for name, score in found.items()}
-        )
-    return scores
-
-
-def _list_rows(
-    question: Question, measured: Scores, judged: dict[str, dict[str, dict[str, Any]]]
+def _list_scores(
+    question: Question, measured: dict[str, dict[str, float]], judged: dict[str, dict[str, dict[str, Any]]]
 ) -> Iterator[dict[str, Any]]:
-    same = {
-        "id": question.question_id,
-        "question": question.question,
-        "doi": question.doi,
-        "category": question.category,
-    }
+    """The rows of scores.parquet about one question."""
+    names = {"id": question.question_id, "question": question.question}
+    names |= {"doi": question.doi, "category": question.category}
     for arm, found in judged.items():
         for score in found.values():
-            yield {**same, "arm": arm, "scale": f"1-{TOP}", **score}
+            yield {**names, "arm": arm, "scale": f"1-{TOP}", **score}
     for arm, values in measured.items():
         for dimension, value in values.items():
-            yield {
-                **same,
-                "arm": arm,
-                "dimension": dimension,
-                "scale": "0-1",
-                "score": value,
-                "reasons": "",
-                "missing": "",
-                "attempts": 0,
-            }
+            score = {"score": value, "reasons": "", "missing": "", "attempts": 0}
+            yield {**names, "arm": arm, "dimension": dimension, "scale": "0-1", **score}
 
 
-def _make_sample(question: Question, scores: dict[str, float], judged: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _make_sample(question: Question, own: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    values = {name: own[name]["score"] for name in (*MEASURES, *DIMENSIONS) if name in own}
     return {
         "Q": question.question,
         "A": question.reference,
         "answer": question.answer,
         "category": question.category,
-        "scores": {name: round(value, 4) for name, value in scores.items()},
-        "reasons": {name: score["reasons"] for name, score in judged.items()},
+        "scores": {name: math.nan if value is None else round(float(value), 4) for name, value in values.items()},
+        "reasons": {name: own[name]["reasons"] for name in DIMENSIONS if name in own},
     }
 
 

@@ -1,6 +1,6 @@
 """The numbers of a benchmark run: means with intervals, null baselines, samples, from one row of scores per question.
 
-    frame = make_frame([(question, {"own": {"accuracy": 4.0}, "empty": {"accuracy": 1.0}}), ...])
+    frame = DataFrame([{"group": "10.1/a", "category": "Energy & Fuels", "own.accuracy": 4, "empty.accuracy": 1}, ...])
     measure_dimension(frame, "accuracy", {}, seed=0).nulls["empty"].verdict
 
 A judge is called useless on a dimension where the 95% interval of its scores of the answers less those of a baseline
@@ -8,7 +8,6 @@ holds 0, unless it tells the reference answers from that baseline: then it is th
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +19,12 @@ from sciqag_lib.metrics import text_overlap
 from sciqag_lib.metrics.controls import judge_control, judge_measure
 from sciqag_lib.metrics.intervals import Estimate, bootstrap_mean
 from sciqag_lib.metrics.text_overlap import MEASURES
-from sciqag_lib.tasks.questions import Question
 
 if TYPE_CHECKING:  # pandas takes a second to import
     from pandas import DataFrame, Series
 
 NULLS = {**dict.fromkeys(DIMENSIONS, benchmark_judging.NULLS), **dict.fromkeys(MEASURES, text_overlap.NULLS)}
 LISTED = 10  # samples kept of each kind
-
-Scores = dict[str, dict[str, float]]  # by arm and dimension, nan where one is missing
 
 
 @dataclass
@@ -52,27 +48,25 @@ class DimensionResult:
     nulls: dict[str, NullResult]
     categories: dict[str, Estimate]
 
-
-def make_frame(scored: Iterable[tuple[Question, Scores]]) -> "DataFrame":
-    """One row per question: "group" (its paper, or itself), "category", and a column "arm.dimension" of each score."""
-    import pandas
-
-    rows = [
-        {"group": question.group, "category": question.category}
-        | {f"{arm}.{name}": value for arm, found in scores.items() for name, value in found.items()}
-        for question, scores in scored
-    ]
-    return pandas.DataFrame(rows, columns=None if rows else ["group", "category"])
+    def list_arms(self) -> dict[str, Estimate]:
+        """The scores of each arm that has some."""
+        arms = {"own": self.score, "reference": self.reference}
+        arms |= {arm: null.score for arm, null in self.nulls.items()}
+        return {arm: score for arm, score in arms.items() if score.papers}
 
 
 def measure_dimension(frame: "DataFrame", dimension: str, missing: dict[str, int], seed: int) -> DimensionResult:
-    """A dimension's numbers, questions about one paper drawn together; `missing` as in DimensionResult."""
+    """A dimension's numbers. `frame`: one row per question, with its "group" (its paper, or itself), "category", and a
+    column "arm.dimension" of each score; those of a group are drawn together. `missing`: as in DimensionResult."""
 
     def estimate(values: np.ndarray) -> Estimate:
         return bootstrap_mean(values, frame["group"], seed)
 
     judged, blank = dimension in DIMENSIONS, np.full(len(frame), math.nan)
-    arms = {arm: np.asarray(frame.get(f"{arm}.{dimension}", blank)) for arm in ("own", "reference", *NULLS[dimension])}
+    arms = {
+        arm: np.asarray(frame.get(f"{arm}.{dimension}", blank), float)
+        for arm in ("own", "reference", *NULLS[dimension])
+    }
     known = {arm: int(np.isfinite(values).sum()) for arm, values in arms.items()}
     own, nulls = arms["own"], {}
     for arm in NULLS[dimension]:

@@ -72,28 +72,13 @@ def processed_record(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def evidence_record(line: dict[str, Any]) -> dict[str, Any]:
-    paper = line["paper"]
-    pairs = [
-        {
-            "Q": pair["question"],
-            "A": pair["answer"],
-            "origin": pair["origin"],
-            "evidence": [
-                {"start": start, "end": end, "text": paper["txt"][start:end]} for start, end in pair["evidence"]
-            ],
-            "support": pair["support"],
-            "numbers": pair["numbers"],
-        }
-        for pair in line["pairs"]
-    ]
-    return {
-        "doi": paper["doi"],
-        "journal": paper.get("journal", ""),
-        "license": paper.get("license", ""),
-        "sections": paper.get("sections", []),
-        "pairs": pairs,
-        "missing": line["missing"],
-    }
+    paper, pairs = line["paper"], []
+    for pair in line["pairs"]:
+        spans = [{"start": start, "end": end, "text": paper["txt"][start:end]} for start, end in pair["evidence"]]
+        names = {"Q": pair["question"], "A": pair["answer"], "origin": pair["origin"]}
+        pairs.append({**names, "evidence": spans, "support": pair["support"], "numbers": pair["numbers"]})
+    known = {"doi": paper["doi"], "journal": paper.get("journal", ""), "license": paper.get("license", "")}
+    return {**known, "sections": paper.get("sections", []), "pairs": pairs, "missing": line["missing"]}
 
 
 def make_report(tally: Tally, ledger: Ledger, plan: Plan, stopped: str) -> dict[str, Any]:

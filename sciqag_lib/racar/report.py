@@ -12,6 +12,7 @@ A judge is called useless on a dimension where the 95% interval of its own score
 
 import heapq
 import math
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -56,7 +57,7 @@ COLUMNS = {
     "attempts": "whole",
     "digest": "text",
 }  # the last: of the paper's text and the pair, on own pairs
-SCORE_COLUMNS = ["item", "pair", "arm", "dimension", "score", "missing"]  # of the scores that are averaged
+SCORE_COLUMNS = ["item", "pair", "score", "arm", "dimension", "missing"]  # of the scores that are averaged
 LISTED = 20
 ARM_NAMES = {
     "own": "own pairs",
@@ -150,7 +151,7 @@ def write_results(job: Any, ledger: Ledger, plan: Plan, stopped: str) -> RacarRe
             if line["status"] == "failed":
                 notes.append(f"{item.name}: {line['message']}")
             table.add(_list_rows(item, line["scores"], judging.scale))
-            rows += [(number, *(score[name] for name in SCORE_COLUMNS[1:])) for score in line["scores"]]
+            rows += [_make_row(number, score) for score in line["scores"]]
             merged = merge_scores(line["scores"], len(item.pairs), judging.dimensions)
             num_excerpts += any(entry["judged_on"] == "excerpt" for entry in merged)
             worst = heapq.nsmallest(LISTED, [*worst, *_list_means(item, merged)], key=lambda entry: entry[0])
@@ -176,6 +177,11 @@ def write_results(job: Any, ledger: Ledger, plan: Plan, stopped: str) -> RacarRe
     )
     write_report(output_dir / REPORT, report)
     return report
+
+
+def _make_row(number: int, score: dict[str, Any]) -> tuple:
+    """See SCORE_COLUMNS. Two million rows share a few strings."""
+    return number, score["pair"], score["score"], *(sys.intern(score[name]) for name in SCORE_COLUMNS[3:])
 
 
 def _list_rows(item: Item, scores: list[dict[str, Any]], scale: str) -> Iterator[dict[str, Any]]:
