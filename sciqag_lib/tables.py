@@ -21,8 +21,7 @@ class TableWriter:
         import pyarrow
         import pyarrow.parquet
 
-        types = {"text": pyarrow.string(), "whole": pyarrow.int64(), "real": pyarrow.float64(), "bool": pyarrow.bool_()}
-        self._schema = pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
+        self._schema = make_schema(columns)
         self._columns, self._table = list(columns), pyarrow.Table
         self._parquet = pyarrow.parquet.ParquetWriter(parquet, self._schema)
         self._csv = csv.writer(comma, lineterminator="\n")
@@ -50,6 +49,14 @@ class TableWriter:
         self._csv.writerows(row.values() for row in rows)
         self.num_rows += len(rows)
         self._rows = []
+
+
+def make_schema(columns: Mapping[str, str]) -> Any:
+    """The pyarrow.Schema of columns as TableWriter names them."""
+    import pyarrow
+
+    types = {"text": pyarrow.string(), "whole": pyarrow.int64(), "real": pyarrow.float64(), "bool": pyarrow.bool_()}
+    return pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
 
 
 def write_report(path: Path, report: Any) -> None:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sciqag_lib.dataset.exports import ExportReport, export_dataset
 from sciqag_lib.dataset.pairs import COLUMNS, write_pairs
 
@@ -26,9 +28,8 @@ def make_row(record: int, pair: int, **changes: Any) -> dict[str, Any]:
 
 
 def write_table(folder: Path, rows: list[dict[str, Any]]) -> Path:
-    with write_pairs(folder / "pairs.parquet") as table:
-        for row in rows:
-            table.add(row)
+    with (folder / "pairs.parquet").open("wb") as file:
+        write_pairs(pd.DataFrame(rows, columns=list(COLUMNS)), file)
     return folder / "pairs.parquet"
 
 

@@ -4,16 +4,17 @@ import csv
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from fake_encoder import make_embedder
 
 from sciqag_lib.dataset.build import build_dataset
-from sciqag_lib.dataset.pairs import read_pairs
-from sciqag_lib.dataset.report import show_build, show_categories, show_matches
 from sciqag_lib.dataset.splitting import split_papers
 from sciqag_lib.errors import InputError
+from sciqag_lib.racar.judging import DIMENSIONS
 
 DATA = Path(__file__).parents[1] / "data"
 SAMPLE = DATA / "build_sample"
@@ -41,10 +42,19 @@ def write(path: Path, records: Any) -> Path:
     return path
 
 
+def read_rows(path: Path) -> list[SimpleNamespace]:
+    """The rows of a pairs.parquet, None where a value is absent, with `scores` by dimension."""
+    found = [SimpleNamespace(**row) for row in pyarrow.parquet.read_table(path).to_pylist()]
+    for row in found:
+        scores = {name: getattr(row, f"score_{name}") for name in DIMENSIONS}
+        row.scores = {name: score for name, score in scores.items() if score is not None}
+    return found
+
+
 def build(tmp_path: Path, records: list[dict[str, Any]], **more: Any) -> Any:
     more = {"test_size": 0.3, **more}
     report = build_dataset(write(tmp_path / "qas.json", records), tmp_path / "out", **more)
-    rows = list(read_pairs(tmp_path / "out" / "pairs.parquet"))
+    rows = read_rows(tmp_path / "out" / "pairs.parquet")
     assert report.asked == len(rows) == report.kept + sum(report.dropped.values())
     assert report.kept == sum(row.dropped_by is None for row in rows)
     return report, rows
@@ -110,7 +120,7 @@ def test_the_sample_with_its_planted_faults(tmp_path):
     }
     assert report.dropped["same_doi"] == 2
     assert report.licences == {"CC0-1.0": 30}
-    dropped = {(row.doi, row.pair): row.dropped_by for row in read_pairs(tmp_path / "pairs.parquet") if row.dropped_by}
+    dropped = {(row.doi, row.pair): row.dropped_by for row in read_rows(tmp_path / "pairs.parquet") if row.dropped_by}
     assert dropped["10.5555/sciqag.build.1", 3] == "context_bound"
     assert dropped["10.5555/sciqag.build.2", 2] == "check_wrong_number"
     assert dropped["10.5555/sciqag.build.9", 3] == "near_test"
@@ -221,8 +231,8 @@ def test_a_filter_that_empties_a_split_or_a_category_is_named_before_it_is_writt
     from sciqag_lib.dataset import build as dataset
 
     said = []
-    written = dataset._write_pairs
-    monkeypatch.setattr(dataset, "_write_pairs", lambda *some: said.extend(caplog.messages) or written(*some))
+    written = dataset._write_files
+    monkeypatch.setattr(dataset, "_write_files", lambda *some: said.extend(caplog.messages) or written(*some))
     records = make_records(20)
     scores = {
         (record["doi"], pair): {"accuracy": 1 if number % 2 else 3}
@@ -476,7 +486,7 @@ def test_a_category_with_one_paper_and_an_unknown_one(tmp_path):
 def test_an_empty_split(tmp_path):
     report, _ = build(tmp_path, make_records(4), test_size=0)
     assert "test: no paper was placed here, so the split is empty" in report.warnings
-    assert list(read_pairs(tmp_path / "out" / "pairs.parquet", "test")) == [] and report.kept == 8
+    assert report.splits["test"].kept == 0 and report.kept == 8
 
 
 def test_a_list_of_pairs_without_papers(tmp_path):
@@ -504,7 +514,7 @@ def test_half_a_surrogate_pair_stops_nothing(tmp_path):
     ]
     (tmp_path / "qas.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
     report = build_dataset(tmp_path / "qas.jsonl", tmp_path / "out", test_size=0)
-    rows = list(read_pairs(tmp_path / "out" / "pairs.parquet"))
+    rows = read_rows(tmp_path / "out" / "pairs.parquet")
     assert [row.question for row in rows] == ["Why?", "W??", "How?", "Who?"]
     assert (rows[0].journal, rows[0].licence, rows[0].category) == ("J?", "L?", None)
     assert (report.kept, report.dropped, report.num_bad) == (2, {"same_doi": 2}, 1)
@@ -529,16 +539,16 @@ def test_evidence_in_another_order_is_found(tmp_path):
     assert [row.evidence for row in rows if row.pair == 0] == ["E0", "E1", "E2", None]
 
 
-def test_reports_are_shown(tmp_path, capsys):
+def test_the_report_as_a_frame(tmp_path):
     records = make_records(20) + [make_record(1, "Again?")]
-    report, _ = build(tmp_path, records, test_filter={"context_bound": "loose"})
-    show_build(report)
-    show_categories(report)
-    show_matches(report)
-    text = capsys.readouterr().out
-    assert "41 asked = 40 kept + 1 dropped" in text and "test:  not context-bound (loose)" in text
-    assert "paper stands in the file before: 1 pairs" in text and "no question was found twice" in text
-    assert text.count("Chemistry, Analytical") == 1
+    records[3]["Q&A"][0]["A"] = "As this study shows."
+    rule = {"context_bound": "loose"}
+    report, _ = build(tmp_path, records, train_filter=rule, test_filter=rule)
+    frame, side = report.to_frame(), sides(records[:20])["10.1/3"]
+    assert list(frame.index) == ["papers", "pairs asked", "- speaks of its paper", "pairs kept", "of papers"]
+    assert frame.loc["pairs asked", ["train", "test"]].sum() == 40
+    assert frame.loc["pairs kept", ["train", "test"]].sum() == 39
+    assert frame.loc["- speaks of its paper", [side, f"applies to {side}"]].tolist() == [1, 1]
 
 
 def test_the_card_is_told_what_was_done(tmp_path):

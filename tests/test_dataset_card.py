@@ -15,6 +15,7 @@ from sciqag_lib.dataset.card import (
     name_size,
     write_card,
 )
+from sciqag_lib.dataset.pairs import read_pairs
 from tests.conftest import skip_without
 from tests.export_table import make_row, write_table
 
@@ -26,7 +27,7 @@ ESCAPED = (
 
 
 def make_card(folder: Path, rows: list[dict[str, Any]], **facts: Any) -> str:
-    counts = count_pairs(write_table(folder, rows))
+    counts = count_pairs(read_pairs(write_table(folder, rows)))
     write_card(folder / "README.md", counts, FILES, CardFacts(**facts))
     return (folder / "README.md").read_text(encoding="utf-8")
 
@@ -68,7 +69,7 @@ ROWS = [
 
 
 def test_counts_by_hand(tmp_path: Path) -> None:
-    counts = count_pairs(write_table(tmp_path, ROWS))
+    counts = count_pairs(read_pairs(write_table(tmp_path, ROWS)))
     assert (counts.rows, counts.kept, counts.unnamed, counts.evidence) == (8, 5, 1, 1)
     assert counts.pairs == {"train": 4, "test": 1} and counts.papers == {"train": 2, "test": 1}
     assert counts.categories == {
@@ -76,8 +77,8 @@ def test_counts_by_hand(tmp_path: Path) -> None:
         "Chemistry, Organic": {"papers": 1, "test": 1}}  # fmt: skip
     assert counts.dropped == {"duplicate": 2, "score_accuracy": 1}
     assert counts.licences == {"CC BY": 1, "": 2}
-    assert counts.scores == {"accuracy": (5.0, 2), "relevance": (1.0, 1)}
-    assert [pair.doi for pair in counts.shown] == ["10.1000/t.0", "10.1000/t.1", "10.1000/t.2"]
+    assert counts.scores == {"accuracy": (2.5, 2), "relevance": (1.0, 1)}
+    assert [paper["doi"] for paper in counts.shown] == ["10.1000/t.0", "10.1000/t.1", "10.1000/t.2"]
 
 
 def test_the_header_is_one_that_the_hub_reads(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sciqag_lib.dataset import exports
-from sciqag_lib.dataset.exports import FORMATS, export_dataset, show_exports
+from sciqag_lib.dataset.exports import FORMATS, export_dataset
 from sciqag_lib.dataset.pairs import COLUMNS
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.prompts import load_prompt
@@ -158,7 +158,7 @@ ALL_FILES = {
 }
 
 
-def test_everything_is_written_and_shown(table: Path, tmp_path: Path, capsys) -> None:
+def test_everything_is_written_and_shown(table: Path, tmp_path: Path) -> None:
     report = export_dataset(table, tmp_path / "out", papers_path=write_papers(tmp_path))
     assert list_files(tmp_path / "out") == ALL_FILES == {file.path for file in report.files}
     assert all(file.bytes == (tmp_path / "out" / file.path).stat().st_size > 0 for file in report.files)
@@ -166,11 +166,9 @@ def test_everything_is_written_and_shown(table: Path, tmp_path: Path, capsys) ->
     rows = {file.path: file.rows for file in report.files}
     assert (rows["train.json"], rows["test.json"], rows["train_generator.json"]) == (8, 2, 3)
     assert (rows["huggingface/papers.csv"], rows["huggingface/data/train-00000-of-00001.parquet"]) == (4, 8)
-    show_exports(report)
-    shown = capsys.readouterr().out
-    line = next(line for line in shown.splitlines() if " train.json " in line)
+    shown = report.to_frame().set_index("path")
     size = (tmp_path / "out" / "train.json").stat().st_size
-    assert line.split() == ["published", "train.json", "8", "rows", f"{size:,}", "bytes"]
+    assert shown.loc["train.json"].tolist() == ["published", 8, size]
 
 
 def test_names_of_papers_and_categories_lead_nowhere(tmp_path: Path) -> None:
@@ -182,17 +180,15 @@ def test_names_of_papers_and_categories_lead_nowhere(tmp_path: Path) -> None:
     assert list_files(tmp_path) - before == {f"out/{name}" for name in ALL_FILES - {"train_generator.json"}}
 
 
-def test_an_empty_split_gives_no_file_that_its_readers_refuse(tmp_path: Path, capsys) -> None:
+def test_an_empty_split_gives_no_file_that_its_readers_refuse(tmp_path: Path) -> None:
     table = write_table(tmp_path, [make_row(0, 0), make_row(2, 0, dropped_by="score_accuracy")])
     report = export_dataset(table, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "test.json").read_text()) == []
     assert not [name for name in list_files(tmp_path / "out") if "test" in name and name != "test.json"]
     assert not (tmp_path / "out" / "lm_eval").exists()
     assert load_folder(tmp_path / "out" / "huggingface").keys() == {"train"}
-    show_exports(report)
-    shown = capsys.readouterr().out
-    assert "note: test: no pairs" in shown and "note: lm_eval: a benchmark needs test pairs" in shown
-    assert "note: generator: not made" in shown
+    starts = ("test: no pairs", "lm_eval: a benchmark needs test pairs", "generator: not made")
+    assert len(report.notes) == 3 and all(note.startswith(start) for note, start in zip(report.notes, starts))
 
 
 def test_what_cannot_be_exported_is_refused(table: Path, tmp_path: Path) -> None:
@@ -212,13 +208,14 @@ def test_what_cannot_be_exported_is_refused(table: Path, tmp_path: Path) -> None
 def test_a_failure_on_the_way_leaves_the_earlier_export_whole(table: Path, tmp_path: Path, monkeypatch) -> None:
     export_dataset(table, tmp_path / "out")
     before = {name: (tmp_path / "out" / name).read_bytes() for name in list_files(tmp_path / "out")}
-    read = exports.read_groups
+    write = exports._write_rows
 
-    def break_off(path: Path) -> Any:
-        yield next(read(path))
-        raise OSError(28, "No space left on device")
+    def break_off(rows: Any, handle: Any, file: Any) -> None:
+        write(rows, handle, file)
+        if file.path.startswith("chat"):
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exports, "read_groups", break_off)
+    monkeypatch.setattr(exports, "_write_rows", break_off)
     changed = write_table(tmp_path, [make_row(0, 0, question="New?"), make_row(2, 0)])
     with pytest.raises(OSError, match="No space left"):
         export_dataset(changed, tmp_path / "out")

@@ -12,6 +12,7 @@ sentences of each pair.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +33,11 @@ from sciqag_lib.analysis.coverage import (
 )
 from sciqag_lib.checks.answer_numbers import NumberCounts, count_numbers
 from sciqag_lib.engines.embeddings import Embedder
-from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.metrics.intervals import Estimate, estimate_values
 from sciqag_lib.records.evidence import EvidenceFile
 from sciqag_lib.records.papers import Paper, Section
-from sciqag_lib.records.qa_records import read_qa_records
+from sciqag_lib.records.qa_records import read_usable
 from sciqag_lib.tables import TableWriter, write_report, write_tables
 from sciqag_lib.text.sentences import split_sentences
 
@@ -126,14 +127,7 @@ def read_papers_with_qas(
 ) -> Iterator[Paper]:
     """The usable records, with the sections of an evidence.json where they have none of their own."""
     evidence = EvidenceFile(evidence_path or Path(file_path).parent / "evidence.json")
-    number = 0
-    for record in read_qa_records(file_path):
-        if isinstance(record, BadRecord):
-            notes.append(str(record))
-            continue
-        if limit is not None and number >= limit:
-            return
-        number += 1
+    for record in islice(read_usable(file_path, notes), limit):
         record.sections = record.sections or evidence.find(record).sections
         yield record
 

@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 from sciqag_lib.checks.duplicates import QuestionStore, check_threshold, write_near_duplicates
 from sciqag_lib.engines.embeddings import Embedder
-from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.metrics.intervals import Estimate, estimate_between, estimate_mean
 from sciqag_lib.records.papers import Paper
-from sciqag_lib.records.qa_records import read_qa_records
+from sciqag_lib.records.qa_records import read_usable
 from sciqag_lib.tables import TableWriter, write_report, write_tables
 
 if TYPE_CHECKING:
@@ -140,10 +140,7 @@ def count_scores(values: np.ndarray, mode: str) -> np.ndarray:
 def usable_records(file_path: str | Path, notes: list[str], limit: int | None = None) -> Iterator[Paper]:
     """The records with at least two questions; `notes` says what the others are. `limit` counts records used."""
     number = 0
-    for record in read_qa_records(file_path):
-        if isinstance(record, BadRecord):
-            notes.append(str(record))
-            continue
+    for record in read_usable(file_path, notes):
         if record.pairs and limit is not None and number >= limit:
             return
         if record.doi and len(record.pairs) < 2:
@@ -170,8 +167,8 @@ def embed_similarity(
     check_threshold(near_duplicate)  # before the hours, not after them
     output_dir = claim_folder(output_dir, "embedding")
     sample = NullSample(seed)
-    with write_tables(output_dir, COLUMNS) as writers, QuestionStore(output_dir) as store:
-        tables = SimilarityTables("embedding", writers)
+    with write_tables(output_dir, COLUMNS) as writers:
+        tables, store = SimilarityTables("embedding", writers), QuestionStore()
         records = usable_records(file_path, tables.notes, limit)
         groups = ((record, record.questions) for record in records)
         for record, vectors in tqdm(embedder.embed_groups(groups, "similarity"), unit="paper", desc="scoring"):

@@ -4,15 +4,21 @@ A row of near_duplicates.csv, `question` from 0 within its record:
 
     doi_a,question_a,doi_b,question_b,score,text_a,text_b
     10.1/x,3,10.1/y,0,0.9871,Why does ...?,Why do ...?
+
+A few directions hold most of what questions have in common. Of two unit vectors, p and q are their parts in these
+directions, r and s what is left of them:
+
+    a . b  =  p . q + r . s  <=  p . q + |r| |s|
+
+The right side is one product of two short vectors, p with |r| and q with |s| as one number more. Only where it reaches
+the threshold the whole vectors are multiplied, so that none is missed. Of 4,000 released questions, 384 numbers each,
+48 directions leave 15 of a million pairs to be multiplied, of which 2.6 are near (cosine 0.95).
 """
 
-import tempfile
 import unicodedata
-from array import array
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -22,6 +28,12 @@ from sciqag_lib.tables import write_table
 
 ROUNDING = 1e-6  # a text's cosine with itself is 1 only up to float32's last digits
 BLOCK_ROWS, BLOCK_COLUMNS = 1024, 4096  # 16 MB of scores at a time
+MIN_VECTORS = 10_000  # fewer are compared whole as fast as directions are found
+SAMPLE = 2000
+NUMS_DIRECTIONS = (32, 48, 64, 96, 128)
+MAX_RATE = 3e-5  # of pairs that have to be multiplied whole, each of which takes some microseconds
+SLACK = 1e-4  # for the last digits of float32: a bound must not be too low
+CHUNK = 4096  # whole vectors at a time
 COLUMNS = {
     "doi_a": "text",
     "question_a": "whole",
@@ -33,65 +45,28 @@ COLUMNS = {
 }
 
 
+Matches = Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
 class QuestionStore:
-    """Questions and their vectors, kept in files without a name, so that memory stays flat. Rows count from 0."""
+    """The questions of a file and their vectors; rows count from 0."""
 
-    def __init__(self, folder: Path) -> None:
-        self._texts = tempfile.TemporaryFile(dir=folder)
-        self._vectors = tempfile.TemporaryFile(dir=folder)
-        self._ends, self._records = array("Q"), array("L")  # of each row: where its text ends, its record's number
-        self._names: list[str] = []
-        self._starts = array("Q")  # the first row of each record
-        self._width = 0
-
-    def __enter__(self) -> "QuestionStore":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._texts.close()
-        self._vectors.close()
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, int, str]] = []  # name of the record, number within it, text
+        self._vectors: list[np.ndarray] = []
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self.rows)
 
     def add(self, record: Paper, vectors: np.ndarray) -> None:
         """`vectors` float32 (questions, width)"""
-        self._starts.append(len(self))
-        self._names.append(record.name)
-        self._width = vectors.shape[1]
-        for question in record.questions:
-            self._texts.write(question.encode())
-            self._ends.append(self._texts.tell())
-            self._records.append(len(self._names) - 1)
-        self._vectors.write(np.ascontiguousarray(vectors, np.float32).tobytes())
+        self.rows += [(record.name, number, question) for number, question in enumerate(record.questions)]
+        self._vectors.append(np.asarray(vectors, np.float32))
 
-    def read(self, row: int) -> tuple[str, int, str]:
-        """Name of its record, number within it, text."""
-        start = self._ends[row - 1] if row else 0
-        self._texts.seek(start)
-        text = self._texts.read(self._ends[row] - start).decode()
-        number = self._records[row]
-        return self._names[number], row - self._starts[number], text
-
-    def vectors(self) -> "StoredVectors":
-        self._vectors.flush()
-        return StoredVectors(self._vectors, len(self), self._width)
-
-
-class StoredVectors:
-    """Rows of float32 in a file, read a slice at a time: mapped into memory they would count as memory used."""
-
-    def __init__(self, file: IO[bytes], num_rows: int, width: int) -> None:
-        self._file, self._num_rows, self._width = file, num_rows, width
-
-    def __len__(self) -> int:
-        return self._num_rows
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        start, stop, _ = rows.indices(self._num_rows)
-        self._file.seek(4 * self._width * start)
-        data = self._file.read(4 * self._width * max(0, stop - start))
-        return np.frombuffer(data, np.float32).reshape(-1, self._width)
+    def vectors(self) -> np.ndarray:
+        """float32 (rows, width); at least one record was added."""
+        self._vectors = [np.concatenate(self._vectors)]
+        return self._vectors[0]
 
 
 def check_threshold(threshold: float) -> None:
@@ -99,22 +74,53 @@ def check_threshold(threshold: float) -> None:
         raise InputError(f"near_duplicate: expected a cosine, -1 to 1, found {threshold!r}")
 
 
-def find_near_duplicates(
-    vectors: np.ndarray | StoredVectors, threshold: float
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def find_near_duplicates(vectors: np.ndarray, threshold: float) -> Matches:
     """Rows a, rows b and scores of all pairs a < b of unit `vectors` (n, width) whose dot product is `threshold` or
-    more: one tuple a block. Each pair is multiplied once."""
-    for top in range(0, len(vectors), BLOCK_ROWS):
-        rows = vectors[top : top + BLOCK_ROWS]
-        for left in range(top, len(vectors), BLOCK_COLUMNS):
-            scores = rows @ vectors[left : left + BLOCK_COLUMNS].T
-            if scores.max() < threshold:
-                continue
-            a, b = np.nonzero(scores >= threshold)
-            above = a + top < b + left
-            a, b = a[above], b[above]
-            if len(a):
-                yield a + top, b + left, scores[a, b]
+    more: one tuple per block, by a and then b."""
+    basis = choose_directions(vectors, threshold)
+    short, bound = (vectors, threshold) if basis is None else (shorten_vectors(vectors, basis), threshold - SLACK)
+    for top in range(0, len(short), BLOCK_ROWS):
+        rows = short[top : top + BLOCK_ROWS]
+        for left in range(top, len(short), BLOCK_COLUMNS):
+            scores = rows @ short[left : left + BLOCK_COLUMNS].T
+            # nonzero is many times as fast in one dimension as in two
+            a, b = np.divmod(np.flatnonzero(scores.ravel() >= bound), scores.shape[1])
+            scores, a, b = scores[a, b], a + top, b + left
+            if basis is not None:
+                parts = [slice(start, start + CHUNK) for start in range(0, len(a), CHUNK)]
+                whole = [np.einsum("ij,ij->i", vectors[a[part]], vectors[b[part]]) for part in parts]
+                scores = np.concatenate([scores[:0], *whole])
+            near = (scores >= threshold) & (a < b)
+            if near.any():
+                yield a[near], b[near], scores[near]
+
+
+def choose_directions(vectors: np.ndarray, threshold: float) -> np.ndarray | None:
+    """float32 (width, directions), orthonormal; the fewest that sort out enough. None: comparing all is no slower."""
+    if len(vectors) < MIN_VECTORS:
+        return None
+    sample = vectors[np.linspace(0, len(vectors) - 1, SAMPLE).astype(int)]
+    _, directions = np.linalg.eigh(sample.T.astype(float) @ sample)  # by ascending share of what is in them
+    above = np.triu_indices(SAMPLE, 1)
+    for number in NUMS_DIRECTIONS:
+        if 2 * number > sample.shape[1]:
+            return None
+        basis = np.ascontiguousarray(directions[:, -number:], np.float32)
+        short = shorten_vectors(sample, basis)
+        if ((short @ short.T)[above] >= threshold - SLACK).mean() <= MAX_RATE:
+            return basis
+    return None
+
+
+def shorten_vectors(vectors: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """float32 (vectors, directions + 1): the part in the directions, and the length of the rest."""
+    short = np.empty((len(vectors), basis.shape[1] + 1), np.float32)
+    for start in range(0, len(vectors), CHUNK):
+        rows = vectors[start : start + CHUNK]
+        inside = rows @ basis
+        short[start : start + CHUNK, :-1] = inside
+        short[start : start + CHUNK, -1] = np.linalg.norm(rows - inside @ basis.T, axis=1)
+    return short
 
 
 def write_near_duplicates(store: QuestionStore, output_dir: Path, threshold: float) -> int:
@@ -123,20 +129,9 @@ def write_near_duplicates(store: QuestionStore, output_dir: Path, threshold: flo
     with write_table(output_dir, "near_duplicates", COLUMNS) as table:
         for rows_a, rows_b, scores in find_near_duplicates(store.vectors(), threshold - ROUNDING):
             for a, b, score in zip(rows_a.tolist(), rows_b.tolist(), scores.tolist()):
-                (doi_a, number_a, text_a), (doi_b, number_b, text_b) = store.read(a), store.read(b)
-                table.add(
-                    [
-                        {
-                            "doi_a": doi_a,
-                            "question_a": number_a,
-                            "doi_b": doi_b,
-                            "question_b": number_b,
-                            "score": round(score, 4),
-                            "text_a": text_a,
-                            "text_b": text_b,
-                        }
-                    ]
-                )
+                (doi_a, number_a, text_a), (doi_b, number_b, text_b) = store.rows[a], store.rows[b]
+                values = (doi_a, number_a, doi_b, number_b, round(score, 4), text_a, text_b)
+                table.add([dict(zip(COLUMNS, values))])
     return table.num_rows
 
 

@@ -271,7 +271,7 @@ def write_pair_checks(
     check_threshold(near_duplicate)
     output_dir, bad, notes = Path(output_dir), [], []
     tally, first_rows = Tally(), {}  # the latter by digest: texts would fill the memory
-    near = find_near_rows(file_path, output_dir, embedder, near_duplicate, limit, notes) if embedder else None
+    near = find_near_rows(file_path, embedder, near_duplicate, limit, notes) if embedder else None
     with write_table(output_dir, "checks", COLUMNS) as table:
         records = tqdm(read_usable(file_path, limit, bad, notes), unit="paper", desc="checking")
         for record, rows in check_records(records, tally):
@@ -353,20 +353,19 @@ def check_records(records: Iterable[Paper], tally: Tally) -> Iterator[tuple[Pape
 
 
 def find_near_rows(
-    file_path: str | Path, folder: Path, embedder: Embedder, threshold: float, limit: int | None, notes: list[str]
+    file_path: str | Path, embedder: Embedder, threshold: float, limit: int | None, notes: list[str]
 ) -> list[int]:
     """For each pair of the file the first row before it whose question is as near as `threshold`, or -1."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with QuestionStore(folder) as store:
-        records = (replace(record, txt="") for record in read_usable(file_path, limit, [], []))
-        groups = ((record, record.questions) for record in records)
-        for record, vectors in tqdm(embedder.embed_groups(groups, "similarity"), unit="paper", desc="embedding"):
-            finite = np.isfinite(vectors).all(axis=1, keepdims=True)
-            if not finite.all():
-                notes.append(f"{record.name}: no near-duplicates of {(~finite).sum()} questions: the model gives nan")
-            store.add(record, np.where(finite, vectors, 0))
-        near = [-1] * len(store)
-        for earlier, later, _ in find_near_duplicates(store.vectors(), threshold - ROUNDING) if near else ():
-            for a, b in zip(earlier.tolist(), later.tolist()):
-                near[b] = a if near[b] < 0 else min(near[b], a)
+    store = QuestionStore()
+    records = (replace(record, txt="") for record in read_usable(file_path, limit, [], []))
+    groups = ((record, record.questions) for record in records)
+    for record, vectors in tqdm(embedder.embed_groups(groups, "similarity"), unit="paper", desc="embedding"):
+        finite = np.isfinite(vectors).all(axis=1, keepdims=True)
+        if not finite.all():
+            notes.append(f"{record.name}: no near-duplicates of {(~finite).sum()} questions: the model gives nan")
+        store.add(record, np.where(finite, vectors, 0))
+    near = [-1] * len(store)
+    for earlier, later, _ in find_near_duplicates(store.vectors(), threshold - ROUNDING) if near else ():
+        for a, b in zip(earlier.tolist(), later.tolist()):
+            near[b] = a if near[b] < 0 else min(near[b], a)
     return near

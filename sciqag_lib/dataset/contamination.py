@@ -12,19 +12,18 @@ benchmark and test both stay, and the match is listed: nobody is trained on it. 
 is not compared further; one that matches several questions has a row for each, but within its split only for the first.
 """
 
-import tempfile
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sciqag_lib.checks.duplicates import ROUNDING, StoredVectors, check_threshold
-from sciqag_lib.checks.near_search import find_near
+from sciqag_lib.checks.duplicates import ROUNDING, check_threshold, find_near_duplicates
 from sciqag_lib.dataset.filters import SET_REASONS
 from sciqag_lib.engines.embeddings import Embedder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SIDES = ("benchmark", "test", "train")  # the first goes before the others
 MAX_LISTED = 100_000  # matches of two sides, and of one, with their texts; all are counted
@@ -51,58 +50,43 @@ RELATIONS = {  # sides of a and b -> reason of an exact match, of a near one
 
 
 class Comparison:
-    """Finds matches and decides who goes. Questions are known by the caller's row numbers, digests and sides."""
+    """Finds matches and decides who goes. Questions are known by their place in the frame."""
 
-    def __init__(self, rows: Mapping[str, Sequence[int]]) -> None:
-        """`rows` of each of SIDES, in order."""
-        self.order = array("q", (row for side in SIDES for row in rows.get(side, ())))
-        sizes = [len(rows.get(side, ())) for side in SIDES]
-        self._side = np.repeat(np.arange(len(SIDES), dtype=np.uint8), sizes)  # of each place in the order
-        self.reasons: dict[int, str] = {}  # row: why it is dropped
+    def __init__(self, questions: "pd.DataFrame") -> None:
+        """`questions`: side, doi, pair, question, digest; in the order of SIDES, and within a side of the file."""
+        self.questions = questions
+        self._sides, self._digests = questions["side"].tolist(), questions["digest"].tolist()
+        self.reasons: dict[int, str] = {}  # place: why it is dropped
         self.counts: Counter[tuple[str, str]] = Counter()  # reason and side of b: matches found
-        # reason, score, dropped, rows a and b, of two sides and of one
+        # reason, score, dropped, places a and b, of two sides and of one
         self._across: list[tuple[str, float, bool, int, int]] = []
         self._within: list[tuple[str, float, bool, int, int]] = []
-        self._sides = bytearray(max(self.order, default=-1) + 1)  # of each row
-        for row, side in zip(self.order, self._side.tolist()):
-            self._sides[row] = side
 
-    def side(self, row: int) -> str:
-        return SIDES[self._sides[row]]
+    def compare_exact(self) -> None:
+        first: dict[tuple[str, bytes], int] = {}  # of each side, the first place with this digest
+        for place, (side, digest) in enumerate(zip(self._sides, self._digests)):
+            for other in [first[name, digest] for name in SIDES if (name, digest) in first]:
+                self._match(other, place, 1.0, exact=True)
+            first.setdefault((side, digest), place)
 
-    def compare_exact(self, digests: Sequence[bytes]) -> None:
-        first: dict[tuple[int, bytes], int] = {}  # of each side, the first row with this digest
-        for row, number in zip(self.order, self._side.tolist()):
-            digest = digests[row]
-            found = [first[side, digest] for side in range(number + 1) if (side, digest) in first]
-            for other in found:
-                self._match(other, row, 1.0, exact=True)
-            first.setdefault((number, digest), row)
+    def list_left(self) -> list[int]:
+        """The places that no match has dropped."""
+        return [place for place in range(len(self._sides)) if place not in self.reasons]
 
-    def list_left(self) -> dict[str, list[int]]:
-        """The rows of each side that no match has dropped."""
-        left: dict[str, list[int]] = {side: [] for side in SIDES}
-        for row in self.order:
-            if row not in self.reasons:
-                left[self.side(row)].append(row)
-        return left
-
-    def compare_near(
-        self, rows: Sequence[int], vectors: StoredVectors, threshold: float, digests: Sequence[bytes]
-    ) -> None:
-        """`vectors` are those of `rows`, which stand in the order of the sides, as list_left gives them.
+    def compare_near(self, places: Sequence[int], vectors: np.ndarray, threshold: float) -> None:
+        """`vectors`, float32 (places, width), are those of `places`, as list_left gives them.
 
         Blocks come in the order of their rows, so that whether an earlier question is dropped is settled before it
         drops a later one.
         """
         check_threshold(threshold)
-        for places_a, places_b, scores in find_near(vectors, threshold - ROUNDING):
-            for a, b, score in zip(places_a.tolist(), places_b.tolist(), scores.tolist()):
-                if digests[rows[a]] != digests[rows[b]]:
-                    self._match(rows[a], rows[b], score, exact=False)
+        for rows_a, rows_b, scores in find_near_duplicates(vectors, threshold - ROUNDING):
+            for a, b, score in zip(rows_a.tolist(), rows_b.tolist(), scores.tolist()):
+                if self._digests[places[a]] != self._digests[places[b]]:
+                    self._match(places[a], places[b], score, exact=False)
 
     def _match(self, a: int, b: int, score: float, exact: bool) -> None:
-        sides = self.side(a), self.side(b)
+        sides = self._sides[a], self._sides[b]
         within = sides[0] == sides[1]
         if sides not in RELATIONS or a in self.reasons or (within and b in self.reasons):
             return
@@ -114,10 +98,6 @@ class Comparison:
         listed = self._within if within else self._across
         if len(listed) < MAX_LISTED:
             listed.append((reason, min(1.0, round(score, 4)), drops, a, b))
-
-    def list_rows(self) -> set[int]:
-        """Those whose texts are wanted to show the matches."""
-        return {row for *_, a, b in (*self._across, *self._within) for row in (a, b)}
 
     def count_matches(self) -> dict[str, dict[str, int]]:
         """Reason -> side of the later question -> matches, in the order of filters.SET_REASONS."""
@@ -131,51 +111,29 @@ class Comparison:
     def num_unlisted(self) -> int:
         return sum(self.counts.values()) - len(self._across) - len(self._within)
 
-    def show_matches(self, texts: Mapping[int, tuple[str, int, str]]) -> Iterator[dict[str, Any]]:
-        """Rows of COLUMNS, what crosses the splits first; `texts`: paper, number of the pair, question."""
-        for reason, score, drops, a, b in (*self._across, *self._within):
-            row: dict[str, Any] = {"reason": reason, "score": score, "dropped": drops}
-            for name, number in (("a", a), ("b", b)):
-                doi, pair, question = texts[number]
-                row |= {
-                    f"side_{name}": self.side(number),
-                    f"doi_{name}": doi,
-                    f"pair_{name}": pair,
-                    f"question_{name}": question,
-                }
-            yield row
+    def to_frame(self) -> "pd.DataFrame":
+        """The listed matches, a row of COLUMNS each; what crosses the splits first."""
+        import pandas as pd
+
+        found = pd.DataFrame([*self._across, *self._within], columns=["reason", "score", "dropped", "a", "b"])
+        sides = [self.questions.iloc[found[name]].add_suffix(f"_{name}").reset_index(drop=True) for name in ("a", "b")]
+        return pd.concat([found, *sides], axis=1)[list(COLUMNS)]
 
 
-class VectorStore:
-    """Vectors in a file without a name, in the order in which they come."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)
-        self._num_rows, self._width = 0, 1
-        self.num_bad = 0  # vectors with a nan: they match nothing
-
-    def __enter__(self) -> "VectorStore":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._file.close()
-
-    def add(self, vectors: np.ndarray) -> None:
-        """float32 (questions, width)"""
-        finite = np.isfinite(vectors).all(axis=1, keepdims=True)
-        self.num_bad += int((~finite).sum())
-        self._file.write(np.ascontiguousarray(np.where(finite, vectors, 0), np.float32).tobytes())
-        self._num_rows, self._width = self._num_rows + len(vectors), vectors.shape[1]
-
-    def vectors(self) -> StoredVectors:
-        self._file.flush()
-        return StoredVectors(self._file, self._num_rows, self._width)
-
-
-def embed_questions(groups: Iterable[tuple[list[int], list[str]]], embedder: Embedder, store: VectorStore) -> None:
-    """Put the vectors of some of the questions of each group into the store, by their places in it.
+def embed_questions(
+    groups: Iterable[tuple[list[int], list[str]]], num_questions: int, embedder: Embedder
+) -> tuple[np.ndarray, int]:
+    """Vectors, float32 (num_questions, width), of some of the questions of each group, by their places in it, and how
+    many hold a nan: these are 0, so that they match nothing.
 
     A group is a record's questions, all of them, since vectors are cached by such lists.
     """
+    found, start = np.zeros((num_questions, 1), np.float32), 0
     for places, vectors in embedder.embed_groups(groups, "similarity"):
-        store.add(vectors[places])
+        if not start:
+            found = np.zeros((num_questions, vectors.shape[1]), np.float32)
+        found[start : start + len(places)] = vectors[places]
+        start += len(places)
+    finite = np.isfinite(found).all(axis=1)
+    found[~finite] = 0
+    return found, int((~finite).sum())

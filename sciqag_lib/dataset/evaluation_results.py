@@ -1,26 +1,25 @@
-"""What 05_evaluation found of the pairs of a file, looked up pair by pair: the judge's scores and the checks.
+"""What 05_evaluation found of the pairs of a file, put beside them: the judge's scores and the checks.
 
     results = read_results(Path("runs/demo/05_evaluation"))     # scores and checks, .parquet or .csv, what is there
-    results.find_check("10.1/x", "How ...?", "It ...")          # Check or None
-    results.find_scores("record 1", "10.1/x", 3, "How ...?", "It ...")  # {"accuracy": 2.5}
+    pairs = results.add_to(pairs)                               # with score_*, support, rejected_by
 
 Checks are found by the pair's own words, so that a file which was cut or sorted since then has those that still hold.
-Scores stand by number: they are used where the checks beside them have the same words under that number, or, where
+Scores are found by number: they are used where the checks beside them have the same words under that number, or, where
 there are no checks, as they are.
 """
 
 import json
-from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sciqag_lib.dataset.filters import Check
 from sciqag_lib.errors import InputError
 from sciqag_lib.racar.judging import DIMENSIONS
 from sciqag_lib.records.papers import normalize_doi
+from sciqag_lib.tables import make_schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCORE_COLUMNS = {
     "record": "text",
@@ -39,7 +38,8 @@ CHECK_COLUMNS = {
     "support": "real",
     "rejected_by": "text",
 }
-AMBIGUOUS = -1  # under this key stand pairs of several records
+SCORES = [f"score_{dimension}" for dimension in DIMENSIONS]
+CHECKS = ["support", "rejected_by"]
 
 
 @dataclass
@@ -48,65 +48,50 @@ class EvaluationResults:
     dimensions: tuple[str, ...] = ()  # of which there is a score
     judge: dict[str, Any] = field(default_factory=dict)  # model, prompt, scale and null_means, as racar.json has them
     useless: list[str] = field(default_factory=list)  # dimensions on which it does not tell pairs from a baseline
-    num_checks: int = 0
-    num_foreign: int = 0  # pairs that stood under a number of the file, but with other words: not used
-    _sums: array = field(default_factory=lambda: array("d"), repr=False)  # five a pair
-    _counts: array = field(default_factory=lambda: array("L"), repr=False)
-    _rows: dict[bytes, int] = field(default_factory=dict, repr=False)  # key of a pair: its place in these
-    _checks: dict[bytes, Check] = field(default_factory=dict, repr=False)
-    _words: dict[bytes, bytes | None] = field(default_factory=dict, repr=False)  # None: several pairs
+    scores: "pd.DataFrame | None" = None  # where, key, pair, and SCORES: the means of the repeats
+    checks: "pd.DataFrame | None" = None  # name (key or where), pair, question, answer, and CHECKS
+    num_foreign: int = 0  # pairs with scores under their number, but of other words: not used
 
     @property
     def top(self) -> int | None:
         return int(self.scale.rpartition("-")[2]) if self.scale else None
 
-    def find_check(self, name: str, question: str, answer: str) -> Check | None:
-        return self._checks.get(_digest(normalize_doi(name), question, answer))
+    @property
+    def num_checks(self) -> int:
+        return 0 if self.checks is None else len(self.checks)
 
-    def find_scores(self, where: str, doi: str, pair: int, question: str, answer: str) -> dict[str, float]:
-        """By dimension, the mean of the repeats; {} where the pair was not judged."""
-        paper = normalize_doi(doi)
-        row = self._rows.get(_digest(where, paper, str(pair)))
-        if row is None and paper:
-            row = self._rows.get(_digest(paper, str(pair)))
-        if row is None or row == AMBIGUOUS:
-            return {}
-        words = self._words.get(_digest(paper or where, str(pair)))
-        if words is not None and words != _digest(question, answer):
-            self.num_foreign += 1
-            return {}
-        places = range(len(DIMENSIONS) * row, len(DIMENSIONS) * (row + 1))
-        return {
-            name: self._sums[place] / self._counts[place]
-            for name, place in zip(DIMENSIONS, places)
-            if self._counts[place]
-        }
+    def add_to(self, pairs: "pd.DataFrame") -> "pd.DataFrame":
+        """`pairs` (input.py) with the columns of SCORES and CHECKS, null where nothing is known; pairs of a record that
+        is not used have none."""
+        pairs = pairs.assign(name=pairs["key"].where(pairs["key"] != "", pairs["where"]))
+        found = pairs.assign(**dict.fromkeys(SCORES, float("nan")), support=float("nan"), rejected_by=None)
+        found["rejected_by"] = found["rejected_by"].astype("str")
+        if self.checks is not None:
+            last = self.checks.drop_duplicates(["name", "question", "answer"], keep="last")
+            found[CHECKS] = pairs.merge(last, "left", ["name", "question", "answer"])[CHECKS]
+        if self.scores is not None:
+            found[SCORES] = self._find_scores(pairs)
+        found.loc[pairs["same_doi"], SCORES + CHECKS] = None
+        if self.scores is not None and self.checks is not None:
+            foreign = self._has_other_words(pairs) & found[SCORES].notna().any(axis=1)
+            found.loc[foreign, SCORES] = None
+            self.num_foreign = int(foreign.sum())
+        return found.drop(columns="name")
 
-    def add_score(self, row: dict[str, Any]) -> None:
-        paper = normalize_doi(row["doi"] or "")
-        key = _digest(row["record"], paper, str(row["pair"]))
-        known = self._rows.get(key)
-        if known is None:
-            known = self._rows[key] = len(self._sums) // len(DIMENSIONS)
-            self._sums.extend([0.0] * len(DIMENSIONS))
-            self._counts.extend([0] * len(DIMENSIONS))
-        if paper and self._rows.setdefault(_digest(paper, str(row["pair"])), known) != known:
-            self._rows[_digest(paper, str(row["pair"]))] = AMBIGUOUS
-        place = len(DIMENSIONS) * known + DIMENSIONS.index(row["dimension"])
-        self._sums[place] += row["score"]
-        self._counts[place] += 1
+    def _find_scores(self, pairs: "pd.DataFrame") -> "pd.DataFrame":
+        """By record, DOI and number; by DOI and number where one record alone has them."""
+        found = pairs.merge(self.scores, "left", ["where", "key", "pair"], indicator=True)
+        single = self.scores[self.scores["key"] != ""].drop_duplicates(["key", "pair"], keep=False)
+        other = pairs.merge(single, "left", ["key", "pair"])
+        return found[SCORES].where(found["_merge"] == "both", other[SCORES])
 
-    def add_check(self, row: dict[str, Any]) -> None:
-        name, words = normalize_doi(row["doi"]), _digest(row["question"], row["answer"])
-        reasons = tuple((row["rejected_by"] or "").split())
-        self._checks[_digest(name, row["question"], row["answer"])] = Check(reasons, row["support"])
-        key = _digest(name, str(row["pair"]))
-        self._words[key] = None if self._words.get(key, words) != words else words
-        self.num_checks += 1
-
-
-def _digest(*parts: str) -> bytes:
-    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).digest()
+    def _has_other_words(self, pairs: "pd.DataFrame") -> "pd.Series":
+        """Whether the checks have one pair under the same number, and it is another."""
+        names = ["name", "pair"]
+        single = self.checks.drop_duplicates([*names, "question", "answer"]).drop_duplicates(names, keep=False)
+        known = pairs[names].merge(single, "left", names)
+        same = (known["question"] == pairs["question"]) & (known["answer"] == pairs["answer"])
+        return known["question"].notna() & ~same
 
 
 def read_results(folder: Path | None) -> EvaluationResults:
@@ -126,8 +111,10 @@ def read_results(folder: Path | None) -> EvaluationResults:
     if paths["scores"]:
         _read_scores(results, paths["scores"])
     if paths["checks"]:
-        for row in read_table(paths["checks"], CHECK_COLUMNS):
-            results.add_check(row)
+        checks = read_table(paths["checks"], CHECK_COLUMNS).rename(columns={"doi": "name"})
+        results.checks = checks.assign(
+            name=normalize_dois(checks["name"]), rejected_by=checks["rejected_by"].fillna("")
+        )
     _read_judge(results, folder / "racar.json")
     return results
 
@@ -143,21 +130,24 @@ def _find_table(folder: Path, name: str) -> Path | None:
 
 
 def _read_scores(results: EvaluationResults, path: Path) -> None:
-    seen = set()
-    for row in read_table(path, SCORE_COLUMNS):
-        if row["arm"] != "own" or row["score"] is None:
-            continue
-        if row["dimension"] not in DIMENSIONS:
-            raise InputError(f"{path}: expected the dimensions {', '.join(DIMENSIONS)}, found {row['dimension']!r}")
-        if results.scale not in ("", row["scale"]):
-            raise InputError(
-                f"{path}: expected scores of one scale, found {results.scale} and {row['scale']}; "
-                f"judge all pairs on the same"
-            )
-        results.scale = row["scale"]
-        seen.add(row["dimension"])
-        results.add_score(row)
-    results.dimensions = tuple(name for name in DIMENSIONS if name in seen)
+    table = read_table(path, SCORE_COLUMNS)
+    table = table[(table["arm"] == "own") & table["score"].notna()]
+    unknown, scales = sorted({*table["dimension"]} - {*DIMENSIONS}), list(table["scale"].unique())
+    if unknown:
+        raise InputError(f"{path}: expected the dimensions {', '.join(DIMENSIONS)}, found {unknown[0]!r}")
+    if len(scales) > 1:
+        raise InputError(
+            f"{path}: expected scores of one scale, found {scales[0]} and {scales[1]}; judge all pairs on the same"
+        )
+    results.scale = scales[0] if scales else ""
+    results.dimensions = tuple(name for name in DIMENSIONS if name in {*table["dimension"]})
+    table = table.assign(key=normalize_dois(table["doi"].fillna("")), column="score_" + table["dimension"])
+    means = table.groupby(["record", "key", "pair", "column"])["score"].mean().unstack().reindex(columns=SCORES)
+    results.scores = means.reset_index().rename(columns={"record": "where"})
+
+
+def normalize_dois(dois: "pd.Series") -> "pd.Series":
+    return dois.map({doi: normalize_doi(doi) for doi in dois.unique()})
 
 
 def _read_judge(results: EvaluationResults, path: Path) -> None:
@@ -178,26 +168,20 @@ def _read_judge(results: EvaluationResults, path: Path) -> None:
         ) from error
 
 
-def read_table(path: Path, columns: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """The rows of a .parquet or .csv file, these columns only, streamed. InputError: not read, or one is missing."""
+def read_table(path: Path, columns: dict[str, str]) -> "pd.DataFrame":
+    """These columns of a .parquet or .csv file. InputError: it cannot be read, or one is missing."""
     import pyarrow
     import pyarrow.csv
     import pyarrow.parquet
 
-    types = {"text": pyarrow.string(), "whole": pyarrow.int64(), "real": pyarrow.float64()}
     try:
         if path.suffix == ".parquet":
-            batches = pyarrow.parquet.ParquetFile(path).iter_batches(columns=list(columns))
-        else:
-            convert = pyarrow.csv.ConvertOptions(
-                column_types={name: types[kind] for name, kind in columns.items()}, include_columns=list(columns)
-            )
-            parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
-            batches = pyarrow.csv.open_csv(path, parse_options=parse, convert_options=convert)
-        for batch in batches:
-            missing = [name for name in columns if name not in batch.schema.names]
-            if missing:
-                raise InputError(f"{path}: expected the columns {', '.join(columns)}, missing {', '.join(missing)}")
-            yield from batch.to_pylist()
+            return pyarrow.parquet.ParquetFile(path).read().select(list(columns)).to_pandas()
+        schema = make_schema(columns)
+        convert = pyarrow.csv.ConvertOptions(column_types=schema, include_columns=list(columns))
+        parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+        return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert).to_pandas()
+    except KeyError as error:
+        raise InputError(f"{path}: expected the columns {', '.join(columns)}: {error}") from error
     except (OSError, pyarrow.ArrowException) as error:
         raise InputError(f"{path}: cannot be read as a table of 05_evaluation: {error}") from error

@@ -1,4 +1,4 @@
-"""A build's kept pairs in the files that others load: one pass over pairs.parquet, each file whole or not at all.
+"""A build's kept pairs, from pairs.parquet, in the files that others load; each is written atomically.
 
     published    train.json             [{"instruction": "Answer ...", "input": "How ...?", "output": "It ..."}]
                  test.json              [{"Q": "How ...?", "A": "It ..."}]
@@ -7,32 +7,37 @@
     messages     chat/messages_train.jsonl  {"messages": [{"role": "user", "content": "How ...?"}, ...]}
     huggingface  huggingface/           data/*.parquet, README.md (the card), papers.csv: datasets.load_dataset(folder)
     lm_eval      lm_eval/               a task of the lm-evaluation-harness, see lm_eval_task.py
-    generator    train_generator.json   see export_generator.py
+    generator    train_generator.json   [{"instruction": "Read ...", "input": "The paper: ...", "output": "Q1: ..."}]
 
 The first and the last are SciQAG's (arXiv 2405.09939) and what train.py takes with params/train.qa_only.yaml and
 params/train.generator.yaml. LLaMA-Factory and axolotl read all three chat forms, which chat/dataset_info.json describes
 to the former, and TRL the messages. The test pairs lie beside those of train.
 """
 
-import csv
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import yaml
 
 from sciqag_lib.dataset import lm_eval_task
-from sciqag_lib.dataset.card import CardFacts, DatasetCounts, count_pairs, is_kept, read_groups, write_card
-from sciqag_lib.dataset.export_generator import fill_record, write_generator_data
-from sciqag_lib.dataset.pairs import COLUMNS, SPLITS, DatasetPair, PairWriter
+from sciqag_lib.dataset.card import CardFacts, DatasetCounts, count_pairs, is_kept, write_card
+from sciqag_lib.dataset.input import number_records
+from sciqag_lib.dataset.pairs import COLUMNS, SPLITS, read_pairs, write_pairs
 from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.generation.training_records import fill_paper_record, fill_record
 from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.paths import write_atomic
+from sciqag_lib.records.papers import Paper, QAPair
 from sciqag_lib.tables import JsonList
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMATS = ("published", "alpaca", "sharegpt", "messages", "huggingface", "lm_eval", "generator")
 CHAT = {  # format -> what LLaMA-Factory must know of it beyond its defaults
@@ -50,6 +55,19 @@ CHAT = {  # format -> what LLaMA-Factory must know of it beyond its defaults
         },
     },
 }
+load_prompt_once = cache(load_prompt)
+RECORDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {  # file or format -> its form of a pair
+    "train.json": lambda pair: fill_record(load_prompt_once("qa_only"), {"question": pair["question"]}, pair["answer"]),
+    "test.json": lambda pair: {"Q": pair["question"], "A": pair["answer"]},
+    "alpaca": lambda pair: {"instruction": pair["question"], "input": "", "output": pair["answer"]},
+    "sharegpt": lambda pair: {
+        "conversations": [{"from": "human", "value": pair["question"]}, {"from": "gpt", "value": pair["answer"]}]
+    },
+    "messages": lambda pair: {
+        "messages": [{"role": "user", "content": pair["question"]}, {"role": "assistant", "content": pair["answer"]}]
+    },
+    "lm_eval": dict,
+}
 OWN_FILES = {  # format -> what an export of it can leave below output_dir
     "published": ["train.json", "test.json"],
     **{name: [f"chat/{name}_{split}.jsonl" for split in SPLITS] for name in CHAT},
@@ -60,24 +78,18 @@ OWN_FILES = {  # format -> what an export of it can leave below output_dir
 SHARD_ROWS = 250_000  # of a Parquet file: some 70 MB, well below the 500 MB that loaders take at a time
 FEWSHOT_PAIRS = 500  # of the train split, evenly spaced, for a benchmark's examples
 HUB_COLUMNS = tuple(name for name in COLUMNS if name not in ("record", "split", "dropped_by"))
-LISTED = 20  # bad records that are printed
 
 
 @dataclass
 class ExportedFile:
-    """A file and the rows that go into it: of its split, those from `start` to below `stop`, each `step`-th."""
+    """A file and the rows that go into it."""
 
     format: str
     path: str  # below output_dir
     split: str = ""  # "" for what is no list of pairs
     rows: int = 0  # written; 0 for what is no list
     bytes: int = 0
-    start: int = 0
-    stop: float = math.inf
-    step: int = 1
-
-    def takes(self, place: int) -> bool:
-        return self.start <= place < self.stop and (place - self.start) % self.step == 0
+    rows_of: slice = field(default_factory=lambda: slice(None))  # of its split's kept pairs
 
 
 @dataclass
@@ -86,13 +98,13 @@ class ExportReport:
     files: list[ExportedFile] = field(default_factory=list)
     counts: DatasetCounts = field(default_factory=DatasetCounts)
     notes: list[str] = field(default_factory=list)  # what was not written, and why
-    num_bad: int = 0  # papers of papers_path that could not be used
-    bad_records: list[BadRecord] = field(default_factory=list)  # the first of them
+    bad_records: list[BadRecord] = field(default_factory=list)  # papers of papers_path that could not be used
 
-    def note(self, bad: BadRecord) -> None:
-        self.num_bad += 1
-        if len(self.bad_records) < LISTED:
-            self.bad_records.append(bad)
+    def to_frame(self) -> "pd.DataFrame":
+        """Each file with its rows and bytes."""
+        import pandas as pd
+
+        return pd.DataFrame(self.files)[["format", "path", "rows", "bytes"]]
 
 
 def export_dataset(
@@ -106,14 +118,15 @@ def export_dataset(
 
     `facts` is what the card says beyond the table. `papers_path` is the processed output that the build read, whose
     texts the generator's training data need. A split without pairs gives no file, but for the published ones, and a
-    note. Each file appears whole or not at all, and those of an earlier export that these replace are removed.
+    note. Files are written atomically, and those of an earlier export that these replace are removed.
     InputError: a format that does not exist, a table that cannot be read or keeps no pair, papers that are not its own.
     """
     pairs_path, output_dir = Path(pairs_path), Path(output_dir)
     chosen = _check_formats(formats, papers_path)
-    counts = count_pairs(pairs_path)
+    pairs = read_pairs(pairs_path)
+    counts = count_pairs(pairs)
     if not counts.kept:
-        reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts.dropped.most_common()) or "it is empty"
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts.dropped.items()) or "it is empty"
         raise InputError(f"{pairs_path}: expected pairs to export, but none is kept ({reasons}); loosen the filters")
     report = ExportReport(output_dir, counts=counts)
     for split in SPLITS:
@@ -123,14 +136,14 @@ def export_dataset(
         report.notes.append("lm_eval: a benchmark needs test pairs, and there are none")
     if "generator" in chosen:  # first: where the papers are the wrong ones, nothing has been replaced yet
         file = ExportedFile("generator", "train_generator.json", "train")
-        file.rows = write_generator_data(pairs_path, Path(papers_path), output_dir / file.path, report.note)
+        file.rows = _write_generator(pairs, Path(papers_path), output_dir / file.path, report.bad_records)
         report.files.append(file)
         if not file.rows:
             report.notes.append("generator: no paper of the train split has its text, so the list is empty")
     elif formats is None:
         report.notes.append("generator: not made, it needs the papers' texts (papers_path)")
-    planned = [file for name in chosen for file in _plan_files(name, counts)]
-    _write_pairs(pairs_path, planned, report)
+    report.files += (planned := [file for name in chosen for file in _plan_files(name, counts)])
+    _write_pairs(pairs, planned, report)
     _write_descriptions(facts or CardFacts(), report)
     _remove_older(chosen, report)
     for file in report.files:
@@ -164,106 +177,91 @@ def _plan_files(name: str, counts: DatasetCounts) -> Iterator[ExportedFile]:
             rows = math.ceil(counts.pairs[split] / num_shards)
             for shard in range(num_shards):
                 path = f"huggingface/data/{split}-{shard:05d}-of-{num_shards:05d}.parquet"
-                yield ExportedFile(name, path, split, start=shard * rows, stop=(shard + 1) * rows)
+                yield ExportedFile(name, path, split, rows_of=slice(shard * rows, (shard + 1) * rows))
     elif name == "lm_eval" and "test" in splits:
         yield ExportedFile(name, "lm_eval/test.jsonl", "test")
         if "train" in splits:
             step = math.ceil(counts.pairs["train"] / FEWSHOT_PAIRS)
-            yield ExportedFile(name, "lm_eval/fewshot.jsonl", "train", step=step)
+            yield ExportedFile(name, "lm_eval/fewshot.jsonl", "train", rows_of=slice(None, None, step))
 
 
-# A pass over the pairs -----------------------------------------------------------------------------------------------
+# The pairs -----------------------------------------------------------------------------------------------------------
 
 
-def _write_pairs(pairs_path: Path, files: list[ExportedFile], report: ExportReport) -> None:
-    """Fill all files of pairs in one pass; where it fails, none of them appears."""
-    report.files += files
-    hub = any(file.format == "huggingface" for file in files)
+def _write_pairs(pairs: "pd.DataFrame", files: list[ExportedFile], report: ExportReport) -> None:
+    """Fill all files of pairs; where it fails, none of them appears."""
+    kept = pairs[is_kept(pairs)]
     with ExitStack() as stack:
-        writers = [(file, stack.enter_context(_open_writer(report.output_dir / file.path, file))) for file in files]
-        add_paper = stack.enter_context(_open_papers(report)) if hub else None
-        places = dict.fromkeys(SPLITS, 0)
-        for rows in read_groups(pairs_path):
-            kept = [pair for pair in rows if is_kept(pair)]
-            if add_paper and kept:
-                add_paper(kept, len(rows) - len(kept))
-            for pair in kept:
-                for file, add in writers:
-                    if file.split == pair.split and file.takes(places[pair.split]):
-                        add(pair)
-                        file.rows += 1
-                places[pair.split] += 1
-
-
-@contextmanager
-def _open_writer(path: Path, file: ExportedFile) -> Iterator[Callable[[DatasetPair], None]]:
-    """A function that adds a pair to the file at `path`, in the form of its format and split."""
-    if file.format == "huggingface":
-        with write_atomic(path, binary=True) as handle:
-            table = PairWriter(handle, HUB_COLUMNS)
-            try:
-                yield lambda pair: table.add({name: getattr(pair, name) for name in HUB_COLUMNS})
-            finally:
-                table.close()
-        return
-    make_record = _choose_record(file.format, file.split)
-    with write_atomic(path) as handle:
-        if file.format == "published":
-            records = JsonList(handle)
-            yield lambda pair: records.add(make_record(pair))
-            records.end()
-        else:
-            yield lambda pair: handle.write(json.dumps(make_record(pair), ensure_ascii=False) + "\n")
-
-
-def _choose_record(name: str, split: str) -> Callable[[DatasetPair], dict[str, Any]]:
-    if name == "published" and split == "test":
-        return lambda pair: {"Q": pair.question, "A": pair.answer}
-    if name == "published":
-        prompt = load_prompt("qa_only")
-        return lambda pair: fill_record(prompt, {"question": pair.question}, pair.answer)
-    if name == "alpaca":
-        return lambda pair: {"instruction": pair.question, "input": "", "output": pair.answer}
-    if name == "sharegpt":
-        return lambda pair: {
-            "conversations": [{"from": "human", "value": pair.question}, {"from": "gpt", "value": pair.answer}]
-        }
-    if name == "messages":
-        return lambda pair: {
-            "messages": [{"role": "user", "content": pair.question}, {"role": "assistant", "content": pair.answer}]
-        }
-    return lambda pair: {"question": pair.question, "answer": pair.answer, "doi": pair.doi, "category": pair.category}
-
-
-@contextmanager
-def _open_papers(report: ExportReport) -> Iterator[Callable[[list[DatasetPair], int], None]]:
-    """papers.csv beside the card: a row for each record with a kept pair."""
-    listed = ExportedFile("huggingface", "huggingface/papers.csv")
-    report.files.append(listed)
-    with write_atomic(report.output_dir / listed.path) as handle:
-        table = csv.writer(handle, lineterminator="\n")
-        table.writerow(("doi", "title", "journal", "category", "licence", "split", "kept", "dropped"))
-
-        def add(kept: list[DatasetPair], num_dropped: int) -> None:
-            first = kept[0]
-            table.writerow(
-                (
-                    first.doi,
-                    first.title,
-                    first.journal,
-                    first.category,
-                    first.licence,
-                    first.split,
-                    len(kept),
-                    num_dropped,
-                )
+        for file in files:
+            rows = kept[kept["split"] == file.split].iloc[file.rows_of]
+            file.rows, path = len(rows), report.output_dir / file.path
+            _write_rows(rows, stack.enter_context(write_atomic(path, file.format == "huggingface")), file)
+        if any(file.format == "huggingface" for file in files):
+            listed = ExportedFile("huggingface", "huggingface/papers.csv")
+            papers = _list_papers(pairs, kept)
+            papers.to_csv(
+                stack.enter_context(write_atomic(report.output_dir / listed.path)), index=False, lineterminator="\n"
             )
-            listed.rows += 1
+            listed.rows = len(papers)
+            report.files.append(listed)
 
-        yield add
+
+def _write_rows(rows: "pd.DataFrame", handle: IO[Any], file: ExportedFile) -> None:
+    """In the form of the file's format and split."""
+    if file.format == "huggingface":
+        write_pairs(rows, handle, HUB_COLUMNS)
+        return
+    texts = rows[["question", "answer", "doi", "category"]].astype(object)
+    make_record = RECORDS[file.path if file.format == "published" else file.format]
+    records = map(make_record, texts.where(texts.notna(), None).to_dict("records"))
+    if file.format == "published":
+        made = JsonList(handle)
+        for record in records:
+            made.add(record)
+        made.end()
+    else:
+        handle.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
 
-# What stands beside the pairs ----------------------------------------------------------------------------------------
+def _list_papers(pairs: "pd.DataFrame", kept: "pd.DataFrame") -> "pd.DataFrame":
+    """A row for each record with a kept pair."""
+    papers = kept.drop_duplicates("record")
+    columns = ["doi", "title", "journal", "category", "licence", "split"]
+    num_kept, num_pairs = (rows["record"].value_counts() for rows in (kept, pairs))
+    counts = papers["record"].map(num_kept)
+    return papers[columns].assign(kept=counts, dropped=papers["record"].map(num_pairs) - counts)
+
+
+def _write_generator(pairs: "pd.DataFrame", papers_path: Path, output_path: Path, bad: list[BadRecord]) -> int:
+    """A record for each paper of the train split: the prompt with its text in it, and its kept pairs; their number.
+
+    The table says at which place of the processed output a record is. A paper without text goes to `bad`. InputError:
+    the file cannot be read, or another paper is in that place.
+    """
+    kept = pairs[is_kept(pairs) & (pairs["split"] == "train") & (pairs["doi"].fillna("") != "")]
+    template, written, items = load_prompt("whole_paper"), 0, number_records(papers_path)
+    with write_atomic(output_path) as file:
+        made = JsonList(file)
+        for (record, doi), rows in kept.groupby(["record", "doi"], sort=False):
+            paper = next((item for number, item in items if number == record and isinstance(item, Paper)), None)
+            if paper is None or paper.doi != doi:
+                found = f"{paper.where}: {paper.doi!r:.80}" if paper else "no such record"
+                raise InputError(
+                    f"{papers_path}: expected {doi} in record {record + 1}, as the build had it, found {found}; "
+                    "give the processed output that the build read"
+                )
+            if not paper.txt.strip():
+                message = "it is missing or empty: nothing to learn from"
+                bad.append(BadRecord(str(papers_path), paper.where, "txt", message))
+                continue
+            own = [QAPair(question, answer) for question, answer in zip(rows["question"], rows["answer"])]
+            made.add(fill_paper_record(template, replace(paper, pairs=own)))
+            written += 1
+        made.end()
+    return written
+
+
+# What is beside the pairs ----------------------------------------------------------------------------------------
 
 
 def _write_descriptions(facts: CardFacts, report: ExportReport) -> None:
@@ -330,17 +328,3 @@ def _remove_older(chosen: Sequence[str], report: ExportReport) -> None:
                 path.unlink()
         elif found:
             report.notes.append(f"{name}: files of an earlier export were left as they are and may hold other splits")
-
-
-def show_exports(report: ExportReport) -> None:
-    """Print each file with its rows and bytes, and what was not written."""
-    width = max(len(file.path) for file in report.files)
-    for file in report.files:
-        rows = f"{file.rows:>9,} rows" if file.rows or file.split else " " * 14
-        print(f"{file.format:12} {file.path:{width}} {rows} {file.bytes:>13,} bytes")
-    for bad in report.bad_records:
-        print(f"not usable: {bad}")
-    if report.num_bad > len(report.bad_records):
-        print(f"not usable: {report.num_bad - len(report.bad_records):,} more")
-    for note in report.notes:
-        print(f"note: {note}")

@@ -16,12 +16,15 @@ Train and test have a filter each, so that the test set can be chosen more stric
 
 import difflib
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any
 
 from sciqag_lib.checks import rules as checks
 from sciqag_lib.checks.pair_checks import find_context_phrase
 from sciqag_lib.errors import InputError
 from sciqag_lib.racar.judging import DIMENSIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PAIR_REASONS = {  # in the order in which they are asked: reason -> how it is printed
     "same_doi": "its paper stands in the file before",
@@ -41,7 +44,6 @@ SET_REASONS = {  # what only the other pairs tell (contamination.py)
     "near_duplicate": "near a question asked before",
 }
 REASONS = {**PAIR_REASONS, **SET_REASONS}
-NUMBERS = {reason: number for number, reason in enumerate(REASONS)}
 KEYS = ("min_score", "context_bound", "checks", "min_support", "missing")
 
 
@@ -61,21 +63,26 @@ class PairFilter:
     def dimensions(self) -> list[str]:
         return [dimension for dimension, _ in self.min_score]
 
-    def list_reasons(self, question: str, answer: str, scores: dict[str, float], check: Optional["Check"]) -> list[str]:
-        """All of PAIR_REASONS that keep the pair out, but for "same_doi", in their order."""
-        found = [f"score_{name}" for name, least in self.min_score if name in scores and scores[name] < least]
-        drop = self.missing == "drop"
-        if drop and any(name not in scores for name in self.dimensions):
-            found.insert(0, "unscored")
-        if self.context_bound and find_context_phrase(question, answer, self.context_bound == "strict"):
-            found.append("context_bound")
-        if self.needs_checks and check is None and drop:
-            found.append("unchecked")
-        if self.needs_checks and check is not None:
-            found += [f"check_{reason}" for reason in self.checks if reason in check.rejected_by]
-            if self.min_support is not None and check.support is not None and check.support < self.min_support:
-                found.append("low_support")
-        return found
+    def find_hits(self, pairs: "pd.DataFrame") -> "pd.DataFrame":
+        """Which of PAIR_REASONS keep each pair out, one bool column per reason, but for "same_doi". `pairs` have
+        question, answer, score_*, support and rejected_by; the last is null where a pair has no row of checks."""
+        import pandas as pd
+
+        drops = self.missing == "drop"
+        hits = {f"score_{name}": pairs[f"score_{name}"] < least for name, least in self.min_score}
+        if drops and self.min_score:
+            hits["unscored"] = pairs[[f"score_{name}" for name in self.dimensions]].isna().any(axis=1)
+        if self.context_bound:
+            texts, strict = zip(pairs["question"], pairs["answer"]), self.context_bound == "strict"
+            hits["context_bound"] = [bool(find_context_phrase(*pair, strict)) for pair in texts]
+        if self.needs_checks:
+            if drops:
+                hits["unchecked"] = pairs["rejected_by"].isna()
+            given = [reasons.split() for reasons in pairs["rejected_by"].fillna("")]
+            hits |= {f"check_{reason}": [reason in reasons for reasons in given] for reason in self.checks}
+        if self.min_support is not None:
+            hits["low_support"] = pairs["support"] < self.min_support
+        return pd.DataFrame(hits, pairs.index).reindex(columns=list(PAIR_REASONS), fill_value=False).astype(bool)
 
     def describe(self) -> str:
         parts = [f"{name} at least {least:g}" for name, least in self.min_score]
@@ -86,14 +93,6 @@ class PairFilter:
         parts += [f"support at least {self.min_support:g}"] if self.min_support is not None else []
         needed = bool(self.min_score) or self.needs_checks
         return ("; ".join(parts) or "all kept") + (f"; without a score or checks: {self.missing}" if needed else "")
-
-
-@dataclass(frozen=True)
-class Check:
-    """What is used of a row of checks.parquet."""
-
-    rejected_by: tuple[str, ...]
-    support: float | None  # None: there was no paper to look in, or nothing claimed
 
 
 def make_filter(settings: dict[str, Any], name: str = "filter", top: int | None = None) -> PairFilter:

@@ -6,17 +6,19 @@ build.json, shortened: {"asked": 38, "kept": 27, "dropped": {"score_accuracy": 3
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciqag_lib.dataset.card import CardFacts, JudgeFacts
-from sciqag_lib.dataset.filters import REASONS
+from sciqag_lib.dataset.filters import PAIR_REASONS, REASONS
 from sciqag_lib.dataset.pairs import SPLITS
 from sciqag_lib.records.categories import Category
-from sciqag_lib.tables import show_notes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VERSION = 1
 NO_CATEGORY = "no category"
-SHOWN = 20  # warnings, notes and matches that are printed
+SHOWN = 20  # notes in the card, and matches in build.json
 
 
 @dataclass
@@ -88,6 +90,27 @@ class BuildReport:
             if row.train + row.test
         ]
 
+    def to_frame(self) -> "pd.DataFrame":
+        """Papers and pairs of train and test, how many pairs each reason dropped, and to how many it applies."""
+        import pandas as pd
+
+        left = {
+            split: {
+                "papers": counts.papers,
+                "pairs asked": counts.asked,
+                **{f"- {text}": counts.dropped.get(reason, 0) for reason, text in REASONS.items()},
+                "pairs kept": counts.kept,
+                "of papers": counts.papers_kept,
+            }
+            for split, counts in self.splits.items()
+        }
+        hits = {
+            f"applies to {split}": {f"- {text}": counts.hits.get(reason, 0) for reason, text in PAIR_REASONS.items()}
+            for split, counts in self.splits.items()
+        }
+        frame = pd.DataFrame(left).join(pd.DataFrame(hits)).astype("Int64")
+        return frame[(frame.fillna(0) != 0).any(axis=1) | ~frame.index.str.startswith("- ")]
+
     def list_steps(self) -> list[tuple[str, int, int]]:
         """The way through the filters: what is done, and the pairs of train and of test that are left after it; only
         steps that drop a pair."""
@@ -143,67 +166,44 @@ class BuildReport:
         }
 
 
-def show_build(report: BuildReport) -> None:
-    """Print the way of all pairs: asked = kept + dropped, by split, reason and category, and every warning."""
-    print(
-        f"{report.file}: {report.num_records:,} records, {report.papers:,} papers, {report.asked:,} pairs; "
-        f"{report.num_bad:,} bad records or pairs"
+# Counting ------------------------------------------------------------------------------------------------------------
+
+
+def count_reasons(pairs: "pd.DataFrame") -> dict[str, int]:
+    """Dropped pairs by reason, in the order of REASONS."""
+    counts = pairs["dropped_by"].value_counts().to_dict()
+    return {reason: counts[reason] for reason in REASONS if reason in counts}
+
+
+def count_split(split: str, pairs: "pd.DataFrame", hits: "pd.DataFrame", papers: "pd.DataFrame") -> SplitCounts:
+    here = pairs[pairs["split"] == split]
+    kept = here[here["dropped_by"].isna()]
+    found = hits.loc[here.index].sum().to_dict()
+    return SplitCounts(
+        int((papers["split"] == split).sum()),
+        kept["paper"].nunique(),
+        len(here),
+        len(kept),
+        count_reasons(here),
+        {reason: count for reason, count in found.items() if count},
     )
-    print(f"{report.asked:,} asked = {report.kept:,} kept + {sum(report.dropped.values()):,} dropped")
-    print(f"train: {report.filters['train']}\ntest:  {report.filters['test']}")
-    print(f"split: {report._describe_split()}\n")
-    print(f"{'':44} {'train':>9} {'test':>9}")
-    _show_row("papers", [report.splits[split].papers for split in SPLITS])
-    _show_row("pairs asked", [report.splits[split].asked for split in SPLITS])
-    for reason, text in REASONS.items():
-        found = [report.splits[split].dropped.get(reason, 0) for split in SPLITS]
-        hits = [report.splits[split].hits.get(reason, 0) for split in SPLITS]
-        if any(found) or any(hits):
-            more = f"   (applies to {hits[0]:,} and {hits[1]:,})" if hits != found and any(hits) else ""
-            _show_row(f"- {text}", found, more)
-    _show_row("pairs kept", [report.splits[split].kept for split in SPLITS])
-    _show_row("of papers", [report.splits[split].papers_kept for split in SPLITS])
-    if report.dropped.get("same_doi"):
-        print(f"without a split, since the paper stands in the file before: {report.dropped['same_doi']:,} pairs")
-    for title, lines in (("warning", report.warnings), ("note", report.notes)):
-        show_notes(lines, SHOWN, "build.json", title)
 
 
-def _show_row(name: str, numbers: list[int], more: str = "") -> None:
-    print(f"{name:44} {numbers[0]:>9,} {numbers[1]:>9,}{more}")
-
-
-def show_categories(report: BuildReport) -> None:
-    """Print papers and pairs of each category."""
-    print(f"{'category':44} {'papers':>7} {'in test':>7} {'pairs':>8} {'train':>8} {'test':>8}")
-    for row in report.categories:
-        print(f"{row.name:44} {row.papers:>7,} {row.test_papers:>7,} {row.asked:>8,} {row.train:>8,} {row.test:>8,}")
-
-
-def show_matches(report: BuildReport, number: int = SHOWN) -> None:
-    """Print how many questions were found twice, and where, and the first of them; all are in matches.csv."""
-    if report.benchmark:
-        print(
-            f"benchmark: {report.benchmark['file']}, {report.benchmark['questions']:,} questions read, "
-            f"{report.benchmark['bad']:,} could not be"
-        )
-    looked = f"cosine of {report.near_duplicate} or more" if report.encoder else "not looked for, that needs an encoder"
-    print(f"near questions: {looked}")
-    total = 0
-    for reason, counts in report.matches.items():
-        for split, count in counts.items():
-            total += count
-            print(f"{split}: {REASONS[reason]}: {count:,}")
-    if not total:
-        print("no question was found twice")
-    for match in report.examples[:number]:
-        fate = "dropped" if match["dropped"] else "listed, stays"
-        print(f"\n{match['reason']} {match['score']:.2f}")
-        for side in "ab":
-            note = f" ({fate})" if side == "b" else ""
-            print(
-                f"   {match['side_' + side]}, {match['doi_' + side]}, pair {match['pair_' + side]}: "
-                f"{match['question_' + side]}{note}"
-            )
-    if total > number:
-        print(f"\n... {total - min(number, len(report.examples)):,} more in matches.csv")
+def count_categories(
+    pairs: "pd.DataFrame", papers: "pd.DataFrame", categories: dict[str, Category]
+) -> list[CategoryCounts]:
+    """Those that occur, in the order of `categories`; papers without one last."""
+    fields = {**{name: category.field for name, category in categories.items()}, NO_CATEGORY: ""}
+    is_kept = pairs["dropped_by"].isna()
+    rows = (
+        papers,
+        papers[papers["split"] == "test"],
+        pairs,
+        *(pairs[is_kept & (pairs["split"] == split)] for split in SPLITS),
+    )
+    counts = [found["shelf"].value_counts().to_dict() for found in rows]
+    return [
+        CategoryCounts(name, field, *(count.get(name, 0) for count in counts))
+        for name, field in fields.items()
+        if name in counts[0]
+    ]

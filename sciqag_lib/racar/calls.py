@@ -15,12 +15,11 @@ from pathlib import Path
 
 from sciqag_lib.checks.grounding import find_evidence, index_paper
 from sciqag_lib.engines import Engine, Prompt
-from sciqag_lib.errors import BadRecord
 from sciqag_lib.inference.judge import Call, make_code
 from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.racar.judging import KINDS, WITHOUT_PAPER, Judging, begin_prompt, quote_paper, write_task
 from sciqag_lib.records.papers import Paper, QAPair
-from sciqag_lib.records.qa_records import read_qa_records
+from sciqag_lib.records.qa_records import read_usable
 
 NULLS = {
     "other_paper": ("relevance", "completeness", "accuracy", "reasonableness"),
@@ -136,10 +135,7 @@ def _group_records(file_path: str | Path, judging: Judging, notes: list[str]) ->
     """Each record alone, but single pairs without a paper that follow each other, as benchmark files hold them, ten
     together; in the order of the file."""
     loose: list[Paper] = []
-    for record in read_qa_records(file_path):
-        if isinstance(record, BadRecord):
-            notes.append(str(record))
-            continue
+    for record in read_usable(file_path, notes):
         record.txt = record.txt if record.txt.strip() else ""
         if not record.pairs:
             notes.append(f"{record.name}: no question-answer pair, so there is nothing to judge")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sciqag_lib.errors import BadRecord
-from sciqag_lib.records.papers import Paper, QAPair, find_text_problem, read_records, read_sections
+from sciqag_lib.records.papers import SURROGATE, Paper, QAPair, find_text_problem, read_records, read_sections
 
 
 @dataclass
@@ -54,6 +54,15 @@ def read_qa_records(path: str | Path) -> Iterator[Paper | BadRecord]:
         yield paper
 
 
+def read_usable(path: str | Path, notes: list[str]) -> Iterator[Paper]:
+    """The papers of read_qa_records; `notes` takes what cannot be used."""
+    for item in read_qa_records(path):
+        if isinstance(item, BadRecord):
+            notes.append(str(item))
+        else:
+            yield item
+
+
 def _read_paper(record: dict[str, Any], where: str) -> Paper:
     """Without its pairs. An optional value of a wrong type is left out."""
     keywords, txt = record.get("keywords"), record.get("txt") or ""
@@ -87,9 +96,11 @@ def read_pair(entry: Any) -> QAPair | str:
     if not isinstance(entry, dict):
         return f'expected {{"Q", "A"}}, found {type(entry).__name__} {entry!r:.60}; this pair is left out'
     for key in ("Q", "A"):
-        problem = find_text_problem(entry.get(key), True)
-        if problem:
-            return f"{key}: {problem}; this pair is left out"
+        value = entry.get(key)
+        if not isinstance(value, str) or not value.strip():
+            return f"{key}: expected a non-empty string, found {value!r:.60}; this pair is left out"
+        if SURROGATE.search(value):
+            return f"{key}: it holds a lone surrogate, which no file can store; this pair is left out"
     return QAPair(entry["Q"], entry["A"])
 
 

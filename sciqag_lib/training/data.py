@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from sciqag_lib.errors import BadRecord, InputError
-from sciqag_lib.generation.parsing import format_pairs, split_keywords
-from sciqag_lib.inference.prompts import PromptFile, fill, load_prompt
+from sciqag_lib.generation.training_records import fill_paper_record
+from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.records.papers import SURROGATE, Paper, read_records
+from sciqag_lib.records.papers import find_text_problem, read_records
 from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.tables import JsonList
 
@@ -91,23 +91,10 @@ def _read_fields(
     """`instruction` is "" for the form of two columns; beside an instruction, `text` may be empty."""
     required = {instruction or text, answer}
     for key in filter(None, (instruction, text, answer)):
-        fault = _find_fault(record.get(key), key in required)
+        fault = find_text_problem(record.get(key), key in required)
         if fault:
             return BadRecord(file, where, key, fault)
     return Example(record[instruction] if instruction else "", record.get(text) or "", record[answer], where=where)
-
-
-def _find_fault(value: Any, required: bool) -> str:
-    """What is wrong with a text, or ""."""
-    if value is None:
-        return "it is missing; expected a non-empty string, add it or remove the record" if required else ""
-    if not isinstance(value, str):
-        return f"expected a string, found {type(value).__name__} {value!r:.60}; write it as text"
-    if required and not value.strip():
-        return "it is empty; expected a non-empty string, fill it or remove the record"
-    if SURROGATE.search(value):
-        return "it holds half a surrogate pair, which no tokenizer takes; remove that character"
-    return ""
 
 
 def _read_conversation(record: dict[str, Any], file: str, where: str) -> Iterator[Example | BadRecord]:
@@ -139,7 +126,7 @@ def _read_turns(messages: Any, role_key: str, text_key: str) -> list[tuple[str, 
         name = message.get(role_key, message.get("role", message.get("from")))
         role = ROLES.get(name) if isinstance(name, str) else None
         text = _join_parts(message.get(text_key, message.get("content", message.get("value"))))
-        fault = _find_fault(text, role != "system")
+        fault = find_text_problem(text, role != "system")
         if fault:
             return f"message {number}: its text: {fault}"
         expected = ("system", "user") if not turns else ("user",) if turns[-1][0] != "user" else ("assistant",)
@@ -190,18 +177,3 @@ def make_generator_data(processed_output: str | Path, output_path: str | Path, p
                 f"{processed_output}: expected papers with question-answer pairs, found none to train on{first}"
             )
     return made
-
-
-def fill_paper_record(template: PromptFile, paper: Paper) -> dict[str, str]:
-    """A generator's training record of a paper: the prompt with its text, and its keywords and pairs."""
-    keywords = split_keywords(paper.keywords) if isinstance(paper.keywords, str) else paper.keywords
-    values = {"paper": paper.txt, "title": paper.title, "num_pairs": str(len(paper.pairs)), "again": ""}
-    return fill_record(template, values, format_pairs(keywords, paper.pairs))
-
-
-def fill_record(template: PromptFile, values: dict[str, str], output: str) -> dict[str, str]:
-    """A training record, its instruction and input from a prompt file."""
-    parts = {
-        key: fill(template.texts[key], values, f"prompt {template.name}, {key}") for key in ("instruction", "input")
-    }
-    return {**parts, "output": output}
