@@ -44,28 +44,15 @@ def compare_judges(table: ScoreTable, first: str, second: str, seed: int = 0) ->
     """Two judges, or two prompts of one: which agrees more with the experts' mean, and which scores higher.
 
     For each dimension that both scored, on the pairs both scored. Without experts only the mean scores are compared.
-    InputError: a name is no rater of the table, or both are the same.
     """
-    for name in (first, second):
-        if name not in table.raters:
-            raise InputError(f"expected two of {', '.join(map(repr, table.raters))}, found {name!r}")
-    if first == second:
-        raise InputError(f"expected two different judges, found {first!r} twice")
-    results = []
+    names, results = (first, second), []
     for dimension in DIMENSIONS:
         if (dimension, first) in table.scores and (dimension, second) in table.scores:
             ratings = table.ratings(dimension, [first, second])
             if table.of_kind("expert"):
-                results += compare_agreement(
-                    (first, second),
-                    dimension,
-                    ratings,
-                    table.experts_mean(dimension),
-                    table.papers,
-                    tuple(MEASURES),
-                    seed,
-                )
-            results.append(_compare_means((first, second), dimension, ratings, table.papers, seed))
+                mean = table.experts_mean(dimension)
+                results += compare_agreement(names, dimension, ratings, mean, table.papers, tuple(MEASURES), seed)
+            results.append(_compare_means(names, dimension, ratings, table.papers, seed))
     return results
 
 

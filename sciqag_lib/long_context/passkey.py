@@ -63,6 +63,10 @@ class Share:
     low: float
     high: float
 
+    @property
+    def mean(self) -> float:
+        return self.share
+
     def __str__(self) -> str:
         if not self.asked:
             return "no reply"

@@ -8,6 +8,7 @@ the rater's file (scores.py) before the session shows it as taken. `view` is wha
 `answer` is None, and `paper` and `spans` too, as long as what is to be scored next is scored without it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +105,8 @@ class ReviewSession:
 
     def move_to_unscored(self) -> None:
         """To the next pair that lacks a score, skipped ones too."""
-        total = len(self.review.pairs)
-        for place in (*range(self.place + 1, total), *range(self.place + 1)):
-            if not self.marks.pairs.get(self.review.pairs[place].key, PairMarks()).complete:
-                self.place, self.finished = place, False
-                self.dimension = self._first_missing()
-                return
-        raise ReviewError("every pair is scored")
+        if not self._go_to(self.place + 1, lambda mark: not mark.complete):
+            raise ReviewError("every pair is scored")
 
     def _check_unfinished(self) -> None:
         if self.finished:
@@ -127,14 +123,17 @@ class ReviewSession:
 
     def _go_to_open(self, start: int) -> None:
         """To the first pair from `start` on, round to the beginning, that is neither scored nor skipped."""
+        self.finished = not self._go_to(start, lambda mark: not mark.complete and not mark.skipped)
+
+    def _go_to(self, start: int, is_wanted: Callable[[PairMarks], bool]) -> bool:
+        """Go to the first pair from `start` on, round to the beginning, that is wanted; False where none is."""
         total = len(self.review.pairs)
         for place in (*range(start, total), *range(min(start, total))):
-            mark = self.marks.pairs.get(self.review.pairs[place].key, PairMarks())
-            if not mark.complete and not mark.skipped:
+            if is_wanted(self.marks.pairs.get(self.review.pairs[place].key, PairMarks())):
                 self.place, self.finished = place, False
                 self.dimension = self._first_missing()
-                return
-        self.finished = True
+                return True
+        return False
 
     # What is shown ---------------------------------------------------------------------------------------------------
 
