@@ -4,7 +4,7 @@
     seed: 42                                      # goes to every notebook of the list that has this parameter
     02_inference.limit: 3                         # goes to this one alone
 
-Refused by name: keys that no notebook has, values of a wrong type, keys that stand twice, secrets.
+Refused by name: keys that no notebook has, values of a wrong type, duplicate keys, secrets.
 """
 
 import ast
@@ -42,14 +42,14 @@ class Step:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """yaml.SafeLoader that refuses a key that stands twice, where YAML silently takes the last one."""
+    """yaml.SafeLoader that refuses duplicate keys, where YAML silently takes the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
             key, line = key_node.value, key_node.start_mark.line + 1
             if key in seen:
-                raise ParamsError(f"the key {key!r} stands on line {seen[key]} and again on line {line}; keep one")
+                raise ParamsError(f"the key {key!r} is on line {seen[key]} and again on line {line}; keep one")
             seen[key] = line
         return super().construct_mapping(node, deep)
 
@@ -86,7 +86,7 @@ def check_params(params: dict[str, Any], path: Path) -> list[Step]:
         raise ParamsError(f"{path}: run_dir: expected a folder, found {params['run_dir']!r}")
     steps = [open_notebook(name) for name in names]
     if len({step.name for step in steps}) < len(steps):
-        raise ParamsError(f"{path}: notebooks: a name stands twice in {', '.join(names)}")
+        raise ParamsError(f"{path}: notebooks: a name appears twice in {', '.join(names)}")
     problems: list[str] = []
     # Keys of one notebook come last, so that they win over the same key given to all.
     for key in sorted((key for key in params if key not in OWN_KEYS), key=lambda key: "." in key):

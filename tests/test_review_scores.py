@@ -171,7 +171,7 @@ def test_scores_of_a_changed_text_or_of_other_pairs_are_named_and_not_used(
 
 def test_a_file_of_another_rater_or_scale_is_refused(session: ReviewSession, source: Path, tmp_path: Path) -> None:
     session.score(3)
-    with pytest.raises(InputError, match="'anna' began on the scale 1-3; go on with that"):
+    with pytest.raises(InputError, match="'anna' began on the scale 1-3; continue with that"):
         ReviewSession(open_review(source, scale="1-5"), "anna", tmp_path)
     rater_path(tmp_path, "bob").write_bytes(rater_path(tmp_path, "anna").read_bytes())
     with pytest.raises(InputError, match="expected the file of 'bob', found lines of 'anna'"):

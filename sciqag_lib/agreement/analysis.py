@@ -1,11 +1,11 @@
 """How far judges agree with experts, and experts among each other, for each of RACAR's five dimensions.
 
 SciQAG (arXiv 2405.09939) reports Spearman's and Pearson's correlation of its judge with 2 experts on 100 pairs, as
-bars in a figure; here they stand beside the same measures of any table of scores (score_table.py), with Krippendorff's
-alpha, which also sees a judge that ranks well and scores too high. Version 1:
+bars in a figure; here they are shown beside the same measures of any table of scores (score_table.py), with
+Krippendorff's alpha, which also sees a judge that ranks well and scores too high. Version 1:
 
-1. A judge is held against the experts' mean, on the pairs it and at least two experts scored (one expert, where only
-   one scores the dimension). Experts are held against each other: alpha of all, correlations as means over each two.
+1. A judge is compared with the experts' mean, on the pairs it and at least two experts scored (one expert, where only
+   one scores the dimension). Experts are compared with each other: alpha of all, correlations as means over each two.
 2. Intervals are 95%, papers resampled with all their pairs.
 3. Null baselines: the judge's scores shuffled over the pairs, and, where lengths are given, the length of the answer
    in place of a judge.
@@ -70,7 +70,7 @@ class AgreementRow:
 
 @dataclass
 class AgreementReport:
-    """What stands in agreement.json."""
+    """Contents of agreement.json."""
 
     scale: int
     experts: list[str] = field(default_factory=list)
@@ -121,7 +121,7 @@ def analyse_agreement(
     """Measure agreement in a table of scores, or in several; `judges` adds what 05_evaluation wrote: name, path.
 
     Writes agreement, comparisons and left_out (.parquet and .csv) and agreement.json into `output_dir`. InputError: as
-    score_table.read_scores, or there is no expert in the table, or nobody to hold a single expert against, or a rater
+    score_table.read_scores, or there is no expert in the table, or nobody to compare a single expert with, or a rater
     has the name of other rows of the results, "experts" or "answer length".
     """
     table = read_scores(path, scale, judges)
@@ -232,8 +232,8 @@ def _describe_limits(report: AgreementReport) -> list[str]:
     notes = []
     if len(report.experts) == 1:
         notes.append(
-            f"one expert, {report.experts[0]!r}: experts can't be held against each other, and judges are "
-            f"held against this one"
+            f"one expert, {report.experts[0]!r}: experts can't be compared with each other, and judges are "
+            f"compared with this one"
         )
     if report.num_papers < FEW_PAPERS:
         notes.append(

@@ -5,7 +5,7 @@ for both does not widen the interval. A verdict is taken from the 95% interval o
 
     low > 0: the first agrees more; high < 0: the second; else nothing can be told from this many pairs
 
-Each verdict stands for itself: of twenty comparisons of equals one is expected to seem to differ.
+Each verdict is on its own: of twenty comparisons of equals one is expected to seem to differ.
 """
 
 import math
@@ -65,7 +65,7 @@ def compare_agreement(
     measures: tuple[str, ...],
     seed: int,
 ) -> list[Comparison]:
-    """ratings: (pairs, 2), the two to compare; experts: (pairs,), what either is held against; nan is missing."""
+    """ratings: (pairs, 2), the two to compare; experts: (pairs,), what either is compared with; nan is missing."""
     shared = np.isfinite(ratings).all(1) & np.isfinite(experts)
     ratings, experts, papers = ratings[shared], experts[shared], papers[shared]
     sides = [np.stack([column, experts], axis=1) for column in ratings.T]

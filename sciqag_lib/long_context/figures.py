@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sciqag_lib.long_context.passkey import PasskeyReport
     from sciqag_lib.long_context.perplexity import PerplexityReport
 
-BESIDE = 0.008  # of the axis: the bars of two series stand beside each other, not on each other
+BESIDE = 0.008  # of the axis: the bars of two series are drawn side by side
 DASHED = {"color": "black", "linestyle": "--", "linewidth": 0.8}
 MAX_NUMBERED = 12  # lengths; with more of them a cell is too small for its number
 

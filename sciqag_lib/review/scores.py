@@ -121,7 +121,7 @@ class RaterFile:
         """Write one step and wait until it is on the disk.
 
         ReviewError: the disk is full, or the file has grown since this session last wrote: another session of the same
-        rater is open, and what is shown here is no longer how things stand. Nothing that was written is lost.
+        rater is open, and what is shown here is out of date. Nothing that was written is lost.
         """
         record = {
             "rater": self.rater,
@@ -140,7 +140,7 @@ class RaterFile:
             if size != self._size:
                 raise ReviewError(
                     f"not saved: {self.path.name} was written to elsewhere, {self.rater!r} is reviewing "
-                    f"in another window; go on there, or run this cell again"
+                    f"in another window; continue there, or run this cell again"
                 )
             self._file.write(data)
             self._file.flush()
@@ -208,7 +208,7 @@ def _check_owner(path: Path, marks: Marks, rater: str, scale: str) -> None:
     scales = sorted(set(marks.scales) - {scale})
     if scales:
         raise InputError(
-            f"{path}: {rater!r} began on the scale {scales[0]}; go on with that, or give another "
+            f"{path}: {rater!r} began on the scale {scales[0]}; continue with that, or give another "
             f"output_dir for the scale {scale}"
         )
 

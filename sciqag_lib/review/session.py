@@ -21,7 +21,7 @@ MAX_COMMENT = 10_000  # characters
 
 
 class ReviewSession:
-    """A rater's way through a review; it goes on where this rater's file in `output_dir` stops.
+    """A rater's way through a review; it resumes where this rater's file in `output_dir` stops.
 
     InputError: the rater's name, file or scale do not fit; see RaterFile.
     """
@@ -62,7 +62,7 @@ class ReviewSession:
             self._go_to_open(self.place + 1)
 
     def skip(self) -> None:
-        """Leave this pair without scores, those it has included, and go on to the next open one."""
+        """Leave this pair without scores, those it has included, and move on to the next open one."""
         self._check_unfinished()
         self._file.append(self.pair, skipped=True)
         self.marks.skip(self.pair.key)
@@ -76,8 +76,8 @@ class ReviewSession:
             self.marks.comment(self.pair.key, text)
 
     def go_back(self) -> None:
-        """To what was scored or skipped last; again, to what was scored before that. Nothing is taken back by it: a new
-        score stands in place of the old one."""
+        """To what was scored or skipped last; again, to what was scored before that. Scores are kept until
+        overwritten."""
         here = None if self.finished else (self.pair.key, self.dimension)
         while self.marks.trail:
             key, dimension = self.marks.trail.pop()
