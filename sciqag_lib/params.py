@@ -4,12 +4,13 @@
     seed: 42                                      # goes to every notebook of the list that has this parameter
     02_inference.limit: 3                         # goes to this one alone
 
-Refused by name: keys that no notebook has, values of a wrong type, keys that stand twice, secrets.
+Refused by name: keys that no notebook has, values of a wrong type, duplicate keys, secrets.
 """
 
 import ast
 import difflib
 import re
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,14 +42,14 @@ class Step:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """yaml.SafeLoader that refuses a key that stands twice, where YAML silently takes the last one."""
+    """yaml.SafeLoader that refuses duplicate keys, where YAML silently takes the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
             key, line = key_node.value, key_node.start_mark.line + 1
             if key in seen:
-                raise ParamsError(f"the key {key!r} stands on line {seen[key]} and again on line {line}; keep one")
+                raise ParamsError(f"the key {key!r} is on line {seen[key]} and again on line {line}; keep one")
             seen[key] = line
         return super().construct_mapping(node, deep)
 
@@ -85,7 +86,7 @@ def check_params(params: dict[str, Any], path: Path) -> list[Step]:
         raise ParamsError(f"{path}: run_dir: expected a folder, found {params['run_dir']!r}")
     steps = [open_notebook(name) for name in names]
     if len({step.name for step in steps}) < len(steps):
-        raise ParamsError(f"{path}: notebooks: a name stands twice in {', '.join(names)}")
+        raise ParamsError(f"{path}: notebooks: a name appears twice in {', '.join(names)}")
     problems: list[str] = []
     # Keys of one notebook come last, so that they win over the same key given to all.
     for key in sorted((key for key in params if key not in OWN_KEYS), key=lambda key: "." in key):
@@ -126,45 +127,35 @@ def _nearest(word: str, choices: list[str]) -> str:
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
-SIMPLE_TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "list": list, "dict": dict}
-
-
 def _check_type(key: str, value: Any, step: Step) -> list[str]:
     parameter = step.known[key.rpartition(".")[2]]
-    type_name, default = parameter["inferred_type_name"], _read_default(parameter["default"])
+    type_name, default = parameter["inferred_type_name"], parameter["default"]
     if type_name == "None":  # papermill's word for: no annotation
-        type_name = "Any" if default is None else type(default).__name__
-    annotation = ast.parse(type_name, mode="eval").body
-    is_number = isinstance(value, str) and TEXT_NUMBER.fullmatch(value)
-    if is_number and (type_name == "Any" or not _is_type(value, annotation)):
+        type_name = _name_type(default)
+    fits = _fits(value, type_name)
+    if isinstance(value, str) and TEXT_NUMBER.fullmatch(value) and (type_name == "Any" or not fits):
         return [f"{key}: {value!r} is text to YAML; write a number with a point and a signed exponent, as in 1.0e-5"]
-    if _is_type(value, annotation):
+    if fits:
         return []
     return [f"{key}: expected {type_name} ({step.name} has {parameter['default']}), found {value!r}"]
 
 
-def _read_default(source: str) -> Any:
+def _name_type(source: str) -> str:
     try:
-        return ast.literal_eval(source)
+        default = ast.literal_eval(source)
     except (ValueError, SyntaxError):
-        return None
+        return "Any"
+    return "Any" if default is None else type(default).__name__
 
 
-def _is_type(value: Any, annotation: ast.expr) -> bool:
+def _fits(value: Any, annotation: str) -> bool:
     """Whether a YAML value fits an annotation such as Optional[int]; one that is not understood fits all."""
-    if isinstance(annotation, ast.Constant):
-        return value is None  # of Union[int, None]
-    if isinstance(annotation, ast.Name):
-        expected = SIMPLE_TYPES.get(annotation.id.lower() if annotation.id in ("List", "Dict") else annotation.id)
-        if isinstance(value, bool) and expected is not bool:  # a bool is an int to Python
-            return expected is None
-        return expected is None or isinstance(value, expected)
-    if not isinstance(annotation, ast.Subscript) or not isinstance(annotation.value, ast.Name):
+    import pydantic
+
+    try:
+        pydantic.TypeAdapter(eval(annotation, dict(vars(typing)))).validate_python(value, strict=True)
+    except pydantic.ValidationError:
+        return False
+    except (NameError, SyntaxError, TypeError, pydantic.errors.PydanticUserError):
         return True
-    inner = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
-    name = annotation.value.id
-    if name in ("Optional", "Union"):
-        return name == "Optional" and value is None or any(_is_type(value, choice) for choice in inner)
-    if name in ("list", "List"):
-        return isinstance(value, list) and all(_is_type(item, inner[0]) for item in value)
-    return isinstance(value, dict) if name in ("dict", "Dict") else True
+    return True

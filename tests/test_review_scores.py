@@ -118,7 +118,7 @@ def test_two_windows_of_one_rater_do_not_work_past_each_other(
 
 
 BAD_LINES = [
-    ({"score": 4}, "field 'score': expected a whole number from 1 to 3, found 4"),
+    ({"score": 4}, "field 'score': expected one of 1, 2, 3, found 4"),
     ({"score": 0}, "field 'score'"),
     ({"score": "3"}, "field 'score'"),
     ({"score": True}, "field 'score'"),
@@ -129,7 +129,7 @@ BAD_LINES = [
     ({"pair": "0"}, "field 'pair': expected int, found '0'"),
     ({"paper": None}, "field 'paper'"),
     ({"rater": 7}, "field 'rater'"),
-    ({"scale": "1-4"}, "field 'scale': expected 1-3 or 1-5"),
+    ({"scale": "1-4"}, "field 'scale': expected one of 1-3, 1-5"),
     ({"digest": None}, "field 'digest'"),
     ({"comment": 3}, "field 'comment': expected str, found 3"),
     ({"skipped": "yes"}, "field 'skipped': expected bool"),
@@ -171,7 +171,7 @@ def test_scores_of_a_changed_text_or_of_other_pairs_are_named_and_not_used(
 
 def test_a_file_of_another_rater_or_scale_is_refused(session: ReviewSession, source: Path, tmp_path: Path) -> None:
     session.score(3)
-    with pytest.raises(InputError, match="'anna' began on the scale 1-3; go on with that"):
+    with pytest.raises(InputError, match="'anna' began on the scale 1-3; continue with that"):
         ReviewSession(open_review(source, scale="1-5"), "anna", tmp_path)
     rater_path(tmp_path, "bob").write_bytes(rater_path(tmp_path, "anna").read_bytes())
     with pytest.raises(InputError, match="expected the file of 'bob', found lines of 'anna'"):
@@ -187,8 +187,8 @@ def test_a_file_of_another_rater_or_scale_is_refused(session: ReviewSession, sou
         "a/b\\c",
         "~root",
         "a b",
-        "名" * 60,
-        "𝛼" * 60,
+        "名" * 26,
+        "𝛼" * 20,
         "x" * 60,
         "%2e%2e",
         "C:",
@@ -207,23 +207,14 @@ def test_no_name_leads_out_of_the_folder(name: str, source: Path, tmp_path: Path
 
 
 def test_long_names_that_begin_alike_have_files_of_their_own(tmp_path: Path) -> None:
-    names = ["名" * 59 + last for last in "名字"]
+    names = ["名" * 25 + last for last in "名字"]
     assert rater_path(tmp_path, names[0]) != rater_path(tmp_path, names[1])
     assert rater_path(tmp_path, "é") == rater_path(tmp_path, "e\u0301"), "one name, written in two ways"
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("", "an empty one"),
-        (" \n", "an empty one"),
-        ("x" * 61, "61 characters"),
-        ("a\x00b", "control characters"),
-        ("experts", "a name that the tables use"),
-    ],
-)
-def test_names_that_cannot_be_one_are_refused(name: str, message: str, source: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"rater: expected a name .* found {message}"):
+@pytest.mark.parametrize("name", ["", " \n", "x" * 81, "名" * 30, "a\x00b", "experts"])
+def test_names_that_cannot_be_one_are_refused(name: str, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="rater: expected a short name of printable characters .* found "):
         ReviewSession(open_review(source), name, tmp_path)
 
 

@@ -261,14 +261,14 @@ def test_names_every_fault_at_once(params_path: Path) -> None:
 
 def test_a_notebook_cannot_stand_twice(params_path: Path) -> None:
     notebook = str(params_path.parent / "01_first.ipynb")
-    with pytest.raises(ParamsError, match="stands twice"):
+    with pytest.raises(ParamsError, match="appears twice"):
         check(params_path, notebooks=[notebook, notebook])
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seed: 1\nlimit: 2\nseed: 3\n", "'seed' stands on line 1 and again on line 3"),
+        ("seed: 1\nlimit: 2\nseed: 3\n", "'seed' is on line 1 and again on line 3"),
         ("- a\n- b\n", "expected lines of `key: value`"),
         ("", "expected lines of `key: value`"),
         ("1: a\n", "expected lines of `key: value`"),

@@ -1,11 +1,11 @@
 """How far judges agree with experts, and experts among each other, for each of RACAR's five dimensions.
 
 SciQAG (arXiv 2405.09939) reports Spearman's and Pearson's correlation of its judge with 2 experts on 100 pairs, as
-bars in a figure; here they stand beside the same measures of any table of scores (score_table.py), with Krippendorff's
-alpha, which also sees a judge that ranks well and scores too high. Version 1:
+bars in a figure; here they are shown beside the same measures of any table of scores (score_table.py), with
+Krippendorff's alpha, which also sees a judge that ranks well and scores too high. Version 1:
 
-1. A judge is held against the experts' mean, on the pairs it and at least two experts scored (one expert, where only
-   one scores the dimension). Experts are held against each other: alpha of all, correlations as means over each two.
+1. A judge is compared with the experts' mean, on the pairs it and at least two experts scored (one expert, where only
+   one scores the dimension). Experts are compared with each other: alpha of all, correlations as means over each two.
 2. Intervals are 95%, papers resampled with all their pairs.
 3. Null baselines: the judge's scores shuffled over the pairs, and, where lengths are given, the length of the answer
    in place of a judge.
@@ -29,7 +29,7 @@ from sciqag_lib.agreement.comparison import Comparison, compare_agreement, compa
 from sciqag_lib.agreement.score_table import DIMENSIONS, Paths, ScoreTable, read_scores
 from sciqag_lib.errors import InputError
 from sciqag_lib.metrics.reliability import MEASURES, Agreement, measure_agreement
-from sciqag_lib.tables import write_report, write_table
+from sciqag_lib.tables import write_report, write_tables
 
 if TYPE_CHECKING:
     import pandas
@@ -47,17 +47,15 @@ PUBLISHED_LABEL = "published (read off a figure, \u00b10.01)"
 NO_JUDGES = EXPERTS, LENGTH_JUDGE = "experts", "answer length"  # the raters of rows that are no judge's
 FEW_PAPERS = 20  # simulated raters, 5 pairs a paper: 90% of the intervals over 10 papers hold the truth, over 20 or 50
 # papers 91 to 96%
-COLUMNS = (
-    dict.fromkeys(("rater", "against", "dimension", "measure"), "text")
+TABLES = {
+    "agreement": dict.fromkeys(("rater", "against", "dimension", "measure"), "text")
     | {"value": "real", "low": "real", "high": "real", "pairs": "whole", "papers": "whole"}
-    | {"null": "real", "null_low": "real", "null_high": "real", "published": "real", "reason": "text"}
-)
-COMPARISON_COLUMNS = (
-    dict.fromkeys(("first", "second", "dimension", "measure"), "text")
+    | {"null": "real", "null_low": "real", "null_high": "real", "published": "real", "reason": "text"},
+    "comparisons": dict.fromkeys(("first", "second", "dimension", "measure"), "text")
     | dict.fromkeys(("value_first", "value_second", "difference", "low", "high"), "real")
-    | {"pairs": "whole", "papers": "whole", "verdict": "text"}
-)
-LEFT_OUT_COLUMNS = dict.fromkeys(("dimension", "rater", "paper", "pair", "reason"), "text")
+    | {"pairs": "whole", "papers": "whole", "verdict": "text"},
+    "left_out": dict.fromkeys(("dimension", "rater", "paper", "pair", "reason"), "text"),
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class AgreementRow:
 
 @dataclass
 class AgreementReport:
-    """What stands in agreement.json."""
+    """Contents of agreement.json."""
 
     scale: int
     experts: list[str] = field(default_factory=list)
@@ -104,9 +102,7 @@ class AgreementReport:
                 "pairs": row.result.pairs,
                 "measure": MEASURES[row.measure],
                 "agreement": str(row.result),
-                "shuffled": ""
-                if math.isnan(row.result.null)
-                else f"{row.result.null_low:.2f} to {row.result.null_high:.2f}",
+                "shuffled": f"{row.result.null_low:.2f} to {row.result.null_high:.2f}".replace("nan to nan", ""),
                 "published": "" if row.published is None else f"{row.published:.2f}",
             }
             for row in self.rows
@@ -125,7 +121,7 @@ def analyse_agreement(
     """Measure agreement in a table of scores, or in several; `judges` adds what 05_evaluation wrote: name, path.
 
     Writes agreement, comparisons and left_out (.parquet and .csv) and agreement.json into `output_dir`. InputError: as
-    score_table.read_scores, or there is no expert in the table, or nobody to hold a single expert against, or a rater
+    score_table.read_scores, or there is no expert in the table, or nobody to compare a single expert with, or a rater
     has the name of other rows of the results, "experts" or "answer length".
     """
     table = read_scores(path, scale, judges)
@@ -205,20 +201,12 @@ def _find_left_out(table: ScoreTable, dimension: str) -> list[dict[str, str]]:
     for rater, kind in table.raters.items():
         scored = np.isfinite(table.ratings(dimension, [rater])[:, 0])
         reason = "no other expert scored it" if kind == "expert" else "too few experts scored it"
-        for place in np.flatnonzero(scored & ~usable):
-            paper, pair = table.pairs[place]
-            found.append({"dimension": dimension, "rater": rater, "paper": paper, "pair": pair, "reason": reason})
-        for place in np.flatnonzero(usable & ~scored) if kind == "judge" and scored.any() else ():
-            paper, pair = table.pairs[place]
-            found.append(
-                {
-                    "dimension": dimension,
-                    "rater": rater,
-                    "paper": paper,
-                    "pair": pair,
-                    "reason": "the experts scored it, this judge did not",
-                }
-            )
+        cases = [(scored & ~usable, reason)]
+        if kind == "judge" and scored.any():
+            cases.append((usable & ~scored, "the experts scored it, this judge did not"))
+        for left_out, reason in cases:
+            for place in np.flatnonzero(left_out):
+                found.append(dict(zip(TABLES["left_out"], (dimension, rater, *table.pairs[place], reason))))
     return found
 
 
@@ -231,12 +219,12 @@ def _describe_left_out(left_out: list[dict[str, str]]) -> list[str]:
     groups: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for (rater, reason, dimension), names in pairs.items():
         groups.setdefault((rater, reason, tuple(names)), []).append(dimension)
-    notes = []
-    for (rater, reason, names), dimensions in groups.items():
-        count = f"{len(names):,} pair{'s' * (len(names) > 1)}"
-        some = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
-        notes.append(f"{rater}: {count} left out of {', '.join(dimensions)}, {reason}: {some}")
-    return notes
+    return [
+        f"{rater}: {len(names):,} pair{'s' * (len(names) > 1)} left out of {', '.join(dimensions)}, {reason}: "
+        + ", ".join(names[:3])
+        + ", ..." * (len(names) > 3)
+        for (rater, reason, names), dimensions in groups.items()
+    ]
 
 
 def _describe_limits(report: AgreementReport) -> list[str]:
@@ -244,8 +232,8 @@ def _describe_limits(report: AgreementReport) -> list[str]:
     notes = []
     if len(report.experts) == 1:
         notes.append(
-            f"one expert, {report.experts[0]!r}: experts can't be held against each other, and judges are "
-            f"held against this one"
+            f"one expert, {report.experts[0]!r}: experts can't be compared with each other, and judges are "
+            f"compared with this one"
         )
     if report.num_papers < FEW_PAPERS:
         notes.append(
@@ -254,14 +242,8 @@ def _describe_limits(report: AgreementReport) -> list[str]:
         )
     notes += _describe_reasons(report)
     for judge in report.judges:
-        weak = [
-            row.dimension
-            for row in report.rows
-            if row.rater == judge
-            and row.measure == "spearman"
-            and not math.isnan(row.result.value)
-            and not row.result.above_chance
-        ]
+        own = [row for row in report.rows if (row.rater, row.measure) == (judge, "spearman")]
+        weak = [row.dimension for row in own if math.isfinite(row.result.value) and not row.result.above_chance]
         if weak:
             notes.append(f"{judge}: can't be told from its own scores shuffled, by Spearman, for {', '.join(weak)}")
     return notes
@@ -280,12 +262,10 @@ def _describe_reasons(report: AgreementReport) -> list[str]:
 
 
 def _write(folder: Path, report: AgreementReport) -> None:
-    with write_table(folder, "agreement", COLUMNS) as table:
-        table.add(_round({**asdict(row), **asdict(row.result)}) for row in report.rows)
-    with write_table(folder, "comparisons", COMPARISON_COLUMNS) as table:
-        table.add(_round(asdict(row)) for row in report.comparisons)
-    with write_table(folder, "left_out", LEFT_OUT_COLUMNS) as table:
-        table.add(report.left_out)
+    with write_tables(folder, TABLES) as tables:
+        tables["agreement"].add(_round({**asdict(row), **asdict(row.result)}) for row in report.rows)
+        tables["comparisons"].add(_round(asdict(row)) for row in report.comparisons)
+        tables["left_out"].add(report.left_out)
     write_report(folder / REPORT, report)
 
 

@@ -5,7 +5,7 @@ for both does not widen the interval. A verdict is taken from the 95% interval o
 
     low > 0: the first agrees more; high < 0: the second; else nothing can be told from this many pairs
 
-Each verdict stands for itself: of twenty comparisons of equals one is expected to seem to differ.
+Each verdict is on its own: of twenty comparisons of equals one is expected to seem to differ.
 """
 
 import math
@@ -44,28 +44,15 @@ def compare_judges(table: ScoreTable, first: str, second: str, seed: int = 0) ->
     """Two judges, or two prompts of one: which agrees more with the experts' mean, and which scores higher.
 
     For each dimension that both scored, on the pairs both scored. Without experts only the mean scores are compared.
-    InputError: a name is no rater of the table, or both are the same.
     """
-    for name in (first, second):
-        if name not in table.raters:
-            raise InputError(f"expected two of {', '.join(map(repr, table.raters))}, found {name!r}")
-    if first == second:
-        raise InputError(f"expected two different judges, found {first!r} twice")
-    results = []
+    names, results = (first, second), []
     for dimension in DIMENSIONS:
         if (dimension, first) in table.scores and (dimension, second) in table.scores:
             ratings = table.ratings(dimension, [first, second])
             if table.of_kind("expert"):
-                results += compare_agreement(
-                    (first, second),
-                    dimension,
-                    ratings,
-                    table.experts_mean(dimension),
-                    table.papers,
-                    tuple(MEASURES),
-                    seed,
-                )
-            results.append(_compare_means((first, second), dimension, ratings, table.papers, seed))
+                mean = table.experts_mean(dimension)
+                results += compare_agreement(names, dimension, ratings, mean, table.papers, tuple(MEASURES), seed)
+            results.append(_compare_means(names, dimension, ratings, table.papers, seed))
     return results
 
 
@@ -78,7 +65,7 @@ def compare_agreement(
     measures: tuple[str, ...],
     seed: int,
 ) -> list[Comparison]:
-    """ratings: (pairs, 2), the two to compare; experts: (pairs,), what either is held against; nan is missing."""
+    """ratings: (pairs, 2), the two to compare; experts: (pairs,), what either is compared with; nan is missing."""
     shared = np.isfinite(ratings).all(1) & np.isfinite(experts)
     ratings, experts, papers = ratings[shared], experts[shared], papers[shared]
     sides = [np.stack([column, experts], axis=1) for column in ratings.T]

@@ -1,6 +1,6 @@
 """The figures of agreement with experts: they take an AgreementReport and return a matplotlib Figure.
 
-draw_agreement follows SciQAG's bars of Spearman and Pearson per dimension (arXiv 2405.09939), which stand beside as
+draw_agreement follows SciQAG's bars of Spearman and Pearson per dimension (arXiv 2405.09939), which are shown beside as
 read off its figure. Style, sizes and saving are those of sciqag_lib.figure_style.
 """
 

@@ -9,7 +9,7 @@ chunks that hold a sentence count. With k = int(share * n) and the cosine of eve
 
 Ties go to the lower sentence; with k = 0 there is no value. The definitions answer different questions and are never
 compared with each other (arXiv 2405.09939; published: pooled 0.68, individual 0.6423, union 0.786). Random scores
-mostly reach more than real pairs do, whose evidence lies together: every value stands beside that of random scores on
+mostly reach more than real pairs do, whose evidence lies together: every value is shown beside that of random scores on
 the same paper, and a higher one is not better in itself.
 """
 
@@ -105,7 +105,7 @@ def _measure_all(scores: np.ndarray, num_chunks: int, share: float) -> tuple[np.
 
 
 def _hit_chunks(chunks: np.ndarray, num_chunks: int) -> np.ndarray:
-    """bool (..., num_chunks): which chunks stand in the last axis of `chunks` (..., k)."""
+    """bool (..., num_chunks): which chunks are in the last axis of `chunks` (..., k)."""
     hit = np.zeros((*chunks.shape[:-1], num_chunks), bool)
     np.put_along_axis(hit, chunks, True, axis=-1)
     return hit

@@ -73,7 +73,7 @@ class ScoredPaper:
 
 @dataclass
 class CoverageReport:
-    """What stands in coverage.json."""
+    """Contents of coverage.json."""
 
     model: str
     num_chunks: int

@@ -52,7 +52,7 @@ COLUMNS = {
 
 @dataclass
 class SimilarityReport:
-    """What stands in similarity.json."""
+    """Contents of similarity.json."""
 
     mode: str
     model: str

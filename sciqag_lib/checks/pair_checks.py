@@ -162,7 +162,7 @@ def check_one_pair(pair: QAPair, earlier: Sequence[str], index: PaperIndex | Non
 
 @dataclass
 class PairCheckReport:
-    """What stands in checks.json."""
+    """Contents of checks.json."""
 
     num_records: int
     num_papers: int  # records with text

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from sciqag_lib.long_context.passkey import PasskeyReport
     from sciqag_lib.long_context.perplexity import PerplexityReport
 
-BESIDE = 0.008  # of the axis: the bars of two series stand beside each other, not on each other
+BESIDE = 0.008  # of the axis: the bars of two series are drawn side by side
+DASHED = {"color": "black", "linestyle": "--", "linewidth": 0.8}
 MAX_NUMBERED = 12  # lengths; with more of them a cell is too small for its number
 
 
@@ -26,35 +27,17 @@ def draw_perplexity(report: "PerplexityReport") -> "Figure":
     lengths = [result.length for result in report.results]
     title = f"Perplexity of the same {report.num_targets:,} tokens of {_count(report.num_papers, 'paper')}"
     with new_figure(title, TWO_COLUMNS, 2.9, ncols=2) as (figure, (left, right)):
-        own = [result.perplexity for result in report.results]
-        _draw_estimates(left, lengths, own, BLUE, "o", "the paper's own text")
-        others = [result.perplexity_other for result in report.results]
-        _draw_estimates(left, lengths, others, ORANGE, "^", "another paper's text")
+        for axes, name, color, label in (
+            (left, "perplexity", BLUE, "the paper's own text"),
+            (left, "perplexity_other", ORANGE, "another paper's text"),
+            (right, "gain_other", ORANGE, "against another paper's text"),
+            (right, "gain_shortest", BLUE, f"against {lengths[0]:,} tokens of its own"),
+        ):
+            _draw_estimates(axes, lengths, [getattr(result, name) for result in report.results], color, label)
         if np.isfinite(report.unigram.mean):
-            left.axhline(
-                report.unigram.mean,
-                color="black",
-                linestyle="--",
-                linewidth=0.8,
-                label=f"no context: token frequencies, {report.unigram.mean:,.0f}",
-            )
+            label = f"no context: token frequencies, {report.unigram.mean:,.0f}"
+            left.axhline(report.unigram.mean, label=label, **DASHED)
         left.set(ylabel="perplexity (logarithmic)", yscale="log")
-        _draw_estimates(
-            right,
-            lengths,
-            [result.gain_other for result in report.results],
-            ORANGE,
-            "^",
-            "against another paper's text",
-        )
-        _draw_estimates(
-            right,
-            lengths,
-            [result.gain_shortest for result in report.results],
-            BLUE,
-            "o",
-            f"against {lengths[0]:,} tokens of its own",
-        )
         right.axhline(0, color=LIGHT, linewidth=0.8, zorder=0)
         right.set(ylabel="saved by the paper's own text\n(nats a token)")
         for axes in (left, right):
@@ -91,71 +74,28 @@ def draw_passkey_curve(report: "PasskeyReport") -> "Figure":
     intervals."""
     lengths = [result.length for result in report.lengths]
     with new_figure("Hidden number found, all depths", ONE_COLUMN, 2.7) as (figure, axes):
-        for kind, color, marker, label in (
-            ("hidden", BLUE, "o", "number in the text"),
-            ("control", ORANGE, "^", "control: the same text without it"),
-        ):
-            estimates = [getattr(result, kind) for result in report.lengths]
-            means = [estimate.share for estimate in estimates]
-            _draw_bars(
-                axes,
-                lengths,
-                means,
-                [estimate.low for estimate in estimates],
-                [estimate.high for estimate in estimates],
-                color,
-                marker,
-                label,
-            )
-        axes.axhline(
-            report.chance,
-            color="black",
-            linestyle="--",
-            linewidth=0.8,
-            label=f"chance: 1 in {round(1 / report.chance):,}",
-        )
+        hidden, control = ([getattr(result, kind) for result in report.lengths] for kind in ("hidden", "control"))
+        _draw_estimates(axes, lengths, hidden, BLUE, "number in the text")
+        _draw_estimates(axes, lengths, control, ORANGE, "control: the same text without it")
+        axes.axhline(report.chance, label=f"chance: 1 in {round(1 / report.chance):,}", **DASHED)
         axes.set(ylabel="share of right replies", ylim=(-0.04, 1.04), xlabel="length (tokens of prompt and reply)")
         _mark_lengths(axes, lengths, "length (tokens of prompt and reply)")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False)
     return figure
 
 
-def _draw_estimates(
-    axes: "Axes", lengths: list[int], estimates: list[Any], color: str, marker: str, label: str
-) -> None:
-    columns = [[getattr(estimate, name) for estimate in estimates] for name in ("mean", "low", "high")]
-    _draw_bars(axes, lengths, *columns, color, marker, label)
-
-
-def _draw_bars(
-    axes: "Axes",
-    lengths: list[int],
-    means: list[float],
-    lows: list[float],
-    highs: list[float],
-    color: str,
-    marker: str,
-    label: str,
-) -> None:
+def _draw_estimates(axes: "Axes", lengths: list[int], estimates: list[Any], color: str, label: str) -> None:
     """A line with a bar for each interval; nothing where there is no value at all."""
-    mean = np.array(means, float)
+    mean, low, high = (
+        np.array([getattr(estimate, name) for estimate in estimates], float) for name in ("mean", "low", "high")
+    )
     if not np.isfinite(mean).any():
         return
-    below, above = mean - np.array(lows, float), np.array(highs, float) - mean
-    bars = np.nan_to_num(np.clip([below, above], 0, None))  # no interval: no bar
-    beside = (max(lengths) / min(lengths)) ** (BESIDE if marker == "o" else -BESIDE)
-    axes.errorbar(
-        np.array(lengths) * beside,
-        mean,
-        yerr=bars,
-        color=color,
-        marker=marker,
-        markersize=3.2,
-        linewidth=1.2,
-        elinewidth=0.8,
-        capsize=2,
-        label=label,
-    )
+    bars = np.nan_to_num(np.clip([mean - low, high - mean], 0, None))  # no interval: no bar
+    beside = (max(lengths) / min(lengths)) ** (BESIDE if color == BLUE else -BESIDE)
+    style = {"markersize": 3.2, "linewidth": 1.2, "elinewidth": 0.8, "capsize": 2}
+    marker = "o" if color == BLUE else "^"
+    axes.errorbar(np.array(lengths) * beside, mean, yerr=bars, color=color, marker=marker, label=label, **style)
 
 
 def _mark_lengths(axes: "Axes", lengths: list[int], label: str = "context length (tokens)") -> None:
@@ -185,15 +125,8 @@ def _number_cells(axes: "Axes", report: "PasskeyReport", lengths: list[int], dep
     for cell in report.cells:
         text = f"{cell.share.right}/{cell.share.asked}" if cell.share.asked else "-"
         color = "black" if cell.share.asked and cell.share.share > 0.6 or not cell.share.asked else "white"
-        axes.text(
-            lengths.index(cell.length),
-            depths.index(cell.depth),
-            text,
-            ha="center",
-            va="center",
-            color=color,
-            fontsize=6.5,
-        )
+        place = lengths.index(cell.length), depths.index(cell.depth)
+        axes.text(*place, text, ha="center", va="center", color=color, fontsize=6.5)
 
 
 def _count(number: int, word: str) -> str:

@@ -1,9 +1,9 @@
-"""Passkey retrieval: does a model find a number again that stands at a given depth of a long filler text?
+"""Passkey retrieval: does a model find a number that is hidden at a given depth of a long filler text?
 
 After Mohtashami and Jaggi (arXiv 2305.16300), with which LongLoRA (arXiv 2309.12307) judges its models; the prompt is
 prompts/passkey.yaml. Version 1:
 
-1. The number has five digits, drawn for each prompt. It stands between two sentences of the filler, at the boundary
+1. The number has five digits, drawn for each prompt. It is placed between two sentences of the filler, at the boundary
    nearest to the depth, a share of the filler's characters: 0 is its beginning, 1 its end.
 2. The filler has as many sentences as leave prompt and reply together within the length, in tokens of the engine.
 3. A reply is right where the first five-digit number in it is the hidden one. Replies are greedy.
@@ -63,6 +63,10 @@ class Share:
     low: float
     high: float
 
+    @property
+    def mean(self) -> float:
+        return self.share
+
     def __str__(self) -> str:
         if not self.asked:
             return "no reply"
@@ -85,7 +89,7 @@ class LengthResult:
 
 @dataclass
 class PasskeyReport:
-    """What stands in passkey.json."""
+    """Contents of passkey.json."""
 
     model: str
     prompt: str  # name, version and digest of the prompt file
@@ -117,7 +121,7 @@ class Trial:
     depth: float
     key: str
     prompt: Prompt
-    place: int  # where in the filler the key stands, in characters
+    place: int  # where in the filler the key is, in characters
     keys: tuple[str, ...]  # those that would be right
 
     @property
@@ -159,7 +163,7 @@ def read_filler(file_path: str | Path, limit: int | None, notes: list[str]) -> l
 
 def place_key(sentences: list[str], depth: float, key: str) -> tuple[str, int]:
     """The filler with `key` at the boundary of sentences that is nearest to `depth` of its characters, and how many
-    characters stand before it; the earlier boundary of two that are equally near. An empty `key` is left out."""
+    characters come before it; the earlier boundary of two that are equally near. An empty `key` is left out."""
     ends = [0]
     for sentence in sentences:
         ends.append(ends[-1] + len(sentence) + 1)  # with the space after it

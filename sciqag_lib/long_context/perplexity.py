@@ -1,4 +1,4 @@
-"""Perplexity of a causal model against context length, on papers: does it use what stands further back?
+"""Perplexity of a causal model against context length, on papers: does it use distant context?
 
 After the sliding window of Press et al. (arXiv 2012.15832) and Chen et al. (arXiv 2306.15595), with which LongLoRA
 (arXiv 2309.12307) judges its models, stride 256. There each context length is measured on other tokens: the longer
@@ -69,7 +69,7 @@ class LengthResult:
 
 @dataclass
 class PerplexityReport:
-    """What stands in perplexity.json."""
+    """Contents of perplexity.json."""
 
     model: str
     stride: int
@@ -141,7 +141,7 @@ def score_unigram(counts: np.ndarray, targets: np.ndarray) -> float:
 @dataclass
 class PaperScores:
     doi: str
-    other: str  # the paper whose text stood before the targets; "" where there is no other one
+    other: str  # the paper whose text came before the targets; "" where there is no other one
     num_windows: int
     num_targets: int
     sums: np.ndarray  # float64 (lengths, 2): of -ln p behind its own text and behind the other's, nan without other
@@ -212,7 +212,7 @@ def read_tokens(file_path: str | Path, scorer: Scorer, limit: int | None, notes:
         if isinstance(paper, BadRecord):
             notes.append(str(paper))
         elif paper.key in seen:
-            notes.append(f"{paper.doi}: stands in the file twice; its second record is left out")
+            notes.append(f"{paper.doi}: appears twice in the file; its second record is left out")
         elif limit is None or len(seen) < limit:
             seen.add(paper.key)
             yield TokenPaper(paper.doi, scorer.tokenize(plain_text(paper.txt)))
@@ -228,7 +228,7 @@ def fits(paper: TokenPaper, longest: int, scorer: Scorer) -> bool:
 def _count_words(
     file_path: str | Path, scorer: Scorer, limit: int | None, longest: int, notes: list[str]
 ) -> tuple[np.ndarray, list[tuple[str, int]], int]:
-    """How often each word stands in all papers, short ones included; (doi, tokens) of these; the number of others."""
+    """How often each word occurs in all papers, short ones included; (doi, tokens) of these; the number of others."""
     counts, short, num_long = np.zeros(scorer.num_words, np.int64), [], 0
     for paper in tqdm(read_tokens(file_path, scorer, limit, notes), unit="paper", desc="counting"):
         counts += np.bincount(paper.tokens, minlength=len(counts))

@@ -54,21 +54,20 @@ def analyse_review(
 
 def _check_words(name: str, path: Path, review: Review) -> None:
     """InputError where the judge scored other words under the number of a pair that people scored."""
-    import pyarrow.parquet
+    import pandas
 
     if not path.is_file():
         return  # read_scores says so
-    file = pyarrow.parquet.ParquetFile(path)
-    if "digest" not in file.schema_arrow.names:
+    rows = pandas.read_parquet(path)
+    if "digest" not in rows:
         raise InputError(
             f"{path}: has no column digest: run 05_evaluation on its folder again, which asks nothing twice"
         )
     digests = {(pair.doi, pair.number): pair.digest for pair in review.pairs}
     others = {
-        (row["doi"], row["pair"])
-        for batch in file.iter_batches(columns=["doi", "pair", "digest"])
-        for row in batch.to_pylist()
-        if row["digest"] and digests.get((row["doi"], row["pair"]), row["digest"]) != row["digest"]
+        (doi, number)
+        for doi, number, digest in zip(rows["doi"], rows["pair"], rows["digest"])
+        if digest and digests.get((doi, number), digest) != digest
     }
     if others:
         doi, number = min(others)

@@ -23,7 +23,6 @@ from urllib.parse import quote
 from sciqag_lib.agreement.analysis import NO_JUDGES
 from sciqag_lib.agreement.score_table import COLUMNS, LENGTH
 from sciqag_lib.errors import BadRecord, InputError
-from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.racar.judging import SCALES
 from sciqag_lib.records.papers import normalize_doi, read_records
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 RATERS_DIR = "raters"
 SCORES, COMMENTS = "scores.csv", "comments.csv"
-MAX_NAME, MAX_FILE_NAME = 60, 150  # characters; a file name with more than 255 bytes can't be written
+MAX_NAME = 80  # bytes; quoted they are up to 240, and a file name with more than 255 can't be written
 Key = tuple[str, int]  # ReviewPair.key
 
 
@@ -83,22 +82,17 @@ class Marks:
 def clean_rater(rater: str) -> str:
     """The name as it is written into the tables; InputError where it can't be one."""
     name = unicodedata.normalize("NFC", " ".join(rater.split()))
-    problem = ("an empty one" if not name else f"{len(name)} characters" if len(name) > MAX_NAME
-               else "control characters" if not name.isprintable() else "a name that the tables use themselves"
-               if name in NO_JUDGES else "")  # fmt: skip
-    if problem:
+    if not name or len(name.encode()) > MAX_NAME or not name.isprintable() or name in NO_JUDGES:
         raise InputError(
-            f"rater: expected a name of at most {MAX_NAME} printable characters, found {problem}: {rater[:MAX_NAME]!r}"
+            f"rater: expected a short name of printable characters other than {' and '.join(NO_JUDGES)}, "
+            f"found {rater[:MAX_NAME]!r}"
         )
     return name
 
 
 def rater_path(output_dir: str | Path, rater: str) -> Path:
     """Where a rater's file lies: inside `output_dir`, whatever the name holds."""
-    name = quote(clean_rater(rater), safe="").replace(".", "%2E")
-    if len(name) > MAX_FILE_NAME:
-        name = f"{name[: MAX_FILE_NAME - 20]}-{digest_of(clean_rater(rater))}"
-    return Path(output_dir) / RATERS_DIR / f"{name}.jsonl"
+    return Path(output_dir) / RATERS_DIR / f"{quote(clean_rater(rater), safe='').replace('.', '%2E')}.jsonl"
 
 
 class RaterFile:
@@ -127,7 +121,7 @@ class RaterFile:
         """Write one step and wait until it is on the disk.
 
         ReviewError: the disk is full, or the file has grown since this session last wrote: another session of the same
-        rater is open, and what is shown here is no longer how things stand. Nothing that was written is lost.
+        rater is open, and what is shown here is out of date. Nothing that was written is lost.
         """
         record = {
             "rater": self.rater,
@@ -146,7 +140,7 @@ class RaterFile:
             if size != self._size:
                 raise ReviewError(
                     f"not saved: {self.path.name} was written to elsewhere, {self.rater!r} is reviewing "
-                    f"in another window; go on there, or run this cell again"
+                    f"in another window; continue there, or run this cell again"
                 )
             self._file.write(data)
             self._file.flush()
@@ -187,25 +181,20 @@ def read_marks(path: Path, review: Review) -> Marks:
 
 def _find_problem(record: dict[str, Any]) -> tuple[str, str] | None:
     """Field and message, or None."""
-    for name, kind in (("rater", str), ("paper", str), ("pair", int), ("digest", str), ("scale", str)):
+    expected = {"rater": str, "paper": str, "pair": int, "digest": str, "scale": str}
+    step = next((name for name in ("comment", "skipped") if name in record), "")
+    if step:
+        expected[step] = str if step == "comment" else bool
+    for name, kind in expected.items():
         if type(record.get(name)) is not kind:
             return name, f"expected {kind.__name__}, found {record.get(name)!r:.60}; this line does not count"
-    if record["scale"] not in SCALES:
-        return "scale", f"expected {' or '.join(SCALES)}, found {record['scale']!r:.60}; this line does not count"
-    for name, kind in (("comment", str), ("skipped", bool)):
-        if name in record:
-            return (
-                None
-                if type(record[name]) is kind
-                else (name, f"expected {kind.__name__}, found {record[name]!r:.60}; this line does not count")
-            )
-    if record.get("dimension") not in DIMENSIONS:
-        return "dimension", (
-            f"expected one of {', '.join(DIMENSIONS)}, found {record.get('dimension')!r:.60}; this line does not count"
-        )
-    score, top = record.get("score"), SCALES[record["scale"]]
-    if type(score) is not int or not 1 <= score <= top:
-        return "score", f"expected a whole number from 1 to {top}, found {score!r:.60}; this score does not count"
+    choices = {"scale": SCALES}
+    if not step and record["scale"] in SCALES:
+        choices |= {"dimension": DIMENSIONS, "score": range(1, SCALES[record["scale"]] + 1)}
+    for name, allowed in choices.items():
+        if record.get(name) not in allowed or isinstance(record[name], (bool, float)):
+            found = f"found {record.get(name)!r:.60}; this line does not count"
+            return name, f"expected one of {', '.join(map(str, allowed))}, {found}"
     return None
 
 
@@ -219,7 +208,7 @@ def _check_owner(path: Path, marks: Marks, rater: str, scale: str) -> None:
     scales = sorted(set(marks.scales) - {scale})
     if scales:
         raise InputError(
-            f"{path}: {rater!r} began on the scale {scales[0]}; go on with that, or give another "
+            f"{path}: {rater!r} began on the scale {scales[0]}; continue with that, or give another "
             f"output_dir for the scale {scale}"
         )
 

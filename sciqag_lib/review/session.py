@@ -8,6 +8,7 @@ the rater's file (scores.py) before the session shows it as taken. `view` is wha
 `answer` is None, and `paper` and `spans` too, as long as what is to be scored next is scored without it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ MAX_COMMENT = 10_000  # characters
 
 
 class ReviewSession:
-    """A rater's way through a review; it goes on where this rater's file in `output_dir` stops.
+    """A rater's way through a review; it resumes where this rater's file in `output_dir` stops.
 
     InputError: the rater's name, file or scale do not fit; see RaterFile.
     """
@@ -61,7 +62,7 @@ class ReviewSession:
             self._go_to_open(self.place + 1)
 
     def skip(self) -> None:
-        """Leave this pair without scores, those it has included, and go on to the next open one."""
+        """Leave this pair without scores, those it has included, and move on to the next open one."""
         self._check_unfinished()
         self._file.append(self.pair, skipped=True)
         self.marks.skip(self.pair.key)
@@ -75,8 +76,8 @@ class ReviewSession:
             self.marks.comment(self.pair.key, text)
 
     def go_back(self) -> None:
-        """To what was scored or skipped last; again, to what was scored before that. Nothing is taken back by it: a new
-        score stands in place of the old one."""
+        """To what was scored or skipped last; again, to what was scored before that. Scores are kept until
+        overwritten."""
         here = None if self.finished else (self.pair.key, self.dimension)
         while self.marks.trail:
             key, dimension = self.marks.trail.pop()
@@ -104,13 +105,8 @@ class ReviewSession:
 
     def move_to_unscored(self) -> None:
         """To the next pair that lacks a score, skipped ones too."""
-        total = len(self.review.pairs)
-        for place in (*range(self.place + 1, total), *range(self.place + 1)):
-            if not self.marks.pairs.get(self.review.pairs[place].key, PairMarks()).complete:
-                self.place, self.finished = place, False
-                self.dimension = self._first_missing()
-                return
-        raise ReviewError("every pair is scored")
+        if not self._go_to(self.place + 1, lambda mark: not mark.complete):
+            raise ReviewError("every pair is scored")
 
     def _check_unfinished(self) -> None:
         if self.finished:
@@ -127,14 +123,17 @@ class ReviewSession:
 
     def _go_to_open(self, start: int) -> None:
         """To the first pair from `start` on, round to the beginning, that is neither scored nor skipped."""
+        self.finished = not self._go_to(start, lambda mark: not mark.complete and not mark.skipped)
+
+    def _go_to(self, start: int, is_wanted: Callable[[PairMarks], bool]) -> bool:
+        """Go to the first pair from `start` on, round to the beginning, that is wanted; False where none is."""
         total = len(self.review.pairs)
         for place in (*range(start, total), *range(min(start, total))):
-            mark = self.marks.pairs.get(self.review.pairs[place].key, PairMarks())
-            if not mark.complete and not mark.skipped:
+            if is_wanted(self.marks.pairs.get(self.review.pairs[place].key, PairMarks())):
                 self.place, self.finished = place, False
                 self.dimension = self._first_missing()
-                return
-        self.finished = True
+                return True
+        return False
 
     # What is shown ---------------------------------------------------------------------------------------------------
 
