@@ -20,6 +20,7 @@ from sciqag_lib.engines import Engine, Prompt, Request, Sampling, complete
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.ledger import Ledger
 from sciqag_lib.paths import write_atomic
+from sciqag_lib.tables import show_notes
 
 COLUMNS = (
     "position",
@@ -34,7 +35,7 @@ COLUMNS = (
 )
 # Replies fill about half of the room kept for them (120 tokens a pair, where the published pairs need 60 to 75).
 EXPECTED_FILL = 0.5
-SHOWN_ROWS = 20
+LISTED = 20  # faults of the input
 PROBE_WORDS = 80  # of each of the two requests that a forecast is made from: about a second together on a laptop
 SAMPLED = 64  # requests whose tokens are counted for the forecast of many short ones
 
@@ -56,7 +57,7 @@ class Cost:
 
 @dataclass
 class Plan:
-    """What a run is about to do: totals, and the rows that are shown. Rows of all papers are in plan.csv."""
+    """What a run is about to do, in totals; each paper has its row in plan.csv."""
 
     file_path: str
     context_size: int
@@ -73,9 +74,8 @@ class Plan:
     duplicates: list[str] = field(default_factory=list)
     bad_records: list[str] = field(default_factory=list)
     settings: dict = field(default_factory=dict)  # the run's fingerprint, and what is recorded beside it
-    shown: list[dict] = field(default_factory=list)  # the first rows, and every row where something is cut
 
-    def add(self, row: dict[str, Any], cost: Cost) -> None:
+    def add(self, cost: Cost) -> None:
         """Count an item that is to be asked about."""
         self.num_to_ask += 1
         self.room = max(self.room, cost.room)
@@ -83,29 +83,16 @@ class Plan:
         self.fresh_tokens += cost.fresh_tokens
         self.new_tokens += cost.new_tokens
         self.num_cut += cost.is_cut
-        if len(self.shown) < SHOWN_ROWS or cost.is_cut and len(self.shown) < 5 * SHOWN_ROWS:
-            self.shown.append(row)
 
     def show(self) -> None:
-        """Print the table, what is cut, and the forecast."""
+        """Print what is asked, left out and cut, and the forecast."""
         kind = "tokens" if self.tokens_exact else "tokens, estimated: this server does not count them"
         print(
             f"context: {self.context_size:,} tokens ({self.context_asked:,} asked for); "
             f"kept for a reply: {f'{self.room:,}' if self.room else 'nothing to ask'}; counts are in {kind}"
         )
-        if self.shown:
-            print(f"{'paper':44} {'characters':>10} {'tokens':>8} {'calls':>5} {'prompt':>8} {'cut':>8}")
-        for row in self.shown:
-            print(
-                f"{row['doi'][:44]:44} {row['characters']:>10,} {row['paper_tokens']:>8,} {row['calls']:>5} "
-                f"{row['prompt_tokens']:>8,} {row['cut_characters']:>8,}"
-            )
-        if self.num_to_ask > len(self.shown):
-            print(f"... {self.num_to_ask - len(self.shown):,} more in plan.csv")
-        for line in self.bad_records[:SHOWN_ROWS]:
-            print(f"not usable: {line}")
-        for line in self.duplicates[:SHOWN_ROWS]:
-            print(f"duplicate: {line}")
+        show_notes(self.bad_records, LISTED, "report.json", "not usable")
+        show_notes(self.duplicates, LISTED, "report.json", "duplicate")
         finished = len(self.item_ids) - self.num_to_ask
         print(
             f"papers: {len(self.item_ids):,}, finished before: {finished:,}, to ask: {self.num_to_ask:,}, "
@@ -135,10 +122,9 @@ def plan_items(job: Any, plan: Plan, items: Iterator[tuple[int, str, Any]], ledg
             ledger.check_unchanged(item_id, job.digest(item), f"{name}: {job.digested}")
             finished = ledger.finished(item_id)
             cost = Cost(status=f"{ledger.status(item_id)} before") if finished else job.estimate(item)
-            row = {"position": position, "doi": name, "characters": len(item.txt), **vars(cost)}
-            writer.writerow(row)
+            writer.writerow({"position": position, "doi": name, "characters": len(item.txt), **vars(cost)})
             if not finished:
-                plan.add(row, cost)
+                plan.add(cost)
     if not plan.item_ids:
         detail = f"; the first of {len(plan.bad_records)} faults: {plan.bad_records[0]}" if plan.bad_records else ""
         raise InputError(f"{plan.file_path}: holds {nothing}{detail}")
