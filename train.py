@@ -5,8 +5,8 @@
     torchrun --nproc_per_node=8 train.py --model_name_or_path vicuna-7b-v1.5-16k --bf16 True --data_path DATA.json ...
 
 The last form takes the published flags of SciQAG, SciRIFF and SciGLM and every argument of transformers'
-TrainingArguments; --help lists the others. The same command again goes on from the last whole checkpoint. The output
-folder then holds the model (or LoRA adapter), checkpoint-N, run.json, log.jsonl and figures/loss.png.
+TrainingArguments; --help explains them all. The same command again resumes from the last checkpoint. The output folder
+then holds the model (or LoRA adapter), checkpoint-N, run.json, log.jsonl and figures/loss.png.
 """
 
 import dataclasses
@@ -18,14 +18,11 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from sciqag_lib.errors import InputError
 from sciqag_lib.paths import resolve_path
-from sciqag_lib.training.arguments import Arguments, describe_flags, parse_arguments
+from sciqag_lib.training.arguments import Arguments, parse_arguments
 
 
 @record  # torchrun then says which process failed, and why
 def main() -> None:
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        print(describe_flags())
-        return
     try:
         train(parse_arguments(sys.argv[1:]))
     except InputError as error:
@@ -36,6 +33,7 @@ def train(arguments: Arguments) -> None:
     """Parse -> data -> will it fit? -> model -> Trainer -> save. InputError says what is wrong, and what to do."""
     import transformers
 
+    from sciqag_lib.engines.loading import scale_positions
     from sciqag_lib.training import attention, checkpoints, machine, model, monitor, run_data, summary
     from sciqag_lib.training.trainer import GeneratorTrainer
 
@@ -47,9 +45,9 @@ def train(arguments: Arguments) -> None:
     source = model.prepare_source(run, cache_dir / "models")
     config, tokenizer = model.open_config(source, run.cache_dir), model.open_tokenizer(source, run.cache_dir)
     length = model.choose_length(run, config)
-    scaled = model.scale_positions(config, length, run.rope_scaling, run.rope_factor, run.rope_parameters)
+    scaled = scale_positions(config, length, run.rope_scaling, run.rope_factor, run.rope_parameters)
     data = run_data.load_data(run, tokenizer, length, settings["seed"], cache_dir)
-    attention_name, reason = model.choose_attention(run, data.packed)
+    attention_name, attention_text = model.choose_attention(run, data.packed)
     attention.register_attentions()
     if attention_name in attention.ATTENTIONS:
         attention.check_attention(config, attention_name)
@@ -66,7 +64,7 @@ def train(arguments: Arguments) -> None:
     training_arguments = machine.make_training_arguments(settings)  # the processes meet here
     resume, is_finished = checkpoints.open_run(output_dir, identity)
     if is_finished:
-        say([f"{output_dir}: this run is finished, and its model is there; for another, name another output_dir"])
+        say([f"{output_dir}: this run is finished; for another, name another output_dir"])
         return
     if scaled and run.method != "full":
         source = model.link_with_config(source, config, output_dir / "base_model", run.cache_dir)
@@ -85,11 +83,11 @@ def train(arguments: Arguments) -> None:
     say(
         [
             *notes,
-            *summary.describe_model(source, size, generator, f"{attention_name} ({reason})", scaled),
+            *summary.describe_model(source, size, generator, attention_text, scaled),
             *data.describe(),
             *summary.describe_schedule(trainer),
-            f"memory of a process, estimated: {estimate.describe()}",
-            f"goes on from {resume.name}" if resume else f"starts, and writes to {output_dir}",
+            f"estimated memory per process: {estimate.describe()}",
+            f"resuming from {resume.name}" if resume else f"writing to {output_dir}",
         ]
     )
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -99,7 +97,7 @@ def train(arguments: Arguments) -> None:
 
 
 def complete_settings(arguments: Arguments) -> dict[str, Any]:
-    """TrainingArguments' settings with what this program decides, and its own defaults where nothing was said."""
+    """The settings of TrainingArguments with this program's defaults, and what it decides itself."""
     rows = arguments.trainer.get("per_device_train_batch_size", 8)
     defaults = {
         "seed": 42,

@@ -64,6 +64,7 @@ def tokenize_by_string(data_path: Path, encoder: Any) -> int:
 
 def run_rank(side: str, folder: Path, name: str, cache_dir: Path, length: int) -> None:
     """Prints {"seconds", "cpu", "tokens", "cut", "peak"} of what is done after a line of standard input."""
+    import datasets  # noqa: F401  (which a rank has)
     import torch  # noqa: F401  (which the baseline needs, and a rank has)
 
     from sciqag_lib.training.tokenized import tokenize_file

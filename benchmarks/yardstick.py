@@ -158,7 +158,9 @@ def main(arguments: list[str] | None = None) -> None:
             show_counts(f"{reader}: less than 3", pairs, count_lowered(pairs, scores))
         if args.judge != "none":
             with open_engine(args.judge, args.model, args.context_size, base_url=args.base_url) as engine:
-                show_racar(score_file(processed, folder / "judge", engine, make_judging(null_papers=args.null_papers)))
+                report = score_file(processed, folder / "judge", engine, make_judging(null_papers=args.null_papers))
+            show_racar(report)
+            print(report.to_frame().to_string(index=False))
             judges[args.judge] = folder / "judge" / "scores.parquet"
         write_scores(folder / "readers.csv", pairs)
         report = analyse_agreement(folder / "readers.csv", folder / "agreement", judges=judges)

@@ -5,9 +5,10 @@ with new_figure(title, ONE_COLUMN, 2.9) as (figure, axes):
 save_figure(figure, output_dir, "name")
 """
 
+import math
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from sciqag_lib.paths import write_atomic
 
 if TYPE_CHECKING:  # pyplot takes a second to import
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0  # inches
 DPI = 200  # of saved pixels
 BLUE, ORANGE, LIGHT = "#0072B2", "#D55E00", "#C8C8C8"  # Okabe and Ito's: told apart by all kinds of colour vision
 RED = "#E00000"
+PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's, for up to six series
 STYLE = {
     "text.parse_math": False,  # a title may hold a lone "$"
     "hatch.linewidth": 0.4,
@@ -98,3 +101,37 @@ def _fit_title(title: str, width: float, size: float, max_lines: int) -> str:
     average = font.get_width_height()[0] / 64 / len(text)
     chars = max(10, int(0.95 * width / average))  # 0.95: a line of wider letters than the average
     return "\n".join(textwrap.wrap(text, chars, max_lines=max_lines, placeholder=" \u2026"))
+
+
+# What several figures draw alike -------------------------------------------------------------------------------------
+
+
+def draw_interval(
+    axes: "Axes", place: float, mean: float, low: float, high: float, color: str = BLUE, hollow: bool = False
+) -> None:
+    """A dot at the mean on a line over its interval, in row `place`; what is nan is left out."""
+    if not math.isnan(low):
+        axes.plot([low, high], [place, place], color=color, linewidth=1.6)
+    if not math.isnan(mean):
+        axes.plot([mean], [place], "o", color=color, markersize=4, markerfacecolor="white" if hollow else color)
+
+
+def label_rows(axes: "Axes", labels: Sequence[str], num_rows: int | None = None) -> None:
+    """Rows from the top with a label each, a light line through each value of the x axis."""
+    num_rows = len(labels) if num_rows is None else num_rows
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(max(1, num_rows) - 0.5, -0.5)
+    axes.grid(axis="x", color=LIGHT, linewidth=0.4)
+    axes.set_axisbelow(True)
+
+
+def center_zero(axes: "Axes", values: Iterable[float], least: float) -> None:
+    """An x axis as long on both sides of 0, over all `values`, and at least from -`least` to `least`."""
+    reach = 1.1 * max([least, *(abs(value) for value in values if math.isfinite(value))])
+    axes.set_xlim(-reach, reach)
+    axes.axvline(0, color="black", linewidth=0.7, zorder=0)
+
+
+def say(axes: "Axes", text: str, height: float = 0.5) -> None:
+    """Words in the middle of empty axes, at this share of their height."""
+    axes.text(0.5, height, text, transform=axes.transAxes, ha="center")

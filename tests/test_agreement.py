@@ -17,10 +17,10 @@ from scipy import stats
 
 from sciqag_lib.agreement.analysis import PUBLISHED, AgreementReport, analyse_agreement, tabulate_comparisons
 from sciqag_lib.agreement.comparison import compare_judges, compare_sets
-from sciqag_lib.agreement.figures import JUDGE_COLORS, draw_agreement, draw_comparison
+from sciqag_lib.agreement.figures import draw_agreement, draw_comparison
 from sciqag_lib.agreement.score_table import DIMENSIONS, read_scores
 from sciqag_lib.errors import InputError
-from sciqag_lib.figure_style import save_figure
+from sciqag_lib.figure_style import PALETTE, save_figure
 from sciqag_lib.paths import REPO_ROOT
 
 HEADER = "paper,pair,dimension,rater,kind,score,answer_words"
@@ -338,7 +338,7 @@ def test_the_bars_are_the_values_beside_the_published_ones(tmp_path):
             found = [report.find(rater, name, measure) for name in DIMENSIONS]
             assert any(np.allclose(span, [(one.low, one.high) for one in found]) for span in spans)
         colors = {to_hex(bar.get_facecolor()).upper() for bar in axes.patches}
-        assert set(JUDGE_COLORS[:2]) <= colors
+        assert set(PALETTE[:2]) <= colors
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [
         "published (read off a figure, \u00b10.01)",

@@ -35,7 +35,7 @@ def by_dimension(comparison):
     return {each.dimension: each for each in comparison.comparisons}
 
 
-def test_a_better_run_is_called_so(tmp_path, capsys):
+def test_a_better_run_is_called_so(tmp_path):
     """Accuracy 5 against (10 * 3 + 10 * 5) / 20 = 4: difference 1, of ten questions 2 and of ten 0."""
     comparison = compare_runs(make_run(tmp_path, "a", knows_all), make_run(tmp_path, "b", wrong_up_to(10)))
     accuracy, completeness = (by_dimension(comparison)[name] for name in ("accuracy", "completeness"))
@@ -45,9 +45,9 @@ def test_a_better_run_is_called_so(tmp_path, capsys):
     assert completeness.p_value == 1.0 and completeness.verdict.startswith("no difference can be told")
     turned = by_dimension(compare_runs(tmp_path / "b", tmp_path / "a"))["accuracy"]
     assert turned.difference.mean == -1.0 and turned.verdict == "fake fake-model, zero-shot [a] scores higher"
-    show_comparison(comparison)
-    shown = capsys.readouterr().out
-    assert "accuracy: 5.000 and 4.000, difference 1.00 (" in shown and "20 questions: fake fake-model" in shown
+    row = comparison.to_frame().set_index("dimension").loc["accuracy"]
+    assert (row["first"], row["second"], row["questions"]) == (5.0, 4.0, 20)
+    assert row["difference"].startswith("1.000 (") and row["verdict"] == accuracy.verdict
 
 
 def test_a_difference_of_two_questions_is_no_verdict(tmp_path):

@@ -3,26 +3,23 @@
 import json
 import math
 
+import pandas
 import pyarrow.parquet
 import pytest
 
 from sciqag_lib.benchmark.report import (
-    format_estimate,
     read_published,
     show_benchmark,
-    show_categories,
-    show_samples,
     write_benchmark,
 )
-from sciqag_lib.benchmark.tally import BenchmarkTally, Samples, compare_null, judge_null
+from sciqag_lib.benchmark.tally import measure_dimension, pick_samples
 from sciqag_lib.errors import InputError
-from sciqag_lib.metrics.intervals import Estimate
+from sciqag_lib.metrics.controls import judge_control, judge_measure
+from sciqag_lib.metrics.intervals import NOTHING, Estimate
 from sciqag_lib.tasks.questions import Question
 from tests.benchmark_factory import FIELDS, asked, fact, judged, knows_all, make_records, reply_with, run_both, write
 from tests.fake_encoder import make_embedder
 from tests.fakes import FakeEngine
-
-NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 
 
 def half_known(request):
@@ -37,8 +34,16 @@ def table(tmp_path, out="out"):
     return pyarrow.parquet.read_table(tmp_path / out / "scores.parquet").to_pylist()
 
 
-def question(n, doi=""):
-    return Question(f"id{n}", f"q{n}?", "ref", "", doi, "answer", {}, f"record {n}")
+def question(n, doi="", category=""):
+    return Question(f"id{n}", f"q{n}?", "ref", category, doi, "answer", {}, f"record {n}")
+
+
+def measure(scored):
+    rows = [
+        {"group": each.group, "category": each.category, **{f"{arm}.accuracy": value for arm, value in scores.items()}}
+        for each, scores in scored
+    ]
+    return measure_dimension(pandas.DataFrame(rows), "accuracy", {}, 0)
 
 
 def estimate(low, high):
@@ -127,7 +132,7 @@ def test_answers_no_better_than_a_baseline_do_not_make_the_judge_useless(tmp_pat
     ],
 )
 def test_the_verdict_on_a_judge_is_the_intervals(own, reference, verdict):
-    assert judge_null(own, reference) == verdict
+    assert judge_control(own, reference) == verdict
 
 
 @pytest.mark.parametrize(
@@ -140,29 +145,27 @@ def test_the_verdict_on_a_judge_is_the_intervals(own, reference, verdict):
     ],
 )
 def test_the_verdict_on_a_measure(own, verdict):
-    assert compare_null(own) == verdict
+    assert judge_measure(own) == verdict
 
 
 def test_questions_about_one_paper_are_resampled_together():
     """Ten questions, five of each of two papers, 5 and 1: over papers the interval is the whole way."""
-    tally, alone = BenchmarkTally(), BenchmarkTally()
-    for n in range(10):
-        scores = {"own": {"accuracy": 5.0 if n < 5 else 1.0}}
-        tally.add(question(n, "10.1/a" if n < 5 else "10.1/b"), "", scores)
-        alone.add(question(n), "", scores)
-    score = tally.result("accuracy", 0).score
+    scores = [{"own": 5.0 if n < 5 else 1.0} for n in range(10)]
+    dois = ["10.1/a" if n < 5 else "10.1/b" for n in range(10)]
+    score = measure(zip(map(question, range(10), dois), scores)).score
     assert (score.mean, score.low, score.high, score.papers) == (3.0, 1.0, 5.0, 2)
-    score = alone.result("accuracy", 0).score
+    score = measure(zip(map(question, range(10)), scores)).score
     assert score.papers == 10 and 1.0 < score.low < 3.0 < score.high < 5.0
 
 
 def test_differences_are_paired_and_gaps_left_out():
     """Own 5, 4, missing; no answer 1, missing, 1: the only pair has 4."""
-    tally = BenchmarkTally()
-    tally.add(question(0), "c", {"own": {"accuracy": 5.0}, "empty": {"accuracy": 1.0}})
-    tally.add(question(1), "c", {"own": {"accuracy": 4.0}})
-    tally.add(question(2), "d", {"own": {"accuracy": math.nan}, "empty": {"accuracy": 1.0}})
-    result = tally.result("accuracy", 0)
+    scored = [
+        (question(0, category="c"), {"own": 5.0, "empty": 1.0}),
+        (question(1, category="c"), {"own": 4.0}),
+        (question(2, category="d"), {"own": None, "empty": 1.0}),
+    ]
+    result = measure(scored)
     assert result.score.mean == 4.5 and result.questions == {"own": 2, "empty": 2} and result.counts == [0, 0, 0, 1, 1]
     assert result.nulls["empty"].difference.mean == 4.0 and result.nulls["empty"].verdict == "undecided"
     assert result.nulls["empty"].score.mean == 1.0 and set(result.categories) == {"c"} and "other" not in result.nulls
@@ -173,11 +176,9 @@ def test_the_interval_is_scipys_bootstrap():
     from scipy.stats import bootstrap
 
     values = np.random.default_rng(0).integers(1, 6, 200).astype(float)
-    tally = BenchmarkTally()
-    for n, value in enumerate(values):
-        tally.add(question(n), "", {"own": {"accuracy": value}})
+    scored = [(question(n), {"own": value}) for n, value in enumerate(values)]
     expected = bootstrap((values,), np.mean, n_resamples=9999, method="percentile", rng=1).confidence_interval
-    score = tally.result("accuracy", 0).score
+    score = measure(scored).score
     assert score.low == pytest.approx(expected.low, abs=0.03) and score.high == pytest.approx(expected.high, abs=0.03)
 
 
@@ -216,9 +217,10 @@ def test_without_a_judge_there_are_the_measures(tmp_path, capsys):
     report = write_benchmark(tmp_path / "out")
     assert list(report.dimensions) == ["token_f1", "rouge_l"] and report.judge == ""
     show_benchmark(report)
-    show_categories(report)
-    shown = capsys.readouterr().out
-    assert "published" not in shown and "token F1" in shown and FIELDS[0] in shown
+    assert "judged by" not in capsys.readouterr().out
+    assert list(report.to_frame()) == ["answers", "token F1", "ROUGE-L", "questions"]
+    assert report.list_categories()["category"].tolist() == [FIELDS[1], FIELDS[0]]
+    assert list(report.list_categories()) == ["category", "questions", "token F1", "ROUGE-L"]
     with pytest.raises(InputError, match="answer the questions first"):
         write_benchmark(tmp_path / "nothing")
 
@@ -260,17 +262,24 @@ def test_the_published_rows_are_those_of_the_paper():
     assert all(row["questions"] == 480 and row["source"] == "arXiv 2405.09939v2" for row in rows.values())
 
 
-def test_published_rows_are_told_apart_on_the_page(tmp_path, capsys):
+def test_the_tables_keep_published_rows_apart(tmp_path, capsys):
     run_both(tmp_path, 12)
     report = write_benchmark(tmp_path / "out")
     show_benchmark(report)
-    ours, published = capsys.readouterr().out.split("\npublished, with another judge: a frame, not a comparison\n")
-    assert "12 of 12 questions answered" in ours and "judged by fake fake-model, 20" in ours and "GPT" not in ours
-    published, measures = published.split("\nagainst the reference answers")
-    assert "this run" not in published and published.count("480, zero-shot, 2024-07") == 6
-    [row] = [line for line in ours.splitlines() if "this run" in line]
-    assert row.endswith(" 12") and row.count("5.00 (5.00 to 5.00)") == 3
-    assert "Fewer than" not in measures
+    shown = capsys.readouterr().out
+    assert "12 of 12 questions answered" in shown and "judged by fake fake-model, 20" in shown and "GPT" not in shown
+    assert "Fewer than" not in shown
+    frame = report.to_frame().set_index("answers")
+    nulls, published = report.list_nulls().set_index("score"), report.list_published().set_index("model")
+    arms = ["this run", "the reference answers", "another question's answer", "no answer", "the question as its answer"]
+    assert list(frame.index) == arms and list(frame)[2:4] == ["reasonableness", "token F1"]
+    assert frame.loc["this run"].tolist() == ["5.000 (5.000 to 5.000)"] * 3 + ["1.000 (1.000 to 1.000)"] * 2 + ["12"]
+    assert frame.loc["no answer"].tolist() == ["1.000 (1.000 to 1.000)"] * 3 + ["-"] * 2 + ["12"]
+    assert frame.loc["another question's answer", "questions"] == "11"
+    assert nulls.loc["accuracy", "less that of"].tolist() == ["another question's answer", "no answer"]
+    assert nulls.loc["accuracy"].iloc[1].tolist()[1:] == ["4.000 (4.000 to 4.000)", "told apart"]
+    assert len(published) == 6 and set(published["questions"]) == {480} and set(published["date"]) == {"2024-07"}
+    assert published.loc["GPT-3.5", "accuracy"] == 4.9333
 
 
 def test_a_published_file_without_a_number_is_refused(tmp_path):
@@ -283,25 +292,19 @@ def test_a_published_file_without_a_number_is_refused(tmp_path):
 # Samples -------------------------------------------------------------------------------------------------------------
 
 
-def test_best_and_worst_are_shown_with_reasons(tmp_path, capsys):
+def test_best_and_worst_are_shown_with_reasons(tmp_path):
     run_both(tmp_path, 12, half_known)
     report = write_benchmark(tmp_path / "out")
     assert report.sorted_by == "the judge's mean score" and len(report.samples["best"]) == 10
     assert report.samples["best"][0]["Q"] == "What is fact 0?" and report.samples["worst"][0]["Q"] == "What is fact 1?"
-    show_samples(report, 1)
-    shown = capsys.readouterr().out
-    assert "the worst by the judge's mean score" in shown and "answer:    Fact 1 is about iron 10 K." in shown
-    assert "accuracy: 3  because 3" in shown and "What is fact 2?" not in shown
+    best, worst = report.list_samples(1).to_dict("records")
+    assert (best["by the judge's mean score"], best["question"]) == ("best", "What is fact 0?")
+    assert (worst["answer"], worst["reference"]) == ("Fact 1 is about iron 10 K.", "Fact 1 is iron 10 K.")
+    assert "accuracy: 3 because 3; " in worst["scores and reasons"]
 
 
 def test_the_first_of_equals_is_shown_and_what_has_no_value_is_not():
-    samples = Samples()
-    for n in range(30):
-        samples.add(math.nan if n == 0 else 1.0 if n < 25 else 2.0, {"n": n})
-    assert [sample["n"] for sample in samples.list()["best"]] == [25, 26, 27, 28, 29, 1, 2, 3, 4, 5]
-    assert [sample["n"] for sample in samples.list()["worst"]] == list(range(1, 11))
-
-
-def test_format_estimate():
-    assert format_estimate(Estimate(1.234, 1.0, 1.5, 9)) == "1.23 (1.00 to 1.50)"
-    assert format_estimate(Estimate(1.234, math.nan, math.nan, 1)) == "1.23" and format_estimate(NOTHING) == "-"
+    values = pandas.Series([math.nan, *[1.0] * 24, *[2.0] * 5])
+    samples = pick_samples(values, [{"n": n} for n in range(30)])
+    assert [sample["n"] for sample in samples["best"]] == [25, 26, 27, 28, 29, 1, 2, 3, 4, 5]
+    assert [sample["n"] for sample in samples["worst"]] == list(range(1, 11))

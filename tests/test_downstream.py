@@ -19,41 +19,45 @@ from sklearn.metrics import f1_score
 from sciqag_lib.downstream.evaluation import Settings
 from sciqag_lib.downstream.figures import draw_comparison, draw_published
 from sciqag_lib.downstream.run import (
-    FEW_ROWS,
     compare_models,
-    estimate_f1,
-    estimate_rows,
     find_published,
     read_published,
-    show_published,
-    show_report,
-    show_samples,
-    show_tasks,
+    tabulate_samples,
+    tabulate_tasks,
 )
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.figure_style import save_figure
-from sciqag_lib.tasks.kinds import Row, Task
-from sciqag_lib.tasks.scoring import find_unreadable, measure_class_nulls, measure_f1, score_task
+from sciqag_lib.metrics.controls import FEW_GROUPS
+from sciqag_lib.tasks.evaluation import (
+    average_ratios,
+    estimate_sides,
+    find_unreadable,
+    score_task,
+    summarize,
+)
+from sciqag_lib.tasks.likelihoods import CHOICE, QUESTIONS
+from sciqag_lib.tasks.short_answers import CLASSIFICATION, REGRESSION, count_f1, guess_classes
+from sciqag_lib.tasks.task import Row, Task
 
 MODELS = {"before": "base", "after": "trained"}
 
 
 def make_questions(number: int = 12) -> Task:
     rows = [Row(f"record {n}", f"Why {n}?", f"red blue {n}", group=f"g{n}") for n in range(number)]
-    return Task("held-out", "questions", Path("q.json"), rows)
+    return Task("held-out", QUESTIONS, rows)
 
 
 def make_choices(number: int = 12) -> Task:
     choices = ("a", "b", "cc", "dd")
     rows = [Row(f"record {n}", f"Which {n}?", "dd", choices=choices, group=str(n)) for n in range(number)]
-    return Task("SciQ", "choice", Path("c.json"), rows)
+    return Task("SciQ", CHOICE, rows)
 
 
 def make_classes(truth: str, train: str = "yyn") -> Task:
     names = {"y": "yes", "n": "no"}
     rows = [Row(f"record {n}", f"x{n}", names[letter], "Is it?", group=str(n)) for n, letter in enumerate(truth)]
     known = [Row(f"train {n}", f"t{n}", names[letter], "Is it?", group=str(n)) for n, letter in enumerate(train)]
-    return Task("metal", "classification", Path("m.json"), rows, known)
+    return Task("metal", CLASSIFICATION, rows, known)
 
 
 def make_numbers(truth: list[float], train: list[float]) -> Task:
@@ -64,7 +68,7 @@ def make_numbers(truth: list[float], train: list[float]) -> Task:
         ]
         for name, values in (("record", truth), ("train", train))
     )
-    return Task("Steels", "regression", Path("s.json"), rows, known)
+    return Task("Steels", REGRESSION, rows, known)
 
 
 def reply(task: Task, texts: Any) -> dict[str, dict[str, Any]]:
@@ -135,7 +139,8 @@ def test_f1_is_that_of_scikit_learn() -> None:
     weights = generator.integers(0, 3, (20, 50)).astype(float)
     expected = [f1_score(truth, labels, labels=["a", "b", "c"], average="macro", sample_weight=row, zero_division=0)
                 for row in weights]  # fmt: skip
-    assert measure_f1(truth, labels, weights) == pytest.approx(expected)
+    task = Task("f1", CLASSIFICATION, [Row(f"record {n}", "x", name) for n, name in enumerate(truth)])
+    assert average_ratios(count_f1(task, [name or None for name in labels]), weights) == pytest.approx(expected)
 
 
 def test_classes_and_unreadable_replies(tmp_path: Path) -> None:
@@ -166,8 +171,10 @@ def test_classes_and_unreadable_replies(tmp_path: Path) -> None:
 
 def test_the_null_of_drawn_classes() -> None:
     # Of two equal classes, drawn evenly, each is right half the time: its F1 is about one half.
-    nulls = measure_class_nulls(make_classes("yn" * 200, "yn"))
-    assert nulls["classes drawn as in train"] == pytest.approx(0.5, abs=0.01)
+    task = make_classes("yn" * 200, "yn")
+    drawn = guess_classes(task, {})["classes drawn as in train"]
+    values = [summarize(task, CLASSIFICATION.measures[0], labels) for labels in drawn]
+    assert len(values) == 1000 and np.mean(values) == pytest.approx(0.5, abs=0.01)
 
 
 def test_errors_and_unreadable_replies(tmp_path: Path) -> None:
@@ -184,24 +191,30 @@ def test_errors_and_unreadable_replies(tmp_path: Path) -> None:
 # Intervals and verdicts ----------------------------------------------------------------------------------------------
 
 
+def estimate(task: Task, *sides: Any) -> Any:
+    [scores] = score_task(task, dict(enumerate(sides)))
+    return estimate_sides(task, scores)[1]
+
+
 def test_rows_of_a_paper_are_drawn_together() -> None:
-    values = np.array([0.0, 1.0] * 20)
-    alone = estimate_rows(values, [str(n) for n in range(40)])
-    together = estimate_rows(np.repeat([0.0, 1.0] * 5, 4), np.repeat([str(n) for n in range(10)], 4))
+    task = make_choices(40)
+    found = {row.row_id: {"correct": n // 4 % 2} for n, row in enumerate(task.test)}
+    [alone] = estimate(task, found)
+    rows = [dataclasses.replace(row, group=str(n // 4)) for n, row in enumerate(task.test)]
+    [together] = estimate(dataclasses.replace(task, test=rows), found)
     assert alone.mean == together.mean == 0.5 and (alone.papers, together.papers) == (40, 10)
     assert alone.high - alone.low < 0.75 * (together.high - together.low)
 
 
 def test_the_difference_of_f1_is_paired() -> None:
-    truth = np.array(["a", "b"] * 30)
-    labels = np.where(np.arange(60) % 3 > 0, truth, "")  # a third is wrong
-    names = [str(number) for number in range(60)]
-    first, second, difference = estimate_f1(truth, labels, labels, names)
+    task = make_classes("yn" * 30)
+    right = reply(task, [row.answer for row in task.test])
+    third = reply(task, [row.answer if n % 3 else "?" for n, row in enumerate(task.test)])  # a third is wrong
+    first, second, difference = estimate(task, third, third)
     assert first == second and (difference.mean, difference.low, difference.high) == (0, 0, 0)
-    first, second, difference = estimate_f1(truth, labels, truth, names)
+    first, second, difference = estimate(task, third, right)
     assert second.mean == 1 and second.low == second.high == 1 and difference.low > 0
     assert difference.mean == pytest.approx(1 - first.mean) and first.low < first.mean < first.high
-    assert math.isnan(estimate_f1(truth[:0], labels[:0], labels[:0], [])[0].mean)
 
 
 def test_verdicts(tmp_path: Path) -> None:
@@ -213,7 +226,7 @@ def test_verdicts(tmp_path: Path) -> None:
                                    (mixed, turned, "no difference can be told at this size (12 rows)"),
                                    (right, right, "no difference can be told at this size (12 rows)")]:  # fmt: skip
         assert compare(tmp_path, (task, before, after)).results[0].verdict == verdict
-    few = make_choices(FEW_ROWS - 1)
+    few = make_choices(FEW_GROUPS - 1)
     few_right, few_wrong = ({row.row_id: {"correct": value} for row in few.test} for value in (1.0, 0.0))
     result = compare(tmp_path, (few, few_wrong, few_right)).results[0]
     assert result.verdict == "nothing can be told from 9 rows"
@@ -222,7 +235,8 @@ def test_verdicts(tmp_path: Path) -> None:
 
 def test_few_papers_are_few_however_many_rows_they_have(tmp_path: Path) -> None:
     task = make_questions(12)
-    task.test = [dataclasses.replace(row, group=str(n % 2)) for n, row in enumerate(task.test)]
+    rows = [dataclasses.replace(row, group=str(n % 2)) for n, row in enumerate(task.test)]
+    task = dataclasses.replace(task, test=rows)
     before, after = ({row.row_id: {"tokens": 1, "nll": value} for row in task.test} for value in (2.0, 1.0))
     [result] = compare(tmp_path, (task, before, after)).results
     assert result.rows == 12 and result.verdict == "nothing can be told from 2 papers"
@@ -249,7 +263,7 @@ def test_published_rows(tmp_path: Path) -> None:
 def make_report(tmp_path: Path) -> tuple[Any, list[Task], Any]:
     questions, choices = make_questions(), make_choices()
     classes, numbers = make_classes("yn" * 6), make_numbers([1.0] * 12, [3.0])
-    choices.bad = [BadRecord("c.json", "record 40", "distractor1", "it is missing")]
+    choices = dataclasses.replace(choices, bad=[BadRecord("c.json", "record 40", "distractor1", "it is missing")])
     found: dict[str, dict[str, Any]] = {}
     for side, gain in (("before", 0.0), ("after", 0.5)):
         found[side] = {
@@ -262,21 +276,22 @@ def make_report(tmp_path: Path) -> tuple[Any, list[Task], Any]:
     return compare_models(tasks, found, MODELS, Settings(), tmp_path, ["task 9 is left out: no file"]), tasks, found
 
 
-def test_the_report_is_shown_beside_what_is_published(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_report_is_shown_beside_what_is_published(tmp_path: Path) -> None:
     report, tasks, found = make_report(tmp_path)
-    show_tasks(tasks, ["a note"])
-    show_report(report)
-    show_published(report.published)
-    show_samples(tasks, found, 1)
-    text = capsys.readouterr().out
-    for expected in ["SciQ (choice): 12 test rows, 1 not usable", "classes: no 6, yes 6", "a note",
-                     "held-out | nats a token",
-                     "unreadable replies before: 6 of 12 (record 1, record 3, record 5, record 7, record 9 and 1 more)",
-                     "published, with other rows: accuracy 0.895 before, 0.904 after (arXiv 2405.09939, LLaMA1-7B)",
-                     "MAE 463.959 before, 185.316 after", "note: task 9 is left out: no file",
-                     "note: held-out, after: record 3: it is too long", "note: c.json, record 40, field 'distractor1'",
-                     "Cp         MAE", "metal, record 0: Is it? x0", "    before: Yes"]:  # fmt: skip
-        assert expected in text, expected
+    shown = tabulate_tasks(tasks)
+    assert list(shown.loc["SciQ"]) == ["choice", 0, 12, 1, ""] and shown.loc["metal", "classes"] == {"no": 6, "yes": 6}
+    frame = report.to_frame()
+    assert frame.loc[("metal", "macro F1"), "unreadable"] == "before: 0, after: 0"
+    assert frame.loc[("Steels", "mean absolute error"), "unreadable"] == "before: 6, after: 6"
+    assert frame.loc[("SciQ", "accuracy"), "published"] == "accuracy 0.895 -> 0.904"
+    assert frame.loc[("Steels", "mean absolute error"), "published"] == "MAE 463.959 -> 185.316"
+    assert frame.loc[("SciQ", "accuracy"), "nulls"] == "a random choice: 0.250, the longest choice: 0.500"
+    assert "0.500 (0.250 to 0.750)" in frame.to_html() and "nothing" not in frame.to_html()
+    assert report.notes == ["task 9 is left out: no file", "held-out, after: record 3: it is too long",
+                            "c.json, record 40, field 'distractor1': it is missing"]  # fmt: skip
+    samples = tabulate_samples(tasks, found, 1)
+    assert list(samples.index) == [("held-out", "record 0"), ("metal", "record 0"), ("Steels", "record 0")]
+    assert list(samples.loc[("metal", "record 0")]) == ["Is it? x0", "yes", "Yes", "Yes"]
     named = {result.task: len(find_published(report, result)) for result in report.results}
     assert named == {"held-out": 0, "SciQ": 1, "metal": 0, "Steels": 1}
     assert find_published(report, dataclasses.replace(report.results[4], kind="regression")) == []

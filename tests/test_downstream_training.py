@@ -1,7 +1,6 @@
-"""train.py launched from a notebook: its command, its output, its failures; and, slowly, the real one."""
+"""train.py launched from a notebook: its command, its log, its failures; and, slowly, the real one."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,10 @@ from sciqag_lib.downstream.evaluation import Settings, evaluate_model
 from sciqag_lib.downstream.run import compare_models
 from sciqag_lib.downstream.training import find_model, prepare_base, train_model, train_on_tasks, write_arguments
 from sciqag_lib.errors import InputError
-from sciqag_lib.tasks.kinds import Row, Task
-from sciqag_lib.training.arguments import split_command_line
+from sciqag_lib.tasks.likelihoods import QUESTIONS
+from sciqag_lib.tasks.short_answers import CLASSIFICATION, REGRESSION
+from sciqag_lib.tasks.task import Row, Task
+from sciqag_lib.training.arguments import parse_arguments
 
 TRAINER = """
 import json, os, sys
@@ -24,7 +25,8 @@ flags = dict(zip(sys.argv[2::2], sys.argv[3::2]))
 folder = Path(flags["--output_dir"])
 folder.mkdir(parents=True, exist_ok=True)
 print("[WARNING] [real_accelerator.py:1] hello", file=sys.stderr)
-print("step 1/1, loss 2.0", sys.argv[1])
+for number in range(1, 5):
+    print(f"step {number}/4, loss 2.0", sys.argv[1])
 if flags.get("--fail"):
     raise SystemExit("train.py: data_path: there is none")
 (folder / "seen.json").write_text(json.dumps([flags, os.getcwd()]))
@@ -40,23 +42,25 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_same_interpreter_runs_it_and_its_output_is_shown(root: Path, capfd: pytest.CaptureFixture) -> None:
+def test_the_same_interpreter_runs_it_and_the_end_of_its_log_is_shown(root: Path, capfd: pytest.CaptureFixture) -> None:
     asked = {"output_dir": root / "out", "learning_rate": 0.0005, "lora_targets": ["q", "v"]}
     folder = train_model("params/a.yaml", asked)
     flags, cwd = json.loads((folder / "seen.json").read_text())
     assert folder == root / "out" and Path(cwd) == root
     assert flags == {"--output_dir": str(root / "out"), "--learning_rate": "0.0005", "--lora_targets": "q,v"}
-    shown = capfd.readouterr()
-    assert shown.out.splitlines() == [  # paths as a params file writes them
-        "$ python train.py params/a.yaml --output_dir out --learning_rate 0.0005 --lora_targets q,v",
-        "step 1/1, loss 2.0 params/a.yaml"]  # fmt: skip
-    assert not shown.err
+    assert capfd.readouterr().out.splitlines() == [  # paths as a params file writes them
+        "$ python train.py params/a.yaml --output_dir out --learning_rate 0.0005 --lora_targets q,v >> out.log",
+        *(f"step {number}/4, loss 2.0 params/a.yaml" for number in (2, 3, 4))]  # fmt: skip
+    log = (root / "out.log").read_text().splitlines()
+    assert len(log) == 5 and "hello" in "".join(log) and "step 1/4, loss 2.0 params/a.yaml" in log
+    train_model("params/a.yaml", asked)
+    assert len((root / "out.log").read_text().splitlines()) == 10  # of a run that is resumed, all is kept
 
 
 def test_several_processes_are_launched_by_torchrun(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
 
-    def run(command: list[str], name: str) -> list[str]:
+    def run(command: list[str], folder: Path) -> list[str]:
         commands.append(command)
         (root / "out").mkdir()
         (root / "out" / "finished.json").write_text("{}")
@@ -64,8 +68,8 @@ def test_several_processes_are_launched_by_torchrun(root: Path, monkeypatch: pyt
 
     monkeypatch.setattr(downstream_training, "_run", run)
     train_model("a.yaml", {"output_dir": root / "out"}, processes=4)
-    assert commands[0][:5] == [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4"]
-    assert commands[0][5:7] == [str(root / "train.py"), "a.yaml"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4"]
+    assert commands[0][:6] == [*launcher, "train.py", "a.yaml"]
 
 
 def test_a_failure_says_what_train_py_said(root: Path) -> None:
@@ -80,15 +84,15 @@ def test_a_failure_says_what_train_py_said(root: Path) -> None:
 def test_arguments_are_what_train_py_reads() -> None:
     flags: dict[str, Any] = {"bf16": False, "deepspeed": None, "trainable_params": [],
                              "lora_targets": ["q_proj", "v_proj"]}  # fmt: skip
-    path, read = split_command_line(write_arguments("params/train.qa_only.yaml", flags))
-    assert path is not None and path.name == "train.qa_only.yaml"
-    assert read == {"bf16": "False", "deepspeed": "None", "trainable_params": "", "lora_targets": "q_proj,v_proj"}
+    read = parse_arguments(write_arguments("params/train.qa_only.yaml", flags))
+    assert (read.trainer["bf16"], read.trainer["deepspeed"], read.trainer["num_train_epochs"]) == (False, None, 2)
+    assert (read.run.trainable_params, read.run.lora_targets) == ([], ["q_proj", "v_proj"])
 
 
 def test_both_models_learn_the_train_rows_of_all_tables(root: Path) -> None:
     rows = [Row("record 1", "zinc", "yes", "Is it?", shown="Yes, zinc.")]
-    tasks = [Task("a", "classification", Path("a"), rows, rows), Task("q", "questions", Path("q"), rows),
-             Task("b", "regression", Path("b"), rows, [Row("record 1", "tin", "5", "How?", shown="5")])]  # fmt: skip
+    tasks = [Task("a", CLASSIFICATION, rows, rows), Task("q", QUESTIONS, rows),
+             Task("b", REGRESSION, rows, [Row("record 1", "tin", "5", "How?", shown="5")])]  # fmt: skip
     found = train_on_tasks("a.yaml", {"seed": 1}, tasks, {"before": "base", "after": root / "x"}, root)
     assert found == {"before": root / "model_before_tasks", "after": root / "model_after_tasks"}
     for side, source in (("before", "base"), ("after", str(root / "x"))):
@@ -111,8 +115,8 @@ def test_from_the_training_to_the_report(tmp_path: Path, monkeypatch: pytest.Mon
     params.write_text("seed: 0\nprompt_form: alpaca\nmodel_max_length: 1024\nmax_steps: 3\nsave_strategy: 'no'\n"
                       "per_device_train_batch_size: 2\nlearning_rate: 1.0e-2\n")  # fmt: skip
     rows = [Row(f"record {n}", f"soil {n}", "yes", "is it?", group=str(n), shown="yes") for n in range(12)]
-    tables = [Task("t", "classification", Path("t"), rows, [Row("train 1", "rate", "no", "is it?", shown="no")])]
-    others = [Task("q", "questions", Path("q"), rows)]
+    tables = [Task("t", CLASSIFICATION, rows, [Row("train 1", "rate", "no", "is it?", shown="no")])]
+    others = [Task("q", QUESTIONS, rows)]
     flags = {"model_name_or_path": str(model), "data_path": str(data), "output_dir": str(out / "model")}
     sources = {"before": prepare_base(str(model)), "after": train_model(params, flags)}
     learned = train_on_tasks(params, {}, tables, sources, out)

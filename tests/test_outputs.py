@@ -11,7 +11,7 @@ from fakes import FakeEngine
 
 from sciqag_lib.engines import Completion
 from sciqag_lib.generation import outputs
-from sciqag_lib.generation.outputs import show_pairs, show_report, write_outputs
+from sciqag_lib.generation.outputs import list_pairs, list_reasons, show_report, write_outputs
 from sciqag_lib.generation.recipe import make_recipe
 from sciqag_lib.generation.run import generate
 from sciqag_lib.inference.forecast import Plan, format_seconds
@@ -422,49 +422,31 @@ def test_the_report_on_the_screen(write, capsys):
         "papers: 1 done, 1 failed, 1 unfinished, 1 not asked, of 4",
         "        1 more are on the ledger, from runs with another file_path or limit",
         "pairs:  6 asked = 2 delivered + 4 missing",
-        "missing: 4 too_few_given",
-        "rejected: 2 duplicate",
-        "tokens: 12,100 prompt + 3,010 new in 10 s, 1,511.0/s, 5.0 s a paper",
-        "failed: 10.1/b: no_pairs ",
-        "unfinished: 10.1/c: engine_error timed out",
+        "tokens: 12,100 prompt + 3,010 new",
+        "note: failed: 10.1/b: no_pairs ",
+        "note: unfinished: 10.1/c: engine_error timed out",
         "not usable: p.json, record 9, field 'txt': it is empty",
-        "stopped: max_total_tokens 15,000 would be passed. Run again with the same output_dir to go on",
+        "stopped: max_total_tokens 15,000 would be passed. Rerun with the same output_dir to resume",
     ]
-    show_report(report, times=False)
-    shown = capsys.readouterr().out
-    assert "tokens:" not in shown and "papers: 1 done" in shown
+    assert list_reasons(report).values.tolist() == [["missing", "too_few_given", 4], ["rejected", "duplicate", 2]]
 
 
-def test_pairs_on_the_screen(write, tmp_path, capsys):
+def test_the_table_of_pairs(write, tmp_path):
     first = make_line("First")
     second = make_line("second", num_pairs=1)
     second["paper"]["title"] = ""
     second["pairs"] = [make_pair(5, "generated", support=[1.0, 0.5], evidence=[[22, 45]])]
     write(make_plan("First", "second", "third"), first, second, make_line("third"))
-    show_pairs(tmp_path, num_papers=2, num_pairs=1)
-    assert capsys.readouterr().out.splitlines() == [
-        "",
-        "First",
-        "10.1/First, 2 pairs",
-        "",
-        "  Q: Question 0?",
-        "  A: Zinc melts at 420 °C.",
-        "     evidence: characters 0 to 21, the answer is this sentence",
-        "",
-        "10.1/second",
-        "10.1/second, 1 pairs",
-        "",
-        "  Q: Question 5?",
-        "  A: Zinc melts at 420 °C.",
-        "     evidence: characters 22 to 45, “Iron melts at 1,538 °C.”",
-        "     support of each answer sentence: 1.00, 0.50",
+    assert list_pairs(tmp_path, num_papers=2).values.tolist() == [
+        ["First", "Question 0?", "Zinc melts at 420 °C.", "", "0 to 21", "extracted"],
+        ["First", "Question 1?", "Zinc melts at 420 °C.", "", "0 to 21", "extracted"],
+        ["10.1/second", "Question 5?", "Zinc melts at 420 °C.", "1.00, 0.50", "22 to 45", "generated"],
     ]
 
 
-def test_a_run_without_pairs_shows_none(write, tmp_path, capsys):
+def test_a_run_without_pairs_shows_none(write, tmp_path):
     write(make_plan("a"))
-    show_pairs(tmp_path)
-    assert capsys.readouterr().out == ""
+    assert list_pairs(tmp_path).empty
 
 
 @pytest.mark.parametrize(

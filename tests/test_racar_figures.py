@@ -72,6 +72,8 @@ def test_differences_stand_with_their_intervals_and_only_what_is_told_apart_is_f
 
 
 def test_nothing_to_draw_says_so():
+    [axes] = draw_score_distributions(RacarReport()).axes
+    assert "nothing was judged" in [text.get_text() for text in axes.texts]
     report = make_report(accuracy=make_dimension([0, 0, 0]))
     assert "no scores" in [text.get_text() for text in draw_score_distributions(report).axes[0].texts]
     assert "no null baseline was judged" in [text.get_text() for text in draw_null_differences(report).axes[0].texts]

@@ -13,7 +13,7 @@ from sciqag_lib.errors import InputError
 from sciqag_lib.inference.ledger import FingerprintMismatch
 from sciqag_lib.metrics.intervals import Estimate
 from sciqag_lib.racar.judging import DIMENSIONS, make_judging
-from sciqag_lib.racar.report import DimensionTally, NullReport, show_racar, show_worst
+from sciqag_lib.racar.report import SCORE_COLUMNS, NullReport, RacarReport, measure_dimensions, show_racar
 from sciqag_lib.racar.run import score_file
 from tests.fakes import FakeEngine
 
@@ -241,6 +241,21 @@ def test_a_judge_that_tells_nothing_apart_is_called_useless_and_one_that_does_is
     assert "USELESS" not in shown and "tells every baseline apart" in shown
 
 
+def test_the_table_has_a_row_for_each_arm_and_nothing_where_nothing_was_judged(tmp_path, capsys):
+    frame = run(tmp_path, FakeEngine(sees_all), dimensions=["accuracy"]).to_frame()
+    assert frame["pairs"].tolist() == ["own pairs", "another paper's", "answers swapped"]
+    assert frame["scores"].tolist() == [6, 4, 6] and frame["mean"][0] == "2.833 (2.500 to 3.000)"
+    assert frame["own less these"].tolist() == ["", "2.000 (2.000 to 2.000)", "1.833 (1.500 to 2.000)"]
+    assert frame["verdict"].tolist() == ["", "told apart", "told apart"] and "by chance" not in frame
+    (tmp_path / "b").mkdir()
+    repeated = run(tmp_path / "b", FakeEngine(sees_all), dimensions=["accuracy"], repeats=2).to_frame()
+    assert repeated["repeats that agree"].tolist() == ["1.000 (1.000 to 1.000)", "", ""]
+    assert repeated["by chance"][0] == round((2 / 12) ** 2 + (10 / 12) ** 2, 3)
+    show_racar(RacarReport())
+    assert capsys.readouterr().out.endswith("nothing was judged\n")
+    assert RacarReport().to_frame().empty and RacarReport().list_worst().empty
+
+
 @pytest.mark.parametrize(
     "low, high, verdict",
     [
@@ -302,9 +317,10 @@ def test_repeats_have_seeds_of_their_own_and_one_repeat_has_no_spread(tmp_path):
 
 def test_means_are_of_pairs_not_of_replies():
     """A pair with repeats 1, 3, 3 and one with a single 1: (7/3 + 1) / 2."""
-    tally = DimensionTally(3)
-    tally.add({"own": {0: [1, 3, 3], 1: [1]}})
-    report = tally.report(0)
+    found = {"item": 0, "arm": "own", "dimension": "accuracy", "missing": ""}
+    scores = [{**found, "pair": pair, "score": score} for pair, score in ((0, 1), (1, 1), (0, 3), (0, 3))]
+    rows = [tuple(score[name] for name in SCORE_COLUMNS) for score in scores]
+    report = measure_dimensions(rows, ("accuracy",), 3, 0)["accuracy"]
     assert report.score.mean == pytest.approx(5 / 3) and report.agreement.mean == pytest.approx(1 / 3)
     assert report.counts == [2, 0, 2]
 
@@ -560,7 +576,7 @@ def test_the_forecast_counts_every_prompt_and_a_shared_paper_once(tmp_path, caps
 # The worst pairs, and bad input --------------------------------------------------------------------------------------
 
 
-def test_the_worst_pairs_are_shown_with_their_evidence(tmp_path, capsys):
+def test_the_worst_pairs_are_shown_with_their_evidence(tmp_path):
     report = run(tmp_path, FakeEngine(sees_all))
     worst = report.worst[0]
     assert (worst["doi"], worst["pair"], worst["mean"]) == ("10.1/a", 1, 2.8) and len(report.worst) == 6
@@ -568,9 +584,10 @@ def test_the_worst_pairs_are_shown_with_their_evidence(tmp_path, capsys):
     assert worst["evidence"][0]["text"] == "Fact a1 holds at 11 K."
     txt = paper("a")["txt"]
     assert txt[worst["evidence"][0]["start"] : worst["evidence"][0]["end"]] == "Fact a1 holds at 11 K."
-    show_worst(report, 1)
-    shown = capsys.readouterr().out
-    assert "Q: Is a1 so?" in shown and "accuracy: 2  because 2" in shown and "“Fact a1 holds at 11 K.”" in shown
+    [shown] = report.list_worst(1).to_dict("records")
+    assert (shown["paper"], shown["question"], shown["mean"]) == ("10.1/a", "Is a1 so?", 2.8)
+    assert "accuracy: 2 because 2" in shown["scores and reasons"]
+    assert shown["evidence"] == f"[{txt.index('Fact a1')} to {len(txt)}] Fact a1 holds at 11 K."
 
 
 def test_only_the_worst_twenty_are_kept(tmp_path):

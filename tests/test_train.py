@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from datasets import Dataset
 from tiny_llama import write_examples, write_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -19,8 +20,7 @@ import train
 from sciqag_lib.errors import InputError
 from sciqag_lib.training import checkpoints
 from sciqag_lib.training.arguments import parse_arguments
-from sciqag_lib.training.monitor import format_seconds, read_log
-from sciqag_lib.training.tokenized import TokenizedDataset
+from sciqag_lib.training.monitor import format_line, read_log
 from sciqag_lib.training.trainer import GeneratorTrainer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,7 +88,7 @@ def test_run_learns_and_every_save_loads(model, tmp_path, capsys):
         "sdpa",
         "examples: 16",
         "6 steps of 2 rows",
-        "memory of a process",
+        "estimated memory per process",
         "tokens/s",
         " left",
     ):
@@ -98,8 +98,9 @@ def test_run_learns_and_every_save_loads(model, tmp_path, capsys):
 
 def measure_loss(loaded, folder: Path, number: int) -> float:
     """Nats per answer token over the run's cached file of `number` examples, one by one."""
-    caches = sorted((folder / "runs" / "cache" / "tokens").glob("*/report.json"))
-    dataset = next(data for data in (TokenizedDataset(path.parent) for path in caches) if len(data) == number)
+    caches = (folder / "runs" / "cache" / "tokens").glob("*.arrow")
+    datasets = [Dataset.from_file(str(path)).with_format("numpy") for path in caches]
+    dataset = next(dataset for dataset in datasets if len(dataset) == number)
     total = tokens = 0
     for item in (dataset[index] for index in range(number)):
         ids, labels = torch.tensor(item["input_ids"])[None], torch.tensor(item["labels"])
@@ -261,7 +262,7 @@ def test_run_goes_on_as_if_nothing_had_happened(model, tmp_path, monkeypatch, ca
         run_here(model, tmp_path, **changes)
     assert sorted(list_losses(read_log(tmp_path / "out" / "log.jsonl"))) == [1, 2, 3]
     losses = list_losses(run_here(model, tmp_path, **changes))
-    assert "goes on from checkpoint-2" in capsys.readouterr().out
+    assert "resuming from checkpoint-2" in capsys.readouterr().out
     assert losses == pytest.approx(undisturbed, abs=1e-5) and len(losses) == 6
     seen = [line["tokens"] for line in read_log(tmp_path / "out" / "log.jsonl")]
     assert seen == [line["tokens"] for line in read_log(tmp_path / "whole" / "log.jsonl")]
@@ -272,7 +273,7 @@ def test_run_killed_just_before_its_end_takes_no_further_step(model, tmp_path, c
     weights = (tmp_path / "out" / "model.safetensors").read_bytes()
     (tmp_path / "out" / "finished.json").unlink()
     assert len(list_losses(run_here(model, tmp_path))) == 6
-    assert "goes on from checkpoint-6" in capsys.readouterr().out
+    assert "resuming from checkpoint-6" in capsys.readouterr().out
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == weights
 
 
@@ -341,7 +342,7 @@ def test_full_disk_leaves_the_last_checkpoint(model, tmp_path, monkeypatch):
 
     monkeypatch.setattr(GeneratorTrainer, "_save_optimizer_and_scheduler", fill)
     with pytest.raises(
-        InputError, match="checkpoint-4 could not be written: .*No space left.*checkpoint-2 is whole; free"
+        InputError, match="checkpoint-4 could not be written: .*No space left.*checkpoint-2 is complete; free"
     ):
         run_here(model, tmp_path)
     assert not (tmp_path / "out" / ".saving").exists()
@@ -369,7 +370,7 @@ def test_killed_process_goes_on(model, tmp_path, moment):
         process.wait()
     assert not (out / "finished.json").exists()
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert result.returncode == 0 and "goes on from checkpoint-" in result.stdout, result.stderr
+    assert result.returncode == 0 and "resuming from checkpoint-" in result.stdout, result.stderr
     whole = list_losses(run_here(model, tmp_path, output_dir=tmp_path / "whole", **settings))
     assert list_losses(read_log(out / "log.jsonl")) == pytest.approx(whole, abs=1e-5)
 
@@ -409,7 +410,7 @@ def test_run_that_cannot_fit_is_refused_before_anything_is_loaded(tmp_path, monk
     base = write_model(tmp_path / "base")
     (base / "model.safetensors").unlink()
     monkeypatch.setattr(summary, "measure_host", lambda: 1_000_000)
-    with pytest.raises(InputError, match=r"this run can't fit: a process has 0.0 GB of memory"):
+    with pytest.raises(InputError, match=r"this run cannot fit: a process has 0.0 GB of memory"):
         run_here(base, tmp_path)
     assert not (tmp_path / "out").exists()
 
@@ -470,9 +471,9 @@ def test_refused_run_leaves_the_folder_free(model, tmp_path):
     ("changes", "expected"),
     [
         ({"eval_strategy": "steps"}, "eval_strategy steps: expected eval_data_path"),
-        ({"save_only_model": True}, "save_only_model: a run could not go on"),
+        ({"save_only_model": True}, "save_only_model: such a checkpoint cannot be resumed"),
         ({"method": "lora", "trainable_params": "embd,norm"}, "no module of this model has embd in its name"),
-        ({"load_best_model_at_end": True}, "settings that can't be: .*strategy"),
+        ({"load_best_model_at_end": True}, "invalid training settings: .*strategy"),
     ],
 )
 def test_settings_that_cannot_be_are_named(model, tmp_path, changes, expected):
@@ -510,4 +511,5 @@ def test_train_is_thin():
 
 
 def test_seconds_are_written_as_a_clock():
-    assert format_seconds(3725.4) == "1:02:05"
+    line = {"step": 1, "tokens": 1, "tokens_per_second": 1.0, "seconds_left": 3725.4, "memory_gb": 0.5}
+    assert format_line(line, 2).endswith(", 1:02:05 left")

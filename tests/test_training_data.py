@@ -24,7 +24,7 @@ from sciqag_lib.training import tokenized
 from sciqag_lib.training.data import Example, make_generator_data, read_examples
 from sciqag_lib.training.encoding import TOO_LONG, ExampleEncoder, find_endings, split_input
 from sciqag_lib.training.packing import PackedDataset, collate_packed, collate_padded, pack_examples
-from sciqag_lib.training.tokenized import TokenizedDataset, tokenize_file
+from sciqag_lib.training.tokenized import tokenize_file
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -236,7 +236,7 @@ def test_a_template_that_refuses_an_example_costs_only_that_example(tmp_path):
     records = [{"messages": messages * 2}, {"messages": messages}]
     encoder = ExampleEncoder(chat_tokenizer(refuses), 100, "chat")
     report = tokenize_file(write(tmp_path / "t.json", records), tmp_path / "cache", encoder).report
-    assert (report.examples, report.bad) == (2, 1)
+    assert (report.examples, len(report.bad_records)) == (2, 1)
     assert "record 1: the tokenizer's chat template" in report.bad_records[0]
 
 
@@ -293,28 +293,30 @@ RECORDS = [
 def test_the_cache_holds_every_example_and_counts_what_it_does_not(tmp_path):
     bad = [{"instruction": "Do."}, {"instruction": "Do." * 100, "input": "P.", "output": "O."}]
     encoder = ExampleEncoder(TOKENIZER, 256)
-    dataset = tokenize_file(write(tmp_path / "t.json", RECORDS + bad), tmp_path / "cache", encoder)
+    made = tokenize_file(write(tmp_path / "t.json", RECORDS[:75] + bad + RECORDS[75:]), tmp_path / "cache", encoder)
     expected = encoder.encode([Example(**record) for record in RECORDS])
-    assert len(dataset) == 150 and [item["input_ids"].tolist() for item in dataset] == [one.ids for one in expected]
-    for item, one in zip(dataset, expected):
+    assert len(made.examples) == 150
+    assert [item["input_ids"].tolist() for item in made.examples] == [one.ids for one in expected]
+    for item, one in zip(made.examples, expected):
         assert item["labels"].tolist() == [-100] * one.prompt_length + one.ids[one.prompt_length :]
-    report = dataset.report
-    assert (report.examples, report.bad, report.left_out) == (150, 1, 1)
-    assert report.left_out_records == ["record 152"] and "record 151" in report.bad_records[0]
+        assert item["labels"].dtype == item["input_ids"].dtype == np.int64
+    report = made.report
+    assert report.examples == 150 and len(report.left_out) == len(report.bad_records) == 1
+    assert "record 77: " in report.left_out[0] and "record 76, field 'output'" in report.bad_records[0]
     assert report.cut == sum(one.cut_tokens > 0 for one in expected) > 100
     assert report.cut_tokens == sum(one.cut_tokens for one in expected)
-    assert report.tokens == sum(dataset.lengths) == sum(len(one.ids) for one in expected)
+    assert report.tokens == sum(made.lengths) == sum(len(one.ids) for one in expected)
     assert report.answer_tokens == sum(len(f"Out {n}.") + 1 for n in range(150)) and report.longest == 256
+    assert "dropped: 1 examples too long even without their paper, 1 bad records" in report.describe()[1]
 
 
 def test_the_cache_is_mapped_not_loaded_and_travels_by_name(tmp_path):
-    dataset = tokenize_file(write(tmp_path / "t.json", RECORDS), tmp_path / "cache", ExampleEncoder(TOKENIZER, 256))
-    assert isinstance(dataset._tokens, np.memmap) and dataset._tokens.dtype == np.int32
-    sent = pickle.dumps(dataset)
-    assert len(sent) < 1000 and pickle.loads(sent)[-1]["input_ids"].tolist() == dataset[149]["input_ids"].tolist()
-    with pytest.raises(IndexError):
-        dataset[150]
-    assert dataset[0]["input_ids"].flags.writeable  # a copy: nobody writes into the cache
+    made = tokenize_file(write(tmp_path / "t.json", RECORDS * 9), tmp_path / "cache", ExampleEncoder(TOKENIZER, 256))
+    [cache] = made.examples.cache_files
+    assert cache["filename"] == str(tmp_path / "cache" / f"{made.fingerprint}.arrow")
+    sent = pickle.dumps(made.examples)
+    assert len(sent) < made.report.tokens  # of four bytes
+    assert pickle.loads(sent)[-1]["input_ids"].tolist() == made.examples[1349]["input_ids"].tolist()
 
 
 def test_memory_does_not_grow_with_the_number_of_examples(tmp_path):
@@ -335,7 +337,7 @@ def test_what_changes_a_token_makes_another_cache(tmp_path):
     path = write(tmp_path / "t.json", RECORDS[:3])
 
     def name(length=256, form="llama2", system="", tokenizer=TOKENIZER):
-        return tokenize_file(path, tmp_path / "cache", ExampleEncoder(tokenizer, length, form, system)).folder.name
+        return tokenize_file(path, tmp_path / "cache", ExampleEncoder(tokenizer, length, form, system)).fingerprint
 
     names = [name(), name(length=200), name(form="alpaca"), name(system="Be."), name(tokenizer=make_tokenizer(True))]
     assert len(set(names)) == 5 and name(tokenizer=make_tokenizer()) == names[0]
@@ -348,8 +350,8 @@ def test_what_changes_a_token_makes_another_cache(tmp_path):
 def test_a_whole_cache_is_used_as_it_is(tmp_path, monkeypatch):
     path, encoder = write(tmp_path / "t.json", RECORDS[:3]), ExampleEncoder(TOKENIZER, 256)
     first = tokenize_file(path, tmp_path / "cache", encoder)
-    monkeypatch.setattr(ExampleEncoder, "encode", lambda self, examples: pytest.fail("tokenised twice"))
-    assert tokenize_file(path, tmp_path / "cache", encoder).folder == first.folder
+    monkeypatch.setattr(ExampleEncoder, "encode", lambda self, examples: pytest.fail("tokenized twice"))
+    assert tokenize_file(path, tmp_path / "cache", encoder).fingerprint == first.fingerprint
 
 
 def test_a_failed_or_killed_build_leaves_no_cache(tmp_path, monkeypatch):
@@ -365,23 +367,21 @@ def test_a_failed_or_killed_build_leaves_no_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(ExampleEncoder, "encode", fail_at_second)
     with pytest.raises(InputError, match="could not be written .No space left"):
         tokenize_file(path, cache, encoder)
-    assert [file for file in cache.iterdir() if file.is_dir()] == []
+    assert [file.suffix for file in cache.iterdir()] == [".lock"]
     monkeypatch.undo()
-    whole = tokenize_file(path, cache, encoder)
-    left_behind = cache / f".{whole.folder.name}.killed"
-    left_behind.mkdir()
-    whole.folder.rename(tmp_path / "elsewhere")
-    assert len(tokenize_file(path, cache, encoder)) == 150 and not left_behind.exists()
+    name = f"{tokenize_file(path, cache, encoder).fingerprint}.arrow"
+    left_behind = cache / f".{name}.killed"
+    left_behind.touch()
+    (cache / name).rename(tmp_path / "elsewhere")
+    assert len(tokenize_file(path, cache, encoder).examples) == 150 and not left_behind.exists()
 
 
 def test_a_damaged_cache_is_refused_by_name(tmp_path):
-    dataset = tokenize_file(write(tmp_path / "t.json", RECORDS), tmp_path / "cache", ExampleEncoder(TOKENIZER, 256))
-    folder, tokens = dataset.folder, dataset.folder / "tokens.npy"
-    del dataset
-    data = tokens.read_bytes()
-    tokens.write_bytes(data[:-4])
-    with pytest.raises(InputError, match=f"{folder.name}: expected a whole token cache"):
-        TokenizedDataset(folder)
+    path, cache, encoder = write(tmp_path / "t.json", RECORDS), tmp_path / "cache", ExampleEncoder(TOKENIZER, 256)
+    file = cache / f"{tokenize_file(path, cache, encoder).fingerprint}.arrow"
+    file.write_bytes(file.read_bytes()[:-5000])
+    with pytest.raises(InputError, match=f"{file.name}: expected a token cache, found a broken one"):
+        tokenize_file(path, cache, encoder)
 
 
 def test_a_file_without_a_usable_example_is_refused_with_the_reason(tmp_path):
@@ -401,20 +401,17 @@ def test_the_cache_is_the_same_whatever_the_number_of_threads(tmp_path, monkeypa
     path = write(tmp_path / "t.json", records)
 
     def read_cache(num_workers):
-        dataset = tokenize_file(
-            path, tmp_path / f"cache{num_workers}", ExampleEncoder(TOKENIZER, 256), "content", "summary", num_workers
-        )
-        return {file.name: file.read_bytes() for file in dataset.folder.iterdir()}
+        encoder, cache = ExampleEncoder(TOKENIZER, 256), tmp_path / f"cache{num_workers}"
+        made = tokenize_file(path, cache, encoder, num_workers=num_workers)
+        assert len(set(made.report.bad_records)) == 25
+        return (cache / f"{made.fingerprint}.arrow").read_bytes()
 
-    one = read_cache(1)
-    assert sorted(one) == ["offsets.npy", "prompt_lengths.npy", "report.json", "tokens.npy"]
-    assert len(set(json.loads(one["report.json"])["bad_records"])) == 25
-    assert read_cache(2) == read_cache(7) == read_cache(None) == one
+    assert read_cache(1) == read_cache(2) == read_cache(7) == read_cache(None)
 
 
-def test_as_many_examples_are_tokenised_at_once_as_there_are_threads(tmp_path, monkeypatch):
-    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
-    path, encode, environment = write(tmp_path / "t.json", RECORDS * 2), ExampleEncoder.encode, dict(os.environ)
+def test_as_many_examples_are_tokenized_at_once_as_there_are_threads(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
+    path, encode = write(tmp_path / "t.json", RECORDS * 2), ExampleEncoder.encode
     meeting = threading.Barrier(4)  # 300 examples are five calls; the fifth is the first one's thread again
 
     def meet(self, examples):
@@ -426,21 +423,21 @@ def test_as_many_examples_are_tokenised_at_once_as_there_are_threads(tmp_path, m
 
     names: set[str] = set()
     monkeypatch.setattr(ExampleEncoder, "encode", meet)
-    assert len(tokenize_file(path, tmp_path / "cache", ExampleEncoder(TOKENIZER, 256), num_workers=4)) == 300
-    assert len(names) == 4 and dict(os.environ) == environment
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("tokenising")]
+    made = tokenize_file(path, tmp_path / "cache", ExampleEncoder(TOKENIZER, 256), num_workers=4)
+    assert len(made.examples) == 300 and len(names) == 4
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("tokenizing")]
 
 
 def test_no_more_is_read_than_is_soon_worked_on(monkeypatch):
-    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")  # is as it was afterwards
-    read, environment = [], dict(os.environ)
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    read = []
     chunks = ([read.append(number) or Example("Do.", "P.", "O.")] for number in range(100))
-    results = tokenized._encode_chunks(chunks, ExampleEncoder(TOKENIZER, 100), 3)
+    results = tokenized._encode_chunks(chunks, "t.json", ExampleEncoder(TOKENIZER, 100), 3)
     for taken in range(1, 95):
         next(results)
         assert len(read) <= taken + 5  # six chunks for three threads, the one that is handed out among them
     results.close()
-    assert len(read) == 99 and dict(os.environ) == environment
+    assert len(read) == 99
 
 
 def test_a_chunk_of_long_papers_is_small_and_nothing_is_left_out(monkeypatch):
@@ -464,7 +461,7 @@ def test_an_encoder_and_the_tokenizers_other_users_leave_each_other_alone():
     assert tokenizer.backend_tokenizer.encode_special_tokens is False
 
 
-def test_of_a_book_only_what_may_be_kept_is_tokenised_again(monkeypatch):
+def test_of_a_book_only_what_may_be_kept_is_tokenized_again(monkeypatch):
     sizes, encode_head = [], ExampleEncoder._encode_head
     monkeypatch.setattr(
         ExampleEncoder,
@@ -488,10 +485,10 @@ def tokenize_in_process(path, cache, counter):
         return encode(self, examples)
 
     ExampleEncoder.encode = counted
-    assert len(tokenize_file(path, cache, ExampleEncoder(make_tokenizer(), 256))) == 150
+    assert len(tokenize_file(path, cache, ExampleEncoder(make_tokenizer(), 256)).examples) == 150
 
 
-def test_two_processes_at_once_tokenise_once(tmp_path):
+def test_two_processes_at_once_tokenize_once(tmp_path):
     context = multiprocessing.get_context("fork")  # quick: the libraries are loaded
     counter = context.Value("i", 0)
     path = write(tmp_path / "t.json", RECORDS)
@@ -535,14 +532,14 @@ def test_the_packed_loss_is_the_unpacked_one(tmp_path, attention):
     model = LlamaForCausalLM(config).eval()
     assert model.config.use_cache  # which would switch the isolation off, were the batch not to say otherwise
     encoder = ExampleEncoder(TOKENIZER, 128)
-    dataset = tokenize_file(write(tmp_path / "t.json", RECORDS[:12]), tmp_path / "cache", encoder)
-    packs = pack_examples(dataset.lengths, 512, seed=0)
+    made = tokenize_file(write(tmp_path / "t.json", RECORDS[:12]), tmp_path / "cache", encoder)
+    dataset, packs = made.examples, pack_examples(made.lengths, 512, seed=0)
     packed_dataset = PackedDataset(dataset, packs)
     assert 1 < len(packed_dataset) < 6
     with torch.no_grad():
         for pack, items in zip(packs, packed_dataset):
             batch = collate_packed([items])
-            assert batch["input_ids"].shape == (1, dataset.lengths[pack].sum())
+            assert batch["input_ids"].shape == (1, made.lengths[pack].sum())
             alone = [collate_padded([dataset[number]], 0) for number in pack]
             counts = [int((row["labels"] != -100).sum()) for row in alone]
             expected = sum(model(**row).loss * count for row, count in zip(alone, counts)) / sum(counts)

@@ -13,15 +13,24 @@ import numpy as np
 
 from sciqag_lib.agreement.analysis import CORRELATIONS, EXPERTS, LENGTH_JUDGE, PUBLISHED_ERROR, AgreementReport
 from sciqag_lib.agreement.comparison import MEAN, Comparison
-from sciqag_lib.figure_style import BLUE, LIGHT, ONE_COLUMN, ORANGE, TWO_COLUMNS, new_figure
+from sciqag_lib.figure_style import (
+    BLUE,
+    LIGHT,
+    ONE_COLUMN,
+    PALETTE,
+    TWO_COLUMNS,
+    center_zero,
+    draw_interval,
+    label_rows,
+    new_figure,
+)
 from sciqag_lib.metrics.reliability import MEASURES, Agreement
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-JUDGE_COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
-MAX_JUDGES = len(JUDGE_COLORS)
+MAX_JUDGES = len(PALETTE)
 EXPERTS_COLOR, LENGTH_COLOR = "#555555", LIGHT
 GROUP_WIDTH = 0.84  # of the distance between two dimensions
 MAX_LABEL = 45  # letters in a line; a legend wider than the figure would be cut
@@ -98,11 +107,9 @@ def draw_comparison(
     with new_figure(title, width, 1.3 + 0.26 * len(dimensions), ncols=len(measures)) as (figure, panels):
         for axes, measure in zip(np.atleast_1d(panels), measures):
             _draw_differences(axes, [found.get((dimension, measure)) for dimension in dimensions])
-            axes.set_yticks(range(len(dimensions)), dimensions if measure == measures[0] else [])
-            axes.set(
-                ylim=(len(dimensions) - 0.5, -0.5),
-                xlabel="difference in "
-                + ("mean score" if measure == MEAN else f"agreement with experts, {MEASURES[measure]}"),
+            label_rows(axes, dimensions if measure == measures[0] else [], len(dimensions))
+            axes.set_xlabel(
+                "difference in " + ("mean score" if measure == MEAN else f"agreement with experts, {MEASURES[measure]}")
             )
         handles = [
             axes.plot([], [], "o", markersize=4, color=BLUE, markerfacecolor=face, label=label)[0]
@@ -133,7 +140,7 @@ def _draw_panel(axes: "Axes", report: AgreementReport, measure: str, dimensions:
 
 
 def _list_bars(report: AgreementReport, measure: str, dimensions: list[str], judges: list[str]) -> list[Bar]:
-    raters = list(zip(judges, judges, JUDGE_COLORS))
+    raters = list(zip(judges, judges, PALETTE))
     if len(report.experts) > 1:
         raters.append((EXPERTS, "experts against each other", EXPERTS_COLOR))
     raters.append((LENGTH_JUDGE, "answer length as a judge", LENGTH_COLOR))
@@ -184,16 +191,11 @@ def _draw_bar(axes: "Axes", places: np.ndarray, width: float, bar: Bar, shuffled
 
 
 def _draw_differences(axes: "Axes", found: list[Comparison | None]) -> None:
-    axes.axvline(0, color="black", linewidth=0.6, zorder=0)
+    center_zero(axes, [value for one in found if one for value in (one.low, one.high, one.difference)], 0.1)
     for row, one in enumerate(found):
         if one is None or math.isnan(one.difference):
             axes.text(0, row, " not compared", va="center", fontsize=6.5)
-            continue
-        differs = one.low > 0 or one.high < 0
-        if math.isfinite(one.low):
-            axes.plot([one.low, one.high], [row, row], color=BLUE, linewidth=1.0)
-        axes.plot(one.difference, row, "o", markersize=4, color=BLUE, markerfacecolor=BLUE if differs else "white")
-    reach = max([0.1, *(abs(value) for one in found if one for value in (one.low, one.high, one.difference)
-                        if math.isfinite(value))])  # fmt: skip
-    axes.set_xlim(-1.08 * reach, 1.08 * reach)
+        else:
+            hollow = not (one.low > 0 or one.high < 0)
+            draw_interval(axes, row, one.difference, one.low, one.high, hollow=hollow)
     axes.locator_params(axis="x", nbins=6)

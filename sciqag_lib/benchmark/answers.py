@@ -16,7 +16,7 @@ from typing import Any
 
 from sciqag_lib.engines import Completion, Engine, Prompt, Request, Sampling
 from sciqag_lib.errors import InputError, check_parameters
-from sciqag_lib.inference.forecast import count_items, format_seconds, show_forecast
+from sciqag_lib.inference.forecast import count_items, show_forecast
 from sciqag_lib.inference.ledger import Ledger, name_full_disk, read_settings
 from sciqag_lib.inference.loop import Asking, Budget, Round, run_job, show_stopped
 from sciqag_lib.inference.prompts import PromptFile, check_length, fill, load_form, load_prompt, plain_text, render
@@ -25,11 +25,10 @@ from sciqag_lib.inference.seeds import derive_seed, digest_of
 from sciqag_lib.inference.tally import Tally
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.tables import JsonList, show_notes, write_report
-from sciqag_lib.tasks.questions import Question, QuestionFile, draw_shots, scan_questions
+from sciqag_lib.tasks.questions import STOP, Question, QuestionFile, draw_shots, scan_questions
 
 VERSION = 1  # of what moves an answer here and is not in the prompt file
 LEDGER, ANSWERS, REPORT = "answers.ledger.jsonl", "answers.json", "answers_report.json"
-STOP = ("\nQuestion:",)  # where a model without a chat template goes on with a question of its own
 EXPECTED_TOKENS = 120  # of an answer: the published ones have 40 words, chat models write twice as much
 LISTED = 20
 
@@ -301,8 +300,8 @@ def open_answers(output_dir: Path) -> Ledger:
     return Ledger(output_dir / LEDGER, read_settings(output_dir / LEDGER))
 
 
-def show_answers(report: AnswerReport, times: bool = False) -> None:
-    """Print what was asked, answered and left out; `times` differ by machine."""
+def show_answers(report: AnswerReport) -> None:
+    """Print what was asked, answered and left out."""
     counts, file = report.questions, report.test_file
     print(f"answers by {report.model}, {report.way}")
     print(
@@ -314,10 +313,5 @@ def show_answers(report: AnswerReport, times: bool = False) -> None:
         f"{counts['unfinished']:,} unfinished + {counts['not_asked']:,} not asked yet"
     )
     print(f"of the answers: {counts['cut']:,} cut at max_new_tokens, {counts['empty']:,} empty")
-    if times and report.seconds:
-        print(
-            f"tokens: {report.tokens['prompt']:,} prompt + {report.tokens['new']:,} new in "
-            f"{format_seconds(report.seconds)}"
-        )
     show_notes(report.notes, LISTED, REPORT)
     show_stopped(report.stopped)

@@ -1,6 +1,6 @@
 """Model against model: two benchmark runs on one test file, question by question.
 
-    show_comparison(compare_runs("runs/mine", "runs/other"))
+    compare_runs("runs/mine", "runs/other").to_frame()
 
 Only questions that both answered count. The difference has a paired bootstrap interval (95%), and a p value from
 scipy's permutation test, which turns the sign of each paper's, or question's, difference. A verdict takes both. Each
@@ -10,15 +10,19 @@ stands for itself: of twenty comparisons of equals one is expected to seem to di
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sciqag_lib.benchmark.judging import DIMENSIONS
-from sciqag_lib.benchmark.report import REPORT, format_estimate, read_json
+from sciqag_lib.benchmark.report import REPORT, read_json
 from sciqag_lib.errors import InputError
-from sciqag_lib.metrics.intervals import Estimate, estimate_mean
+from sciqag_lib.metrics.intervals import NOTHING, Estimate, bootstrap_mean
 from sciqag_lib.metrics.text_overlap import MEASURES
+from sciqag_lib.tables import show_notes
+
+if TYPE_CHECKING:  # pandas takes a second to import
+    from pandas import DataFrame
 
 NUM_PERMUTATIONS = 9999
 BATCH_VALUES = 2_000_000  # numbers in an array at once
@@ -44,6 +48,15 @@ class RunComparison:
     second: str
     comparisons: list[PairedComparison]
     notes: list[str] = field(default_factory=list)  # what could not be compared, and why
+
+    def to_frame(self) -> "DataFrame":
+        """One row per dimension or measure: both means, their difference with its 95% interval, p value, verdict."""
+        import pandas
+
+        texts = [{"difference": str(each.difference), "p_value": f"{each.p_value:.3g}"} for each in self.comparisons]
+        rows = [{**vars(each), **text} for each, text in zip(self.comparisons, texts)]
+        names = {"value_first": "first", "value_second": "second", "p_value": "p"}
+        return pandas.DataFrame(rows).round(3).rename(columns=names)
 
 
 def compare_runs(first_dir: str | Path, second_dir: str | Path, seed: int = 0) -> RunComparison:
@@ -90,41 +103,27 @@ def _describe_judge(report: dict[str, Any]) -> str:
     return f"{report['judge'] or 'no judge'}, {settings.get('prompt', 'no prompt')}, version {settings.get('version')}"
 
 
-def _read_own(folder: Path) -> dict[str, dict[str, tuple[float, str]]]:
-    """By dimension and question id the score of the run's own answer, and its paper or else its id."""
-    import pyarrow.parquet
+def _read_own(folder: Path) -> "DataFrame":
+    """The scores of the run's own answers: id, dimension, score, and group, the question's paper or else its id."""
+    import pandas
 
-    found: dict[str, dict[str, tuple[float, str]]] = {}
-    file = pyarrow.parquet.ParquetFile(folder / "scores.parquet")
-    for batch in file.iter_batches(columns=["id", "doi", "arm", "dimension", "score"]):
-        for row in batch.to_pylist():
-            if row["arm"] == "own" and row["score"] is not None:
-                found.setdefault(row["dimension"], {})[row["id"]] = row["score"], row["doi"] or row["id"]
-    return found
+    rows = pandas.read_parquet(folder / "scores.parquet", columns=["id", "doi", "arm", "dimension", "score"])
+    own = rows[(rows["arm"] == "own") & rows["score"].notna()]
+    return own.assign(group=own["doi"].where(own["doi"].fillna("") != "", own["id"])).set_index("id")
 
 
-def _compare(
-    names: tuple[str, str], dimension: str, tables: list[dict[str, dict[str, tuple[float, str]]]], seed: int
-) -> PairedComparison:
-    first, second = (table.get(dimension, {}) for table in tables)
-    shared = sorted(first.keys() & second.keys())
-    if not shared:
-        blank = Estimate(math.nan, math.nan, math.nan, 0)
-        return PairedComparison(
-            dimension, math.nan, math.nan, blank, math.nan, 0, "not compared (no question has a score in both)"
-        )
-    values = np.array([[table[name][0] for name in shared] for table in (first, second)])
-    _, groups = np.unique([first[name][1] for name in shared], return_inverse=True)
-    sums, counts = np.bincount(groups, values[0] - values[1]), np.bincount(groups)
-    difference, p_value = estimate_mean(sums, counts, seed), measure_chance(sums, seed)
-    return PairedComparison(
-        dimension,
-        *map(float, values.mean(1)),
-        difference,
-        p_value,
-        len(shared),
-        _judge(names, difference, p_value, len(shared)),
-    )
+def _compare(names: tuple[str, str], dimension: str, tables: list["DataFrame"], seed: int) -> PairedComparison:
+    first, second = (table[table["dimension"] == dimension] for table in tables)
+    both = first.join(second["score"].rename("second"), how="inner").sort_index()
+    if both.empty:
+        verdict = "not compared (no question has a score in both)"
+        return PairedComparison(dimension, math.nan, math.nan, NOTHING, math.nan, 0, verdict)
+    values = both["score"].to_numpy(), both["second"].to_numpy()
+    differences, groups = values[0] - values[1], np.unique(both["group"], return_inverse=True)[1]
+    difference = bootstrap_mean(differences, groups, seed)
+    p_value = measure_chance(np.bincount(groups, differences), seed)
+    means, verdict = [float(each.mean()) for each in values], _judge(names, difference, p_value, len(both))
+    return PairedComparison(dimension, *means, difference, p_value, len(both), verdict)
 
 
 def measure_chance(sums: np.ndarray, seed: int = 0) -> float:
@@ -154,13 +153,6 @@ def _judge(names: tuple[str, str], difference: Estimate, p_value: float, questio
 
 
 def show_comparison(comparison: RunComparison) -> None:
-    """Print each dimension's means, difference, p value and verdict."""
+    """Print which runs are compared, and what could not be."""
     print(f"first:  {comparison.first}\nsecond: {comparison.second}")
-    for each in comparison.comparisons:
-        print(
-            f"{each.dimension}: {each.value_first:.3f} and {each.value_second:.3f}, difference "
-            f"{format_estimate(each.difference)}, p = {each.p_value:.3g}, {each.questions:,} questions: "
-            f"{each.verdict}"
-        )
-    for note in comparison.notes:
-        print(f"note: {note}")
+    show_notes(comparison.notes, len(comparison.notes), REPORT)

@@ -13,8 +13,7 @@ import numpy as np
 
 from sciqag_lib.benchmark.judging import DIMENSIONS, TOP
 from sciqag_lib.benchmark.report import ARM_NAMES, BenchmarkReport
-from sciqag_lib.benchmark.tally import NULLS
-from sciqag_lib.figure_style import BLUE, LIGHT, ORANGE, TWO_COLUMNS, new_figure
+from sciqag_lib.figure_style import LIGHT, PALETTE, TWO_COLUMNS, draw_interval, new_figure, say
 from sciqag_lib.metrics.intervals import Estimate
 from sciqag_lib.metrics.text_overlap import MEASURES
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:  # pyplot takes a second to import
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, as in figure_style.
-ARM_COLORS = {"own": BLUE, "reference": "#009E73", "other": ORANGE, "empty": "#CC79A7", "question": "#E69F00"}
+ARM_COLORS = dict(zip(("own", "reference", "other", "empty", "question"), (PALETTE[n] for n in (0, 2, 1, 3, 4))))
 NO_SCORES = "not judged"
 NO_LENGTH = 0.01  # of the axis: a shorter bar looks forgotten, and gets a mark
 
@@ -32,7 +30,8 @@ def draw_published(report: BenchmarkReport) -> "Figure":
     """A panel for each dimension: this run and the reference answers with their intervals, as this run's judge scores
     them, over the published means, which another judge gave."""
     judged = [name for name in DIMENSIONS if name in report.dimensions]
-    rows = ["this run", *(["reference answers"] if _has_reference(report) else [])]
+    has_reference = any("reference" in report.dimensions[name].list_arms() for name in judged)
+    rows = ["this run", *(["reference answers"] if has_reference else [])]
     names = rows + [f"{row['model']}" for row in report.published]
     title = f"{report.model}, {report.way}: judged by {report.judge or 'nobody'}"
     with new_figure(title, TWO_COLUMNS, 1.3 + 0.2 * len(names), ncols=len(DIMENSIONS)) as (figure, panels):
@@ -40,18 +39,10 @@ def draw_published(report: BenchmarkReport) -> "Figure":
             if name in judged:
                 _draw_own(axes, report, name, len(rows))
             else:
-                axes.text(0.5, 0.85, NO_SCORES, transform=axes.transAxes, ha="center")
+                say(axes, NO_SCORES, 0.85)
             for place, row in enumerate(report.published, start=len(rows)):
-                axes.barh(
-                    place,
-                    row[name] - 1,
-                    left=1,
-                    height=0.7,
-                    color="#E4E4E4",
-                    edgecolor="#808080",
-                    hatch="////",
-                    linewidth=0.5,
-                )
+                style = {"color": "#E4E4E4", "edgecolor": "#808080", "hatch": "////", "linewidth": 0.5}
+                axes.barh(place, row[name] - 1, left=1, height=0.7, **style)
             axes.axhline(len(rows) - 0.5, color="black", linewidth=0.6, linestyle=":")
             axes.set(title=name, xlim=(1, TOP), ylim=(len(names) - 0.5, -0.5), xticks=range(1, TOP + 1))
             axes.set_yticks(range(len(names)), names if axes is panels[0] else [])
@@ -61,23 +52,18 @@ def draw_published(report: BenchmarkReport) -> "Figure":
     return figure
 
 
-def _has_reference(report: BenchmarkReport) -> bool:
-    return any(report.dimensions[name].reference.papers for name in DIMENSIONS if name in report.dimensions)
-
-
 def _draw_own(axes: "Axes", report: BenchmarkReport, name: str, num_rows: int) -> None:
-    found = [("own", report.dimensions[name].score), ("reference", report.dimensions[name].reference)]
-    for place, (arm, estimate) in enumerate(found[:num_rows]):
-        if estimate.papers:
-            axes.barh(place, estimate.mean - 1, left=1, height=0.7, color=ARM_COLORS[arm])
-            if estimate.mean - 1 < NO_LENGTH * (TOP - 1):
-                axes.plot(
-                    [1], [place], marker="|", markersize=10, color=ARM_COLORS[arm], markeredgewidth=4, clip_on=False
-                )
-            _draw_interval(axes, estimate, place)
+    arms = report.dimensions[name].list_arms()
+    for place, arm in enumerate(("own", "reference")[:num_rows]):
+        if arm in arms:
+            axes.barh(place, arms[arm].mean - 1, left=1, height=0.7, color=ARM_COLORS[arm])
+            if arms[arm].mean - 1 < NO_LENGTH * (TOP - 1):
+                style = {"marker": "|", "markersize": 10, "markeredgewidth": 4, "clip_on": False}
+                axes.plot([1], [place], color=ARM_COLORS[arm], **style)
+            _draw_line(axes, arms[arm], place)
 
 
-def _draw_interval(axes: "Axes", estimate: Estimate, place: float, upright: bool = False) -> None:
+def _draw_line(axes: "Axes", estimate: Estimate, place: float, upright: bool = False) -> None:
     if not math.isnan(estimate.low):
         ends, places = [estimate.low, estimate.high], [place, place]
         axes.plot(*((places, ends) if upright else (ends, places)), color="black", linewidth=1.1)
@@ -86,9 +72,7 @@ def _draw_interval(axes: "Axes", estimate: Estimate, place: float, upright: bool
 def draw_categories(report: BenchmarkReport) -> "Figure":
     """Mean and interval of the answers in each category, and over all of them (the line): a panel for each dimension
     of the judge, or for each measure where nothing was judged."""
-    names = [name for name in DIMENSIONS if name in report.dimensions] or [
-        name for name in MEASURES if name in report.dimensions
-    ]
+    names = [name for name in DIMENSIONS if name in report.dimensions] or list(report.dimensions)
     categories = [name for name in report.categories if name]
     height = 1.2 + 0.17 * max(1, len(categories))
     with new_figure("Scores by category", TWO_COLUMNS, height, ncols=max(1, len(names))) as (figure, panels):
@@ -96,9 +80,7 @@ def draw_categories(report: BenchmarkReport) -> "Figure":
         for axes, name in zip(panels, names):
             _draw_category_panel(axes, report, name, categories)
         if not categories or not names:
-            panels[0].text(
-                0.5, 0.5, "no question of the file has a category", transform=panels[0].transAxes, ha="center"
-            )
+            say(panels[0], "no question of the file has a category")
         else:
             labels = [f"{name} ({report.categories[name]:,})" for name in categories]
             panels[0].set_yticks(range(len(categories)), labels)
@@ -112,9 +94,7 @@ def _draw_category_panel(axes: "Axes", report: BenchmarkReport, name: str, categ
     for place, category in enumerate(categories):
         estimate = dimension.categories.get(category)
         if estimate is not None and estimate.papers:
-            if not math.isnan(estimate.low):
-                axes.plot([estimate.low, estimate.high], [place, place], color=BLUE, linewidth=1.4)
-            axes.plot([estimate.mean], [place], "o", color=BLUE, markersize=3.5)
+            draw_interval(axes, place, estimate.mean, estimate.low, estimate.high)
     low, high = (1, TOP) if name in DIMENSIONS else (0, 1)
     margin = 0.03 * (high - low)  # a dot at the end of the scale is whole
     axes.set(
@@ -137,13 +117,7 @@ def draw_nulls(report: BenchmarkReport) -> "Figure":
             axes.set_xticks(range(len(names)), [MEASURES.get(name, name).replace(" ", "\n") for name in names])
             axes.set_ylim(low, high)
             if not names:
-                axes.text(
-                    0.5,
-                    0.5,
-                    NO_SCORES if axes is left else "no reference answer",
-                    transform=axes.transAxes,
-                    ha="center",
-                )
+                say(axes, NO_SCORES if axes is left else "no reference answer")
         left.set_yticks(range(1, TOP + 1))
         left.set_ylabel("judge's score, 1-5")
         right.set_ylabel("against the reference, 0-1")
@@ -152,29 +126,22 @@ def draw_nulls(report: BenchmarkReport) -> "Figure":
 
 
 def _draw_arms(axes: "Axes", report: BenchmarkReport, name: str, place: int, low: float) -> None:
-    found = {arm: estimate for arm in ARM_COLORS if (estimate := _find_arm(report, name, arm)) is not None}
-    width = 0.8 / max(1, len(found))
-    for number, (arm, estimate) in enumerate(found.items()):
-        x = place + (number - (len(found) - 1) / 2) * width
+    arms = report.dimensions[name].list_arms()
+    arms = {arm: arms[arm] for arm in ARM_COLORS if arm in arms}
+    width = 0.8 / max(1, len(arms))
+    for number, (arm, estimate) in enumerate(arms.items()):
+        x = place + (number - (len(arms) - 1) / 2) * width
         axes.bar(x, estimate.mean - low, width, bottom=low, color=ARM_COLORS[arm])
-        _draw_interval(axes, estimate, x, upright=True)
+        _draw_line(axes, estimate, x, upright=True)
         if abs(estimate.mean - low) < NO_LENGTH * (1 if low == 0 else TOP - 1):
-            axes.plot(
-                [x], [low], marker="_", markersize=60 * width, color=ARM_COLORS[arm], markeredgewidth=2, clip_on=False
-            )
-
-
-def _find_arm(report: BenchmarkReport, name: str, arm: str) -> Estimate | None:
-    dimension = report.dimensions[name]
-    if arm in ("own", "reference"):
-        estimate = dimension.score if arm == "own" else dimension.reference
-        return estimate if estimate.papers else None
-    return dimension.nulls[arm].score if arm in NULLS[name] and arm in dimension.nulls else None
+            style = {"marker": "_", "markersize": 60 * width, "markeredgewidth": 2, "clip_on": False}
+            axes.plot([x], [low], color=ARM_COLORS[arm], **style)
 
 
 def _add_legend(figure: "Figure", report: BenchmarkReport) -> None:
     from matplotlib.patches import Patch
 
-    used = [arm for arm in ARM_COLORS if any(_find_arm(report, name, arm) is not None for name in report.dimensions)]
-    handles = [Patch(color=ARM_COLORS[arm], label="the answers" if arm == "own" else ARM_NAMES[arm]) for arm in used]
+    used = {arm for dimension in report.dimensions.values() for arm in dimension.list_arms()}
+    names = {**ARM_NAMES, "own": "the answers"}
+    handles = [Patch(color=color, label=names[arm]) for arm, color in ARM_COLORS.items() if arm in used]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))

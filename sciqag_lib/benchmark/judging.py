@@ -21,7 +21,7 @@ from typing import Any
 from sciqag_lib.benchmark.answers import ANSWERS, open_answers
 from sciqag_lib.engines import Engine, Prompt, Request
 from sciqag_lib.errors import InputError, check_parameters
-from sciqag_lib.inference.forecast import count_items, format_seconds, show_forecast
+from sciqag_lib.inference.forecast import count_items, show_forecast
 from sciqag_lib.inference.judge import (
     Call,
     Judge,
@@ -305,8 +305,8 @@ def judge_answers(
         return run_job(job, output_dir / LEDGER, Budget(max_total_tokens, max_minutes))
 
 
-def show_judging(report: JudgingReport, times: bool = False) -> None:
-    """Print what was asked of the judge and came of it; `times` differ by machine."""
+def show_judging(report: JudgingReport) -> None:
+    """Print what was asked of the judge and came of it."""
     answers, scores = report.answers, report.scores
     print(f"judge: {report.model}, {report.settings['prompt']}")
     print(
@@ -314,10 +314,5 @@ def show_judging(report: JudgingReport, times: bool = False) -> None:
         f"failed + {answers['unfinished']:,} unfinished + {answers['not_asked']:,} not asked yet"
     )
     print(f"scores: {scores['asked']:,} asked = {scores['delivered']:,} delivered + {scores['missing']:,} missing")
-    if times and report.seconds:
-        print(
-            f"tokens: {report.tokens['prompt']:,} prompt + {report.tokens['new']:,} new in "
-            f"{format_seconds(report.seconds)}"
-        )
     show_notes(report.notes, LISTED, REPORT)
     show_stopped(report.stopped)

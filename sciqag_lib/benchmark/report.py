@@ -12,27 +12,30 @@ The judge's dimensions have the arms "own", "reference", "other" and "empty", th
 import csv
 import json
 import math
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciqag_lib.benchmark import answers as benchmark_answers
 from sciqag_lib.benchmark import judging as benchmark_judging
 from sciqag_lib.benchmark.judging import ARMS, DIMENSIONS, TOP, Item, Partners
-from sciqag_lib.benchmark.tally import BenchmarkTally, DimensionResult, Samples, Scores
+from sciqag_lib.benchmark.tally import DimensionResult, measure_dimension, pick_samples
 from sciqag_lib.engines.embeddings import Embedder
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.ledger import Ledger, name_full_disk
 from sciqag_lib.metrics import text_overlap
-from sciqag_lib.metrics.intervals import Estimate
+from sciqag_lib.metrics.controls import show_few
 from sciqag_lib.metrics.text_overlap import MEASURES, score_references
 from sciqag_lib.paths import REPO_ROOT
-from sciqag_lib.tables import write_report, write_table
+from sciqag_lib.tables import show_notes, write_report, write_table
 from sciqag_lib.tasks.questions import Question
+
+if TYPE_CHECKING:  # pandas takes a second to import
+    from pandas import DataFrame
 
 VERSION = 1  # of what moves a number here
 REPORT = "benchmark.json"
@@ -57,7 +60,6 @@ ARM_NAMES = {
     "empty": "no answer",
     "question": "the question as its answer",
 }
-FEW_QUESTIONS = 10  # an interval bootstrapped over fewer says little
 
 
 @dataclass
@@ -84,6 +86,68 @@ class BenchmarkReport:
     notes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)  # of this report's numbers and of the measures
 
+    def to_frame(self) -> "DataFrame":
+        """The answers beside the reference answers and the null baselines, on each dimension and measure."""
+        rows = []
+        for arm, title in ARM_NAMES.items():
+            numbers = sorted({each.questions[arm] for each in self.dimensions.values() if arm in each.questions})
+            found = {_title(name): str(each.list_arms().get(arm, "-")) for name, each in self.dimensions.items()}
+            if numbers:
+                questions = " to ".join(f"{number:,}" for number in numbers[:: len(numbers) - 1 or 1])
+                rows.append({"answers": title, **found, "questions": questions})
+        return _make_frame(rows)
+
+    def list_nulls(self) -> "DataFrame":
+        """What the answers' scores have more than those of each null baseline, and what that says."""
+        return _make_frame(
+            {"score": _title(name), "less that of": ARM_NAMES[arm]}
+            | {"difference": str(null.difference), "verdict": null.verdict}
+            for name, each in self.dimensions.items()
+            for arm, null in each.nulls.items()
+        )
+
+    def list_published(self) -> "DataFrame":
+        """The published rows, with another judge: for context only, not comparable."""
+        return _make_frame(self.published)[["model", *DIMENSIONS, "questions", "setting", "judge", "date"]]
+
+    def list_categories(self) -> "DataFrame":
+        """The answers' scores by category: the judge's, or the measures where nothing was judged."""
+        names = [name for name in DIMENSIONS if name in self.dimensions] or list(self.dimensions)
+        return _make_frame(
+            {"category": category or "(none)", "questions": number}
+            | {_title(name): str(self.dimensions[name].categories.get(category, "-")) for name in names}
+            for category, number in self.categories.items()
+        )
+
+    def list_samples(self, number: int = 3) -> "DataFrame":
+        """The best and the worst answers beside the reference, with the judge's reasons."""
+        return _make_frame(
+            {f"by {self.sorted_by}": kind, **_describe_sample(sample)}
+            for kind, samples in self.samples.items()
+            for sample in samples[:number]
+        )
+
+
+def _make_frame(rows: Iterable[Any]) -> "DataFrame":
+    import pandas
+
+    return pandas.DataFrame(list(rows))
+
+
+def _title(name: str) -> str:
+    return MEASURES.get(name, name)
+
+
+def _describe_sample(sample: dict[str, Any]) -> dict[str, str]:
+    shown = {name: "missing" if math.isnan(score) else f"{score:.3g}" for name, score in sample["scores"].items()}
+    scores = [f"{_title(name)}: {score} {sample['reasons'].get(name, '')}".rstrip() for name, score in shown.items()]
+    return {
+        "question": sample["Q"],
+        "reference": sample["A"] or "(none)",
+        "answer": sample["answer"] or "(empty)",
+        "scores and reasons": "; ".join(scores),
+    }
+
 
 def read_published(path: str | Path = PUBLISHED) -> list[dict[str, Any]]:
     """The published rows; lines that begin with "#" are comments. InputError: a column or a number is missing."""
@@ -105,15 +169,18 @@ def read_published(path: str | Path = PUBLISHED) -> list[dict[str, Any]]:
 
 
 def write_benchmark(output_dir: str | Path, embedder: Embedder | None = None, seed: int = 0) -> BenchmarkReport:
-    """Rebuild scores (.parquet, .csv) and benchmark.json from the answers and judgements in `output_dir`; each whole or
-    not at all. Without an embedder there is no embedding similarity, and without judgements there are the measures
-    alone. In flat memory: of a question only numbers are kept. InputError: there are no answers."""
+    """Rebuild scores (.parquet, .csv) and benchmark.json from the answers and judgements in `output_dir`; each
+    atomically. Without an embedder there is no embedding similarity, and without judgements there are the measures
+    alone. InputError: there are no answers."""
     with name_full_disk(Path(output_dir)):
         return _write_benchmark(Path(output_dir), embedder, seed)
 
 
 def _write_benchmark(output_dir: Path, embedder: Embedder | None, seed: int) -> BenchmarkReport:
-    tally, by_judge, by_words, notes = BenchmarkTally(), Samples(), Samples(), []
+    rows: list[dict[str, Any]] = []  # one per question; see measure_dimension
+    samples: list[dict[str, Any]] = []
+    missing: dict[str, Counter[str]] = defaultdict(Counter)  # by dimension: own scores without a value, by reason
+    notes: list[str] = []
     with ExitStack() as stack:
         answers = stack.enter_context(benchmark_answers.open_answers(output_dir))
         partners = benchmark_judging.open_partners(output_dir, answers, seed)
@@ -125,16 +192,22 @@ def _write_benchmark(output_dir: Path, embedder: Embedder | None, seed: int) -> 
         )
         for question, measured in score_references(entries, embedder):
             judged = _read_judged(judging, question, notes) if judging else {}
-            scores = _join_scores(measured, judged)
-            tally.count_missing(judged.get("own", {}))
-            tally.add(question, question.category, scores)
-            table.add(_list_rows(question, measured, judged))
-            sample = _make_sample(question, scores.get("own", {}), judged.get("own", {}))
-            by_judge.add(_mean([scores.get("own", {}).get(name, math.nan) for name in DIMENSIONS]), sample)
-            by_words.add(scores.get("own", {}).get("token_f1", math.nan), sample)
-    report = _make_report(output_dir, tally, embedder, seed)
-    trusted = bool(judging) and not report.useless and not report.unproven and bool(by_judge.list()["best"])
-    report.samples = (by_judge if trusted else by_words).list()
+            scores = list(_list_scores(question, measured, judged))
+            table.add(scores)
+            values = {f"{score['arm']}.{score['dimension']}": score["score"] for score in scores}
+            rows.append({"group": question.group, "category": question.category, **values})
+            own = {score["dimension"]: score for score in scores if score["arm"] == "own"}
+            samples.append(_make_sample(question, own))
+            for name, score in own.items():
+                missing[name].update([score["missing"]] if score["missing"] else [])
+    frame = _make_frame(rows)
+    names = [name for name in (*DIMENSIONS, *MEASURES) if f"own.{name}" in frame]
+    dimensions = {name: measure_dimension(frame, name, dict(missing[name]), seed) for name in names}
+    report = _make_report(output_dir, dimensions, dict(sorted(Counter(frame["category"]).items())), embedder)
+    by_judge = frame.filter([f"own.{name}" for name in DIMENSIONS]).astype(float).mean(axis=1)
+    trusted = bool(judging) and not report.useless and not report.unproven and by_judge.notna().any()
+    by_words = frame.get("own.token_f1", by_judge * math.nan)
+    report.samples = pick_samples(by_judge if trusted else by_words, samples)
     report.sorted_by = "the judge's mean score" if trusted else "token F1"
     report.notes += notes[: benchmark_answers.LISTED]
     write_report(output_dir / REPORT, report)
@@ -165,94 +238,63 @@ def _read_judged(ledger: Ledger, question: Question, notes: list[str]) -> dict[s
     return found
 
 
-def _join_scores(measured: Scores, judged: dict[str, dict[str, dict[str, Any]]]) -> Scores:
-    scores = {arm: dict(found) for arm, found in measured.items()}
-    for arm, found in judged.items():
-        scores.setdefault(arm, {}).update(
-            {name: math.nan if score["score"] is None else float(score["score"]) for name, score in found.items()}
-        )
-    return scores
-
-
-def _list_rows(
-    question: Question, measured: Scores, judged: dict[str, dict[str, dict[str, Any]]]
+def _list_scores(
+    question: Question, measured: dict[str, dict[str, float]], judged: dict[str, dict[str, dict[str, Any]]]
 ) -> Iterator[dict[str, Any]]:
-    same = {
-        "id": question.question_id,
-        "question": question.question,
-        "doi": question.doi,
-        "category": question.category,
-    }
+    """The rows of scores.parquet about one question."""
+    names = {"id": question.question_id, "question": question.question}
+    names |= {"doi": question.doi, "category": question.category}
     for arm, found in judged.items():
         for score in found.values():
-            yield {**same, "arm": arm, "scale": f"1-{TOP}", **score}
+            yield {**names, "arm": arm, "scale": f"1-{TOP}", **score}
     for arm, values in measured.items():
         for dimension, value in values.items():
-            yield {
-                **same,
-                "arm": arm,
-                "dimension": dimension,
-                "scale": "0-1",
-                "score": value,
-                "reasons": "",
-                "missing": "",
-                "attempts": 0,
-            }
+            score = {"score": value, "reasons": "", "missing": "", "attempts": 0}
+            yield {**names, "arm": arm, "dimension": dimension, "scale": "0-1", **score}
 
 
-def _make_sample(question: Question, scores: dict[str, float], judged: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _make_sample(question: Question, own: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    values = {name: own[name]["score"] for name in (*MEASURES, *DIMENSIONS) if name in own}
     return {
         "Q": question.question,
         "A": question.reference,
         "answer": question.answer,
         "category": question.category,
-        "scores": {name: round(value, 4) for name, value in scores.items()},
-        "reasons": {name: score["reasons"] for name, score in judged.items()},
+        "scores": {name: math.nan if value is None else round(float(value), 4) for name, value in values.items()},
+        "reasons": {name: own[name]["reasons"] for name in DIMENSIONS if name in own},
     }
 
 
-def _mean(values: list[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
-
-
-def _make_report(output_dir: Path, tally: BenchmarkTally, embedder: Embedder | None, seed: int) -> BenchmarkReport:
+def _make_report(
+    output_dir: Path, dimensions: dict[str, DimensionResult], categories: dict[str, int], embedder: Embedder | None
+) -> BenchmarkReport:
     answered, judged = read_json(output_dir / benchmark_answers.REPORT), {}
     if (output_dir / benchmark_judging.LEDGER).exists():
         settings = benchmark_answers.read_settings(output_dir / benchmark_judging.LEDGER)
         judged = {"model": f"{settings['engine']} {settings['model']}", "settings": settings}
     if (output_dir / benchmark_judging.REPORT).exists():  # not there where the judging was killed
         judged = read_json(output_dir / benchmark_judging.REPORT)
-    dimensions = {name: tally.result(name, seed) for name in (*DIMENSIONS, *MEASURES) if (name, "own") in tally.values}
-    categories = Counter(tally.category_numbers)
+    verdicts = {name: [null.verdict for null in each.nulls.values()] for name, each in dimensions.items()}
     return BenchmarkReport(
-        answered["model"],
-        answered["way"],
-        answered["test_file"],
-        answered["questions"],
-        answered["date"],
-        answered["settings"],
-        judged.get("model", ""),
-        judged.get("date", ""),
-        judged.get("settings", {}),
-        embedder.model_id if embedder else "",
-        dimensions,
-        {name: categories[number] for name, number in sorted(tally.categories.items())},
-        [
-            name
-            for name, each in dimensions.items()
-            if any(null.verdict.startswith("useless") for null in each.nulls.values())
-        ],
-        [
-            name
-            for name in DIMENSIONS
-            if name in dimensions and all(null.verdict == "undecided" for null in dimensions[name].nulls.values())
-        ],
-        read_published(),
-        {},
-        "",
-        answered["notes"] + judged.get("notes", []),
-        {"report": str(VERSION), "measures": f"{text_overlap.VERSION}, rouge-score {version('rouge-score')}"},
+        model=answered["model"],
+        way=answered["way"],
+        test_file=answered["test_file"],
+        questions=answered["questions"],
+        answered=answered["date"],
+        answer_settings=answered["settings"],
+        judge=judged.get("model", ""),
+        judged=judged.get("date", ""),
+        judge_settings=judged.get("settings", {}),
+        encoder=embedder.model_id if embedder else "",
+        dimensions=dimensions,
+        categories=categories,
+        useless=[name for name, each in verdicts.items() if any(text.startswith("useless") for text in each)],
+        unproven=[name for name in DIMENSIONS if set(verdicts.get(name, ["none"])) <= {"undecided"}],
+        published=read_published(),
+        samples={},
+        sorted_by="",
+        notes=answered["notes"] + judged.get("notes", []),
+        versions={"report": str(VERSION), "measures": f"{text_overlap.VERSION}, rouge-score {version('rouge-score')}"},
     )
 
 
@@ -271,15 +313,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def show_benchmark(report: BenchmarkReport) -> None:
-    """Print the scores beside null baselines and, told apart from them, the published rows."""
-    judged = [name for name in DIMENSIONS if name in report.dimensions]
-    if judged:
-        _show_judged(report, judged)
-    measured = [name for name in MEASURES if name in report.dimensions]
-    if measured:
-        encoder = f"; embeddings by {report.encoder}" if report.encoder else ""
-        print(f"\nagainst the reference answers, 0-1{encoder}")
-        _show_rows(report, measured, text_overlap.NULLS)
+    """Print who answered and who judged, and what the null baselines say of the judge."""
+    done, considered = report.questions["done"], report.questions["considered"]
+    print(f"answers by {report.model}, {report.way}, {report.answered}: {done:,} of {considered:,} questions answered")
+    if report.judge:
+        print(f"judged by {report.judge}, {report.judged}; 1-{TOP}")
+    if report.encoder:
+        print(f"embeddings by {report.encoder}")
+    for name, dimension in report.dimensions.items():
+        missing = ", ".join(f"{count:,} {reason}" for reason, count in dimension.missing.items())
+        if missing:
+            print(f"{name}: scores that could not be read: {missing}")
     for name in report.useless:
         print(
             f"USELESS on {name}: this judge does not tell answers from a null baseline; report nothing by its scores."
@@ -290,92 +334,5 @@ def show_benchmark(report: BenchmarkReport) -> None:
             "(null_questions)."
         )
     groups = max((each.score.papers for each in report.dimensions.values()), default=0)
-    if groups < FEW_QUESTIONS:
-        print(f"Fewer than {FEW_QUESTIONS} questions, or papers of them: these intervals say little.")
-    for note in report.notes[: benchmark_answers.LISTED]:
-        print(f"note: {note}")
-
-
-def _show_judged(report: BenchmarkReport, names: list[str]) -> None:
-    done, considered = report.questions["done"], report.questions["considered"]
-    print(
-        f"answers by {report.model}, {report.way}, {report.answered}: {done:,} of {considered:,} questions answered\n"
-        f"judged by {report.judge}, {report.judged}; 1-{TOP}, mean and 95% interval"
-    )
-    _show_rows(report, names, ("reference", *benchmark_judging.NULLS))
-    for name in names:
-        missing = ", ".join(f"{count:,} {reason}" for reason, count in report.dimensions[name].missing.items())
-        if missing:
-            print(f"    {name}: scores that could not be read: {missing}")
-    print("\npublished, with another judge: a frame, not a comparison")
-    for row in report.published:
-        cells = "".join(f"{row[name]:<22.2f}" for name in names)
-        print(f"    {row['model']:34} {cells}{row['questions']}, {row['setting']}, {row['date']}")
-
-
-def _show_rows(report: BenchmarkReport, names: list[str], arms: tuple[str, ...]) -> None:
-    print(f"    {'':34} " + "".join(f"{MEASURES.get(name, name):22}" for name in names) + "questions")
-    for arm in ("own", *arms):
-        found = [_score_of(report.dimensions[name], arm) for name in names]
-        if any(score.papers for score in found):
-            numbers = sorted({report.dimensions[name].questions.get(arm, 0) for name in names})
-            cells = "".join(f"{format_estimate(score):22}" for score in found)
-            print(
-                f"    {ARM_NAMES[arm]:34} {cells}"
-                + " to ".join(f"{number:,}" for number in numbers[:: len(numbers) - 1 or 1])
-            )
-    for arm in arms:
-        for name in names:
-            null = report.dimensions[name].nulls.get(arm)
-            if null:
-                print(
-                    f"    {MEASURES.get(name, name)} less that of {ARM_NAMES[arm]}: "
-                    f"{format_estimate(null.difference)}: {null.verdict}"
-                )
-
-
-def _score_of(dimension: DimensionResult, arm: str) -> Estimate:
-    if arm in ("own", "reference"):
-        return dimension.score if arm == "own" else dimension.reference
-    return dimension.nulls[arm].score if arm in dimension.nulls else Estimate(math.nan, math.nan, math.nan, 0)
-
-
-def format_estimate(estimate: Estimate) -> str:
-    if math.isnan(estimate.mean):
-        return "-"
-    interval = "" if math.isnan(estimate.low) else f" ({estimate.low:.2f} to {estimate.high:.2f})"
-    return f"{estimate.mean:.2f}{interval}"
-
-
-def show_categories(report: BenchmarkReport) -> None:
-    """Print the answers' scores by category: the judge's, or the measures where nothing was judged."""
-    names = [name for name in DIMENSIONS if name in report.dimensions] or list(report.dimensions)
-    known = [name for name in report.categories if name]
-    if not known:
-        print("No question of this file has a category.")
-        return
-    titles = "".join(f"{MEASURES.get(name, name):22}" for name in names)
-    print(f"{'':42} {'n':>5}  {titles}".rstrip())
-    for category in known:
-        cells = "".join(
-            f"{format_estimate(report.dimensions[name].categories[category]):22}"
-            if category in report.dimensions[name].categories
-            else f"{'-':22}"
-            for name in names
-        )
-        print(f"{category[:42]:42} {report.categories[category]:>5,}  {cells}".rstrip())
-    if report.categories.get(""):
-        print(f"{'without a category':42} {report.categories['']:>5,}")
-
-
-def show_samples(report: BenchmarkReport, number: int = 3) -> None:
-    """Print the best and the worst answers beside the reference, with the judge's reasons."""
-    for kind, samples in report.samples.items():
-        print(f"\nthe {kind} by {report.sorted_by}")
-        for sample in samples[:number]:
-            print(f"\n  Q: {sample['Q']}\n  reference: {sample['A'] or '(none)'}")
-            print(f"  answer:    {sample['answer'] or '(empty)'}")
-            for name, score in sample["scores"].items():
-                reason = sample["reasons"].get(name, "")
-                shown = "missing" if math.isnan(score) else f"{score:.3g}"
-                print(f"     {MEASURES.get(name, name)}: {shown}" + (f"  {reason}" if reason else ""))
+    show_few(groups, "questions, or papers of them")
+    show_notes(report.notes, benchmark_answers.LISTED, REPORT)

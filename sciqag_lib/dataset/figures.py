@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sciqag_lib.dataset.report import BuildReport
-from sciqag_lib.figure_style import BLUE, LIGHT, ORANGE, TWO_COLUMNS, new_figure
+from sciqag_lib.figure_style import BLUE, ORANGE, PALETTE, TWO_COLUMNS, label_rows, new_figure
 from sciqag_lib.records.categories import Category
 
 if TYPE_CHECKING:  # pyplot takes a second to import
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FIELD_COLORS = (ORANGE, BLUE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
+FIELD_COLORS = (ORANGE, BLUE, *PALETTE[2:])
 PALEST = 0.62  # of a shade: this much white
 HEIGHT = 4.55  # inches, for which the frame and the gap are measured
 FRAME = (2.82, 1.71)  # half of what is shown, in radii of the outer ring
@@ -90,11 +90,9 @@ def draw_funnel(report: BuildReport) -> "Figure":
             lost = (train + test)[place - 1] - left - right if place else 0
             text = f"{left:,.0f} + {right:,.0f}" + (f"   (\u2212{lost:,.0f})" if lost else "")
             axes.text(left + right + 0.01 * (train + test).max(), place, text, va="center")
-        axes.set_yticks(places, names)
-        axes.set(ylim=(len(steps) - 0.5, -0.5), xlim=(0, 1.3 * max(1, (train + test).max())), xlabel="pairs")
+        label_rows(axes, names)
+        axes.set(xlim=(0, 1.3 * max(1, (train + test).max())), xlabel="pairs")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="x", color=LIGHT, linewidth=0.4)
-        axes.set_axisbelow(True)
         figure.legend(loc="outside lower center", ncols=2)
     return figure
 

@@ -11,9 +11,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sciqag_lib.downstream.run import DownstreamReport, Result
-from sciqag_lib.figure_style import BLUE, LIGHT, ORANGE, TWO_COLUMNS, new_figure
-from sciqag_lib.tasks.scoring import SIDES
+from sciqag_lib.downstream.run import SIDES, DownstreamReport, Result
+from sciqag_lib.figure_style import BLUE, LIGHT, ORANGE, TWO_COLUMNS, draw_interval, new_figure
 
 if TYPE_CHECKING:  # pyplot takes a second to import
     from matplotlib.axes import Axes
@@ -48,9 +47,7 @@ def _draw_panel(axes: "Axes", result: Result) -> None:
         axes.axvline(value, color="#606060", linewidth=0.9, linestyle=mark, label=f"{name} {value:.3g}")
     for place, side in enumerate(SIDES):
         estimate = getattr(result, side)
-        if not math.isnan(estimate.low):
-            axes.plot([estimate.low, estimate.high], [place, place], color=COLORS[side], linewidth=1.6)
-        axes.plot([estimate.mean], [place], "o", color=COLORS[side], markersize=4.5)
+        draw_interval(axes, place, estimate.mean, estimate.low, estimate.high, COLORS[side])
     axes.set_yticks(range(len(SIDES)), SIDES)
     axes.set_ylim(len(SIDES) - 0.4, -1.9)  # the room above is the legend's
     if result.measure in SHARES:

@@ -13,14 +13,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sciqag_lib.inference.forecast import Plan, format_seconds
+from sciqag_lib.inference.forecast import Plan
 from sciqag_lib.inference.ledger import Ledger
+from sciqag_lib.inference.loop import show_stopped
 from sciqag_lib.inference.tally import LISTED, Tally
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.records.papers import PAPER_KEYS, read_records
-from sciqag_lib.tables import JsonList
+from sciqag_lib.tables import JsonList, show_notes
+
+if TYPE_CHECKING:  # pandas takes a second to import
+    from pandas import DataFrame
+
+SHOWN = 20  # papers that are not done, and bad records, printed one by one
 
 
 def write_outputs(ledger: Ledger, plan: Plan, output_dir: Path, stopped: str = "") -> dict[str, Any]:
@@ -66,28 +72,13 @@ def processed_record(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def evidence_record(line: dict[str, Any]) -> dict[str, Any]:
-    paper = line["paper"]
-    pairs = [
-        {
-            "Q": pair["question"],
-            "A": pair["answer"],
-            "origin": pair["origin"],
-            "evidence": [
-                {"start": start, "end": end, "text": paper["txt"][start:end]} for start, end in pair["evidence"]
-            ],
-            "support": pair["support"],
-            "numbers": pair["numbers"],
-        }
-        for pair in line["pairs"]
-    ]
-    return {
-        "doi": paper["doi"],
-        "journal": paper.get("journal", ""),
-        "license": paper.get("license", ""),
-        "sections": paper.get("sections", []),
-        "pairs": pairs,
-        "missing": line["missing"],
-    }
+    paper, pairs = line["paper"], []
+    for pair in line["pairs"]:
+        spans = [{"start": start, "end": end, "text": paper["txt"][start:end]} for start, end in pair["evidence"]]
+        names = {"Q": pair["question"], "A": pair["answer"], "origin": pair["origin"]}
+        pairs.append({**names, "evidence": spans, "support": pair["support"], "numbers": pair["numbers"]})
+    known = {"doi": paper["doi"], "journal": paper.get("journal", ""), "license": paper.get("license", "")}
+    return {**known, "sections": paper.get("sections", []), "pairs": pairs, "missing": line["missing"]}
 
 
 def make_report(tally: Tally, ledger: Ledger, plan: Plan, stopped: str) -> dict[str, Any]:
@@ -98,11 +89,7 @@ def make_report(tally: Tally, ledger: Ledger, plan: Plan, stopped: str) -> dict[
         "settings": plan.settings,
         "stopped": stopped,
         "papers": {
-            "considered": len(plan.item_ids),
-            "done": tally.statuses["done"],
-            "failed": tally.statuses["failed"],
-            "unfinished": tally.statuses["unfinished"],
-            "not_asked": len(plan.item_ids) - sum(tally.statuses.values()),
+            **tally.count_items(len(plan.item_ids)),
             "only_on_ledger": len(ledger) - sum(tally.statuses.values()),
             "duplicates": len(plan.duplicates),
             "not_usable": len(plan.bad_records),
@@ -110,15 +97,12 @@ def make_report(tally: Tally, ledger: Ledger, plan: Plan, stopped: str) -> dict[
             "unfinished_by_reason": dict(tally.reasons["unfinished"]),
         },
         "pairs": {
-            "asked": tally.counts["asked"],
-            "delivered": tally.counts["delivered"],
-            "missing": tally.counts["asked"] - tally.counts["delivered"],
+            **tally.count_scores(),
             "missing_by_reason": dict(tally.reasons["missing"].most_common()),
             "rejected_by_reason": dict(tally.reasons["rejected"].most_common()),
         },
         "tokens": {
-            "prompt": tally.counts["prompt_tokens"],
-            "new": tally.counts["new_tokens"],
+            **tally.count_tokens(),
             "per_second": round((tokens - tally.counts["reused_tokens"]) / seconds, 1) if seconds else None,
         },
         "seconds": {"total": round(seconds, 1), "per_paper": round(seconds / finished, 1) if finished else None},
@@ -128,8 +112,8 @@ def make_report(tally: Tally, ledger: Ledger, plan: Plan, stopped: str) -> dict[
     }
 
 
-def show_report(report: dict[str, Any], times: bool = True) -> None:
-    """Print a report; `times=False` leaves out what differs from machine to machine."""
+def show_report(report: dict[str, Any]) -> None:
+    """Print what was done of a run, and what was not."""
     papers, pairs, tokens = report["papers"], report["pairs"], report["tokens"]
     print(
         f"papers: {papers['done']:,} done, {papers['failed']:,} failed, {papers['unfinished']:,} unfinished, "
@@ -138,37 +122,41 @@ def show_report(report: dict[str, Any], times: bool = True) -> None:
     if papers["only_on_ledger"]:
         print(f"        {papers['only_on_ledger']:,} more are on the ledger, from runs with another file_path or limit")
     print(f"pairs:  {pairs['asked']:,} asked = {pairs['delivered']:,} delivered + {pairs['missing']:,} missing")
-    for name in ("missing", "rejected"):
-        reasons = pairs[f"{name}_by_reason"]
-        if reasons:
-            print(f"{name}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()))
-    if times and report["seconds"]["total"]:
-        print(
-            f"tokens: {tokens['prompt']:,} prompt + {tokens['new']:,} new in "
-            f"{format_seconds(report['seconds']['total'])}, {tokens['per_second']:,}/s"
-            + (f", {report['seconds']['per_paper']} s a paper" if report["seconds"]["per_paper"] else "")
-        )
-    for entry in report["not_done"][:20]:
-        print(f"{entry['status']}: {entry['doi']}: {entry['reason']} {entry['message']}")
-    for line in report["not_usable"][:20]:
-        print(f"not usable: {line}")
-    if report["stopped"]:
-        print(f"stopped: {report['stopped']}. Run again with the same output_dir to go on")
+    print(f"tokens: {tokens['prompt']:,} prompt + {tokens['new']:,} new")
+    lines = [f"{entry['status']}: {entry['doi']}: {entry['reason']} {entry['message']}" for entry in report["not_done"]]
+    show_notes(lines, SHOWN, "report.json")
+    show_notes(report["not_usable"], SHOWN, "report.json", "not usable")
+    show_stopped(report["stopped"])
 
 
-def show_pairs(output_dir: Path, num_papers: int = 3, num_pairs: int = 3) -> None:
-    """Print the first pairs of the first papers of a run with the place of their evidence."""
+def list_reasons(report: dict[str, Any]) -> "DataFrame":
+    """Why pairs are missing, and why pairs that the model wrote were rejected, with their numbers."""
+    import pandas
+
+    rows = [
+        (name, reason, count)
+        for name in ("missing", "rejected")
+        for reason, count in report["pairs"][f"{name}_by_reason"].items()
+    ]
+    return pandas.DataFrame(rows, columns=["pairs", "reason", "number"])
+
+
+def list_pairs(output_dir: Path, num_papers: int = 3) -> "DataFrame":
+    """The pairs of a run's first papers with the support of each answer sentence (0-1) and the characters of their
+    evidence in the paper."""
+    import pandas
+
     papers = zip(read_records(output_dir / "processed_output.json"), read_records(output_dir / "evidence.json"))
-    for (_, paper), (_, evidence) in islice(papers, num_papers):
-        print(f"\n{paper['title'] or paper['doi']}\n{paper['doi']}, {paper['num_Q&A']} pairs")
-        for pair in evidence["pairs"][:num_pairs]:
-            _show_pair(pair)
-
-
-def _show_pair(pair: dict[str, Any]) -> None:
-    print(f"\n  Q: {pair['Q']}\n  A: {pair['A']}")
-    for span in pair["evidence"]:
-        text = "the answer is this sentence" if pair["origin"] == "extracted" else f"“{span['text']}”"
-        print(f"     evidence: characters {span['start']:,} to {span['end']:,}, {text}")
-    if pair["support"]:
-        print(f"     support of each answer sentence: {', '.join(f'{score:.2f}' for score in pair['support'])}")
+    rows = [
+        {
+            "paper": paper["title"] or paper["doi"],
+            "question": pair["Q"],
+            "answer": pair["A"],
+            "support": ", ".join(f"{score:.2f}" for score in pair["support"]),
+            "evidence": ", ".join(f"{span['start']:,} to {span['end']:,}" for span in pair["evidence"]),
+            "origin": pair["origin"],
+        }
+        for (_, paper), (_, evidence) in islice(papers, num_papers)
+        for pair in evidence["pairs"]
+    ]
+    return pandas.DataFrame(rows)

@@ -188,17 +188,10 @@ def ask_evidence_first(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
         if not sentences:
             break
         used.update(sentence.start for sentence in sentences)
+        prompts = [question_prompt(recipe.prompt, sentence) for sentence in sentences]
         requests = [
-            make_request(
-                paper,
-                recipe,
-                question_prompt(recipe.prompt, sentence),
-                QUESTION_TOKENS,
-                sentence.start,
-                round_number,
-                stop=("\n",),
-            )
-            for sentence in sentences
+            make_request(paper, recipe, prompt, QUESTION_TOKENS, sentence.start, round_number, stop=("\n",))
+            for sentence, prompt in zip(sentences, prompts)
         ]
         sentences, requests = keep_fitting(sentences, requests, engine)
         if not requests:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,17 @@ class Estimate:
         return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
+NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
+
+
+def bootstrap_mean(values: Sequence[float], groups: Sequence[Any], seed: int = 0) -> Estimate:
+    """The mean of one value per row, those of a group (a paper, by any name) drawn together; nan is left out."""
+    values = np.asarray(values, float)
+    usable = np.isfinite(values)
+    _, places = np.unique(np.asarray(groups)[usable], return_inverse=True)
+    return estimate_mean(np.bincount(places, values[usable]), np.bincount(places), seed)
+
+
 def estimate_mean(sums: Sequence[float], counts: Sequence[float], seed: int = 0) -> Estimate:
     """The mean of all values, given their sum and number in each paper; percentile bootstrap over papers (95%).
 
@@ -38,7 +50,7 @@ def estimate_mean(sums: Sequence[float], counts: Sequence[float], seed: int = 0)
     order = np.lexsort((numbers, totals))  # so that the order of the file changes no digit of the interval
     totals, numbers = totals[order], numbers[order]
     if not len(totals):
-        return Estimate(math.nan, math.nan, math.nan, 0)
+        return NOTHING
     mean = float(totals.sum() / numbers.sum())
     if len(totals) == 1:
         return Estimate(mean, math.nan, math.nan, 1)

@@ -8,7 +8,7 @@ A paper longer than the context is judged on excerpts: the sentences that the pa
 neighbours as fit.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,16 +197,8 @@ class CallPlanner:
             for repeat in range(self.judging.repeats if arm == "own" else 1):
                 for dimensions in groups:
                     kept = tuple(name for name in dimensions if arm == "own" or name in NULLS[arm])
-                    yield PairCall(
-                        dimensions,
-                        places,
-                        kept,
-                        problem,
-                        arm=arm,
-                        repeat=repeat,
-                        block=block,
-                        judged_on=judged_on,
-                    )
+                    shown = {"block": block, "judged_on": judged_on}
+                    yield PairCall(dimensions, places, kept, problem, arm=arm, repeat=repeat, **shown)
 
     def _split(
         self, arm: str, places: tuple[int, ...], groups: list[tuple[str, ...]], limit: int
@@ -274,12 +266,8 @@ def cut_excerpt(txt: str, pairs: list[QAPair], fits: Callable[[str], bool]) -> s
     seeds = list(dict.fromkeys(seeds))
 
     def render(radius: int, chosen: list[int]) -> str:
-        numbers = {
-            near
-            for number in chosen
-            for near in range(max(0, number - radius), min(len(index.spans), number + radius + 1))
-        }
-        return _join_sentences(txt, index.spans, sorted(numbers))
+        near = {number + by for number in chosen for by in range(-radius, radius + 1)}
+        return _join_sentences(txt, index.spans, near & set(range(len(index.spans))))
 
     if fits(render(0, seeds)):
         return render(_find_largest(len(index.spans), lambda radius: fits(render(radius, seeds))), seeds)
@@ -289,22 +277,14 @@ def cut_excerpt(txt: str, pairs: list[QAPair], fits: Callable[[str], bool]) -> s
 
 def _find_largest(high: int, holds: Callable[[int], bool]) -> int:
     """The largest number up to `high` for which `holds`, which does for 0 and, from some number on, no more."""
-    low = 0
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle - 1)
-    return low
+    return bisect_left(range(1, high + 1), True, key=lambda number: not holds(number))
 
 
-def _join_sentences(txt: str, spans: list[tuple[int, int]], numbers: list[int]) -> str:
+def _join_sentences(txt: str, spans: list[tuple[int, int]], numbers: set[int]) -> str:
     """The sentences with these numbers as they stand in the text, "[...]" where others are left out."""
-    runs: list[list[int]] = []  # of neighbours
-    for number in numbers:
-        if runs and runs[-1][-1] == number - 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    if not runs:
+    if not numbers:
         return ""
-    text = "\n[...]\n".join(txt[spans[run[0]][0] : spans[run[-1]][1]] for run in runs)
-    return ("[...]\n" if numbers[0] > 0 else "") + text + ("\n[...]" if numbers[-1] < len(spans) - 1 else "")
+    starts = sorted(number for number in numbers if number - 1 not in numbers)  # of runs of neighbours
+    ends = sorted(number for number in numbers if number + 1 not in numbers)
+    text = "\n[...]\n".join(txt[spans[start][0] : spans[end][1]] for start, end in zip(starts, ends))
+    return ("[...]\n" if starts[0] > 0 else "") + text + ("\n[...]" if ends[-1] < len(spans) - 1 else "")

@@ -6,28 +6,28 @@
 Both take a RacarReport and return a matplotlib Figure, which outside a notebook the caller closes.
 """
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sciqag_lib.figure_style import BLUE, LIGHT, ORANGE, TWO_COLUMNS, new_figure
+from sciqag_lib.figure_style import PALETTE, TWO_COLUMNS, center_zero, draw_interval, label_rows, new_figure, say
 from sciqag_lib.racar.report import ARM_NAMES, DimensionReport, RacarReport
 
 if TYPE_CHECKING:  # pyplot takes a second to import
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, as in figure_style.
-ARM_COLORS = {"own": BLUE, "other_paper": ORANGE, "swapped": "#CC79A7", "bound": "#E69F00"}
+ARM_COLORS = dict(zip(("own", "other_paper", "swapped", "bound"), (PALETTE[number] for number in (0, 1, 3, 4))))
 
 
 def draw_score_distributions(report: RacarReport) -> "Figure":
     """A panel for each dimension: which share of the pairs has each score, beside those of the null baselines."""
     title = f"Scores by {report.model}, beside those of null baselines"
     names = list(report.dimensions)
-    with new_figure(title, TWO_COLUMNS, 2.7, ncols=len(names)) as (figure, panels):
+    with new_figure(title, TWO_COLUMNS, 2.7, ncols=max(1, len(names))) as (figure, panels):
         panels = np.atleast_1d(panels)
+        if not names:
+            say(panels[0], "nothing was judged")
         for axes, name in zip(panels, names):
             _draw_shares(axes, report.dimensions[name])
             axes.set(title=name, xlabel=f"score ({report.scale})")
@@ -48,40 +48,15 @@ def draw_null_differences(report: RacarReport) -> "Figure":
     ]
     height = 1.1 + 0.24 * max(1, len(rows))
     with new_figure("Own pairs less null baseline, mean over papers", TWO_COLUMNS, height) as (figure, axes):
-        axes.axvline(0, color="black", linewidth=0.8)
-        for place, (_, arm, difference) in enumerate(rows):
-            if not math.isnan(difference.low):
-                axes.plot([difference.low, difference.high], [place, place], color=ARM_COLORS[arm], linewidth=1.8)
-            if not math.isnan(difference.mean):
-                filled = difference.low > 0
-                axes.plot(
-                    [difference.mean],
-                    [place],
-                    "o",
-                    markersize=4,
-                    color=ARM_COLORS[arm],
-                    markerfacecolor=ARM_COLORS[arm] if filled else "white",
-                )
-        axes.set_yticks(range(len(rows)), [f"{name}: {ARM_NAMES[arm]}" for name, arm, _ in rows])
-        axes.set(
-            ylim=(max(1, len(rows)) - 0.5, -0.5),
-            xlabel=f"points of the scale {report.scale}; line: 95% interval "
-            "over papers; hollow: not told apart, or no interval",
-        )
-        widest = max(
-            (
-                abs(end)
-                for *_, difference in rows
-                for end in (difference.low, difference.high, difference.mean)
-                if not math.isnan(end)
-            ),
-            default=0,
-        )
-        axes.set_xlim(-1.1 * max(0.5, widest), 1.1 * max(0.5, widest))
-        axes.grid(axis="x", color=LIGHT, linewidth=0.4)
-        axes.set_axisbelow(True)
+        center_zero(axes, [end for *_, found in rows for end in (found.low, found.high, found.mean)], 0.5)
+        for place, (_, arm, found) in enumerate(rows):
+            hollow = not found.low > 0
+            draw_interval(axes, place, found.mean, found.low, found.high, ARM_COLORS[arm], hollow)
+        label_rows(axes, [f"{name}: {ARM_NAMES[arm]}" for name, arm, _ in rows])
+        note = "line: 95% interval over papers; hollow: not told apart, or no interval"
+        axes.set_xlabel(f"points of the scale {report.scale}; {note}")
         if not rows:
-            axes.text(0.5, 0.5, "no null baseline was judged", transform=axes.transAxes, ha="center")
+            say(axes, "no null baseline was judged")
     return figure
 
 
@@ -93,7 +68,7 @@ def _draw_shares(axes: "Axes", dimension: DimensionReport) -> None:
         shares = np.asarray(counts) / (sum(counts) or 1)
         axes.bar(levels + (place - (len(series) - 1) / 2) * width, shares, width, color=ARM_COLORS[arm])
     if not sum(dimension.counts):
-        axes.text(0.5, 0.5, "no scores", transform=axes.transAxes, ha="center")
+        say(axes, "no scores")
     axes.set(ylim=(0, 1.02), xticks=levels)
 
 

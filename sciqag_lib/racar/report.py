@@ -12,28 +12,34 @@ A judge is called useless on a dimension where the 95% interval of its own score
 
 import heapq
 import math
+import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import combinations, groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sciqag_lib.checks.grounding import find_evidence, index_paper
-from sciqag_lib.engines import Engine
-from sciqag_lib.inference.forecast import Plan, format_seconds
+from sciqag_lib.inference.forecast import Plan
 from sciqag_lib.inference.ledger import Ledger
+from sciqag_lib.inference.loop import show_stopped
 from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.inference.tally import Tally
-from sciqag_lib.metrics.intervals import Estimate, estimate_mean, estimate_values
+from sciqag_lib.metrics.controls import judge_control, show_few
+from sciqag_lib.metrics.intervals import NOTHING, Estimate, bootstrap_mean
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.racar.calls import NULLS, Item, list_texts
-from sciqag_lib.racar.judging import VERSION, Judging
+from sciqag_lib.racar.judging import VERSION
 from sciqag_lib.records.papers import read_records
 from sciqag_lib.records.qa_records import read_pair
 from sciqag_lib.tables import JsonList, show_notes, write_report, write_table
+
+if TYPE_CHECKING:  # pandas takes a second to import
+    from pandas import DataFrame, Series
+    from pandas.core.groupby import SeriesGroupBy
 
 REPORT = "racar.json"
 COLUMNS = {
@@ -51,16 +57,14 @@ COLUMNS = {
     "attempts": "whole",
     "digest": "text",
 }  # the last: of the paper's text and the pair, on own pairs
+SCORE_COLUMNS = ["item", "pair", "score", "arm", "dimension", "missing"]  # of the scores that are averaged
 LISTED = 20
-FEW_PAPERS = 10  # an interval bootstrapped over fewer says little
 ARM_NAMES = {
     "own": "own pairs",
     "other_paper": "another paper's",
     "swapped": "answers swapped",
     "bound": "pointed at a figure",
 }
-
-Scores = dict[int, list[int]]  # of one arm and dimension of a paper: by pair, one for each repeat that has one
 
 
 @dataclass
@@ -73,12 +77,7 @@ class NullReport:
 
     @property
     def verdict(self) -> str:
-        low, high = self.difference.low, self.difference.high
-        if math.isnan(low):
-            return "undecided"
-        if low > 0:
-            return "told apart"
-        return "useless: the worse ones get more" if high < 0 else "useless: not told apart"
+        return judge_control(self.difference)
 
 
 @dataclass
@@ -98,122 +97,49 @@ class DimensionReport:
 
 @dataclass
 class RacarReport:
-    """What stands in racar.json."""
+    """What stands in racar.json; RacarReport() where nothing was judged."""
 
-    model: str
-    scale: str
-    together: bool
-    repeats: int
-    prompt: str
-    dimensions: dict[str, DimensionReport]
-    papers: dict[str, int]  # considered, done, failed, unfinished, not_asked, excerpt
-    scores: dict[str, int]  # asked, delivered, missing; baselines included
-    tokens: dict[str, int]  # prompt, new
-    seconds: float
-    worst: list[dict[str, Any]]  # the pairs with the lowest mean over the dimensions, with their evidence
+    model: str = ""
+    scale: str = ""
+    together: bool = False
+    repeats: int = 1
+    prompt: str = ""
+    dimensions: dict[str, DimensionReport] = field(default_factory=dict)
+    papers: dict[str, int] = field(default_factory=dict)  # considered, done, failed, unfinished, not_asked, excerpt
+    scores: dict[str, int] = field(default_factory=dict)  # asked, delivered, missing; baselines included
+    tokens: dict[str, int] = field(default_factory=dict)  # prompt, new
+    seconds: float = 0.0
+    worst: list[dict[str, Any]] = field(default_factory=list)  # lowest mean over the dimensions, with their evidence
     notes: list[str] = field(default_factory=list)  # what was left out or is not done, and why
     stopped: str = ""
     useless: list[str] = field(default_factory=list)  # dimensions
     version: int = VERSION
 
+    def to_frame(self) -> "DataFrame":
+        """Each dimension's own pairs beside their null baselines: means and differences with 95% intervals."""
+        import pandas
 
-class DimensionTally:
-    """Takes each paper's scores on one dimension as they come; of a paper only sums are kept."""
+        arms = (_list_arms(name, dimension, self.repeats) for name, dimension in self.dimensions.items())
+        return pandas.DataFrame([row for rows in arms for row in rows])
 
-    def __init__(self, top: int) -> None:
-        self.top = top
-        self.counts: dict[str, Counter[int]] = defaultdict(Counter)  # by arm
-        self.sums: dict[str, list[tuple[float, int]]] = defaultdict(list)  # by arm: sum of pairs' means, and pairs
-        self.differences: dict[str, list[float]] = defaultdict(list)
-        self.spreads: list[tuple[float, int]] = []
-        self.agreements: list[tuple[float, int]] = []
-        self.missing: Counter[str] = Counter()
+    def list_worst(self, number: int = LISTED) -> "DataFrame":
+        """The pairs with the lowest scores, the judge's reasons, and where in the paper they rest."""
+        import pandas
 
-    def add(self, arms: dict[str, Scores]) -> None:
-        means = {arm: [float(np.mean(values)) for values in scores.values()] for arm, scores in arms.items()}
-        for arm, scores in arms.items():
-            self.counts[arm].update(score for values in scores.values() for score in values)
-            self.sums[arm].append((sum(means[arm]), len(means[arm])))
-            if arm != "own" and means[arm] and means.get("own"):
-                self.differences[arm].append(float(np.mean(means["own"]) - np.mean(means[arm])))
-        repeated = [values for values in arms.get("own", {}).values() if len(values) > 1]
-        self.spreads.append((sum(float(np.std(values, ddof=1)) for values in repeated), len(repeated)))
-        same = [float(np.mean([a == b for a, b in combinations(values, 2)])) for values in repeated]
-        self.agreements.append((sum(same), len(same)))
-
-    def report(self, seed: int) -> DimensionReport:
-        nulls = {
-            arm: NullReport(
-                _estimate(self.sums[arm], seed), estimate_values(self.differences[arm], seed), self._list_counts(arm)
-            )
-            for arm in NULLS
-            if self.counts[arm]
-        }
-        agreement, counts = _estimate(self.agreements, seed), self._list_counts("own")
-        chance = sum((count / sum(counts)) ** 2 for count in counts) if agreement.papers else math.nan
-        return DimensionReport(
-            _estimate(self.sums["own"], seed),
-            counts,
-            dict(self.missing),
-            nulls,
-            _estimate(self.spreads, seed),
-            agreement,
-            chance,
-        )
-
-    def _list_counts(self, arm: str) -> list[int]:
-        return [self.counts[arm][score] for score in range(1, self.top + 1)]
-
-
-def _estimate(sums: list[tuple[float, int]], seed: int) -> Estimate:
-    return estimate_mean([total for total, _ in sums], [number for _, number in sums], seed)
-
-
-class WorstPairs:
-    """The pairs with the lowest mean over their dimensions; of two alike, the one that comes first in the file."""
-
-    def __init__(self) -> None:
-        self._kept: list[tuple[float, int, dict[str, Any]]] = []
-        self._seen = 0
-
-    def add(self, item: Item, scored: list[dict[str, Any]], judged_on: dict[int, str]) -> None:
-        for place, entry in enumerate(scored):
-            self._seen += 1
-            values = [value for value in entry["scores"].values() if value is not None]
-            mean = float(np.mean(values)) if values else math.inf
-            full = len(self._kept) == LISTED
-            if not values or full and -mean <= self._kept[0][0]:
-                continue
-            own, source = item.pairs[place], item.sources[place]
-            spans = find_evidence(f"{own.question}\n{own.answer}", index_paper(item.txt))[0] if item.txt else []
-            pair = {
-                "doi": source.doi,
-                "record": source.record,
-                "pair": source.place,
-                "mean": round(mean, 4),
-                "Q": own.question,
-                "A": own.answer,
-                "scores": entry["scores"],
-                "reasons": entry["reasons"],
-                "judged_on": judged_on.get(place, ""),
-                "evidence": [{"start": start, "end": end, "text": item.txt[start:end]} for start, end in spans],
-            }
-            (heapq.heappushpop if full else heapq.heappush)(self._kept, (-mean, -self._seen, pair))
-
-    def list(self) -> list[dict[str, Any]]:
-        return [pair for _, _, pair in sorted(self._kept, key=lambda entry: entry[:2], reverse=True)]
+        return pandas.DataFrame([_describe_pair(pair) for pair in self.worst[:number]])
 
 
 def write_results(job: Any, ledger: Ledger, plan: Plan, stopped: str) -> RacarReport:
     """Rebuild scores (.parquet, .csv), scored_output.json and racar.json from the ledger of a RacarJob, atomically."""
     judging, output_dir = job.judging, job.output_dir
-    tallies = {name: DimensionTally(judging.top) for name in judging.dimensions}
-    tally, worst, notes, num_excerpts = Tally(), WorstPairs(), list(plan.bad_records), 0
+    tally, notes, num_excerpts = Tally(), list(plan.bad_records), 0
+    rows: list[tuple] = []  # see measure_dimensions
+    worst: list[tuple[float, Item, int, dict[str, Any]]] = []  # mean, item, place of the pair, what is merged into it
     with ExitStack() as stack:
         table = stack.enter_context(write_table(output_dir, "scores", COLUMNS))
         output = JsonList(stack.enter_context(write_atomic(output_dir / "scored_output.json")))
         records = read_records(job.file_path)
-        for _, item_id, item in job.list_items():
+        for number, item_id, item in job.list_items():
             line = ledger.read(item_id)
             if line:
                 tally.add(line)
@@ -225,17 +151,37 @@ def write_results(job: Any, ledger: Ledger, plan: Plan, stopped: str) -> RacarRe
             if line["status"] == "failed":
                 notes.append(f"{item.name}: {line['message']}")
             table.add(_list_rows(item, line["scores"], judging.scale))
-            judged_on = _add_scores(tallies, line["scores"])
-            num_excerpts += "excerpt" in judged_on.values()
-            scored = merge_scores(line["scores"], len(item.pairs), judging.dimensions)
-            worst.add(item, scored, judged_on)
-            for record in _merge_records(records, item, scored, judged_on, judging.scale):
+            rows += [_make_row(number, score) for score in line["scores"]]
+            merged = merge_scores(line["scores"], len(item.pairs), judging.dimensions)
+            num_excerpts += any(entry["judged_on"] == "excerpt" for entry in merged)
+            worst = heapq.nsmallest(LISTED, [*worst, *_list_means(item, merged)], key=lambda entry: entry[0])
+            for record in _merge_records(records, item, merged, judging.scale):
                 output.add(record)
         output.end()
-    report = _make_report(job.engine, judging, plan, tallies, tally, stopped)
-    report.papers["excerpt"], report.worst, report.notes = num_excerpts, worst.list(), notes
+    dimensions = measure_dimensions(rows, judging.dimensions, judging.top, judging.seed)
+    report = RacarReport(
+        model=f"{job.engine.name} {job.engine.model_id}",
+        scale=judging.scale,
+        together=judging.together,
+        repeats=judging.repeats,
+        prompt=plan.settings["prompt"],
+        dimensions=dimensions,
+        papers={**tally.count_items(len(plan.item_ids)), "excerpt": num_excerpts},
+        scores=tally.count_scores(),
+        tokens=tally.count_tokens(),
+        seconds=round(tally.busy_seconds(), 1),
+        worst=[_describe_worst(*entry) for entry in worst],
+        notes=notes,
+        stopped=stopped,
+        useless=[name for name, dimension in dimensions.items() if dimension.useless],
+    )
     write_report(output_dir / REPORT, report)
     return report
+
+
+def _make_row(number: int, score: dict[str, Any]) -> tuple:
+    """See SCORE_COLUMNS. Two million rows share a few strings."""
+    return number, score["pair"], score["score"], *(sys.intern(score[name]) for name in SCORE_COLUMNS[3:])
 
 
 def _list_rows(item: Item, scores: list[dict[str, Any]], scale: str) -> Iterator[dict[str, Any]]:
@@ -254,50 +200,94 @@ def _list_rows(item: Item, scores: list[dict[str, Any]], scale: str) -> Iterator
         }
 
 
-def _add_scores(tallies: dict[str, DimensionTally], scores: list[dict[str, Any]]) -> dict[int, str]:
-    """Count a paper's scores; what each of its own pairs was judged on."""
-    found: dict[str, dict[str, Scores]] = {name: defaultdict(lambda: defaultdict(list)) for name in tallies}
-    judged_on: dict[int, str] = {}
-    for score in scores:
-        name, arm = score["dimension"], score["arm"]
-        if score["score"] is not None:
-            found[name][arm][score["pair"]].append(score["score"])
-        elif arm == "own":
-            tallies[name].missing[score["missing"]] += 1
-        if arm == "own" and judged_on.get(score["pair"], "no paper") == "no paper":
-            judged_on[score["pair"]] = score["judged_on"]
-    for name, arms in found.items():
-        tallies[name].add(arms)
-    return judged_on
+# A judge's scores in numbers -----------------------------------------------------------------------------------------
+
+
+def measure_dimensions(
+    rows: list[tuple], dimensions: tuple[str, ...], top: int, seed: int
+) -> dict[str, DimensionReport]:
+    """Each dimension's numbers; `rows` hold SCORE_COLUMNS, one row per score, a score of None is missing."""
+    import pandas
+
+    frame = pandas.DataFrame(rows, columns=SCORE_COLUMNS).astype({"score": float})
+    return {name: _measure_dimension(frame[frame["dimension"] == name], top, seed) for name in dimensions}
+
+
+def _measure_dimension(frame: "DataFrame", top: int, seed: int) -> DimensionReport:
+    arms = {arm: found for arm, found in frame.dropna(subset="score").groupby("arm")}
+    counts = {arm: [int((found["score"] == level).sum()) for level in range(1, top + 1)] for arm, found in arms.items()}
+    means = {arm: found.groupby(["item", "pair"], sort=False)["score"].mean() for arm, found in arms.items()}
+    papers = {arm: _apply(found.groupby("item"), np.mean) for arm, found in means.items()}
+    own = counts.get("own", [0] * top)
+    spread, agreement = _measure_repeats(arms["own"], seed) if "own" in arms else (NOTHING, NOTHING)
+    return DimensionReport(
+        score=_estimate(means["own"], seed) if "own" in arms else NOTHING,
+        counts=own,
+        missing=dict(Counter(frame["missing"][(frame["arm"] == "own") & frame["score"].isna()])),
+        nulls={
+            arm: NullReport(
+                _estimate(means[arm], seed), _estimate(papers.get("own", math.nan) - papers[arm], seed), counts[arm]
+            )
+            for arm in NULLS
+            if arm in arms
+        },
+        spread=spread,
+        agreement=agreement,
+        chance=sum((count / sum(own)) ** 2 for count in own) if agreement.papers else math.nan,
+    )
+
+
+def _measure_repeats(own: "DataFrame", seed: int) -> tuple[Estimate, Estimate]:
+    """Spread and agreement of the pairs with two repeats or more."""
+    repeated = own[own.duplicated(["item", "pair"], keep=False)]
+    if repeated.empty:
+        return NOTHING, NOTHING
+    pairs = repeated.groupby(["item", "pair"], sort=False)["score"]
+    return (
+        _estimate(_apply(pairs, lambda values: np.std(values, ddof=1)), seed),
+        _estimate(_apply(pairs, lambda values: np.mean([a == b for a, b in combinations(values, 2)])), seed),
+    )
+
+
+def _apply(groups: "SeriesGroupBy", measure: Callable[[np.ndarray], float]) -> "Series":
+    """numpy's own functions: those of pandas differ in the last digit."""
+    return groups.agg(lambda values: float(measure(values.to_numpy())))
+
+
+def _estimate(values: "Series", seed: int) -> Estimate:
+    """The mean over pairs, or papers, with its interval over papers."""
+    return bootstrap_mean(values.to_numpy(), values.index.get_level_values("item"), seed)
+
+
+# The file's records with their scores --------------------------------------------------------------------------------
 
 
 def merge_scores(scores: list[dict[str, Any]], num_pairs: int, dimensions: tuple[str, ...]) -> list[dict[str, Any]]:
     """For each of a paper's own pairs {"scores": {dimension: mean of its repeats or None}, "reasons": {dimension: the
-    first repeat's}}."""
-    values: dict[tuple[int, str], list[int]] = defaultdict(list)
-    reasons: dict[tuple[int, str], str] = {}
-    asked = {score["dimension"] for score in scores if score["arm"] == "own"}
-    for score in scores:
-        if score["arm"] == "own" and score["score"] is not None:
-            values[score["pair"], score["dimension"]].append(score["score"])
-            reasons.setdefault((score["pair"], score["dimension"]), score["reasons"])
-
-    def mean(found: list[int]) -> float | None:
-        value = sum(found) / len(found) if found else None
-        return int(value) if value is not None and value == int(value) else value and round(value, 4)
-
+    first repeat's}, "judged_on"}."""
+    own = [score for score in scores if score["arm"] == "own"]
+    asked = {score["dimension"] for score in own}
     names = [name for name in dimensions if name in asked]
-    return [
-        {
-            "scores": {name: mean(values[place, name]) for name in names},
-            "reasons": {name: reasons.get((place, name), "") for name in names},
-        }
-        for place in range(num_pairs)
+    merged = [
+        {"scores": dict.fromkeys(names), "reasons": dict.fromkeys(names, ""), "judged_on": ""} for _ in range(num_pairs)
     ]
+    found: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for score in own:
+        pair, name = merged[score["pair"]], score["dimension"]
+        if pair["judged_on"] in ("", "no paper"):
+            pair["judged_on"] = score["judged_on"]
+        if score["score"] is not None:
+            if not found[score["pair"], name]:
+                pair["reasons"][name] = score["reasons"]
+            found[score["pair"], name].append(score["score"])
+    for (place, name), values in found.items():
+        mean = sum(values) / len(values)
+        merged[place]["scores"][name] = int(mean) if mean == int(mean) else round(mean, 4)
+    return merged
 
 
 def _merge_records(
-    records: Iterator[tuple[str, Any]], item: Item, scored: list[dict[str, Any]], judged_on: dict[int, str], scale: str
+    records: Iterator[tuple[str, Any]], item: Item, merged: list[dict[str, Any]], scale: str
 ) -> Iterator[dict[str, Any]]:
     """The file's own records of an item with the scores put to their pairs; everything else as it stands there, but
     that scores which a pair had before are its `scores_before`."""
@@ -309,44 +299,76 @@ def _merge_records(
         for place in group:
             entry = next(entry for entry in entries if read_pair(entry) == item.pairs[place])
             before = {"scores_before": entry["scores"]} if "scores" in entry else {}
-            pairs.append({**entry, **before, **scored[place], "judged_on": judged_on.get(place, ""), "scale": scale})
+            pairs.append({**entry, **before, **merged[place], "scale": scale})
         yield {**record, "num_Q&A": len(pairs), "Q&A": pairs} if "Q&A" in record else pairs[0]
 
 
-def _make_report(
-    engine: Engine, judging: Judging, plan: Plan, tallies: dict[str, DimensionTally], tally: Tally, stopped: str
-) -> RacarReport:
-    dimensions = {name: each.report(judging.seed) for name, each in tallies.items()}
-    papers = {
-        "considered": len(plan.item_ids),
-        "done": tally.statuses["done"],
-        "failed": tally.statuses["failed"],
-        "unfinished": tally.statuses["unfinished"],
-        "not_asked": len(plan.item_ids) - sum(tally.statuses.values()),
+def _list_means(item: Item, merged: list[dict[str, Any]]) -> Iterator[tuple[float, Item, int, dict[str, Any]]]:
+    for place, entry in enumerate(merged):
+        values = [value for value in entry["scores"].values() if value is not None]
+        if values:
+            yield float(np.mean(values)), item, place, entry
+
+
+def _describe_worst(mean: float, item: Item, place: int, entry: dict[str, Any]) -> dict[str, Any]:
+    pair, source = item.pairs[place], item.sources[place]
+    spans = find_evidence(f"{pair.question}\n{pair.answer}", index_paper(item.txt))[0] if item.txt else []
+    return {
+        "doi": source.doi,
+        "record": source.record,
+        "pair": source.place,
+        "mean": round(mean, 4),
+        "Q": pair.question,
+        "A": pair.answer,
+        **entry,
+        "evidence": [{"start": start, "end": end, "text": item.txt[start:end]} for start, end in spans],
     }
-    asked, delivered = tally.counts["asked"], tally.counts["delivered"]
-    return RacarReport(
-        f"{engine.name} {engine.model_id}",
-        judging.scale,
-        judging.together,
-        judging.repeats,
-        plan.settings["prompt"],
-        dimensions,
-        papers,
-        {"asked": asked, "delivered": delivered, "missing": asked - delivered},
-        {"prompt": tally.counts["prompt_tokens"], "new": tally.counts["new_tokens"]},
-        round(tally.busy_seconds(), 1),
-        [],
-        stopped=stopped,
-        useless=[name for name, each in dimensions.items() if each.useless],
-    )
 
 
 # On the page ---------------------------------------------------------------------------------------------------------
 
 
-def show_racar(report: RacarReport, times: bool = False) -> None:
-    """Print each dimension beside its null baselines, and what they say of the judge; `times` differ by machine."""
+def _list_arms(name: str, dimension: DimensionReport, repeats: int) -> Iterator[dict[str, Any]]:
+    missing = ", ".join(f"{count:,} {reason}" for reason, count in dimension.missing.items())
+    own = {"dimension": name, "pairs": ARM_NAMES["own"], "scores": sum(dimension.counts), "missing": missing}
+    own |= {"mean": str(dimension.score), "own less these": "", "verdict": ""}
+    if repeats > 1:
+        own |= {"spread of repeats": str(dimension.spread), "repeats that agree": str(dimension.agreement)}
+        own["by chance"] = round(dimension.chance, 3)
+    yield own
+    for arm, null in dimension.nulls.items():
+        yield {
+            **dict.fromkeys(own, ""),
+            "dimension": name,
+            "pairs": ARM_NAMES[arm],
+            "scores": sum(null.counts),
+            "mean": str(null.score),
+            "own less these": str(null.difference),
+            "verdict": null.verdict,
+        }
+
+
+def _describe_pair(pair: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "mean": pair["mean"],
+        "paper": pair["doi"] or pair["record"],
+        "pair": pair["pair"],
+        "judged on": pair["judged_on"],
+        "question": pair["Q"],
+        "answer": pair["A"],
+        "scores and reasons": "; ".join(
+            f"{name}: {'missing' if score is None else f'{score:g}'} {pair['reasons'][name]}".rstrip()
+            for name, score in pair["scores"].items()
+        ),
+        "evidence": " ".join(f"[{span['start']:,} to {span['end']:,}] {span['text']}" for span in pair["evidence"]),
+    }
+
+
+def show_racar(report: RacarReport) -> None:
+    """Print what was judged and by whom, and what the null baselines say of the judge."""
+    if not report.model:
+        print("nothing was judged")
+        return
     papers, scores = report.papers, report.scores
     way = "all dimensions in one call" if report.together else "each dimension alone"
     print(f"judge: {report.model} | scale {report.scale}, {way}, repeats: {report.repeats} | {report.prompt}")
@@ -355,32 +377,13 @@ def show_racar(report: RacarReport, times: bool = False) -> None:
         f"{papers['not_asked']:,} not asked; judged on excerpts: {papers['excerpt']:,}"
     )
     print(f"scores: {scores['asked']:,} asked = {scores['delivered']:,} delivered + {scores['missing']:,} missing")
-    if times and report.seconds:
-        tokens = report.tokens
-        print(f"tokens: {tokens['prompt']:,} prompt + {tokens['new']:,} new in {format_seconds(report.seconds)}")
-    for name, dimension in report.dimensions.items():
-        _show_dimension(name, dimension)
     _show_verdict(report)
     show_notes(report.notes, LISTED, REPORT)
-    if report.stopped:
-        print(f"stopped: {report.stopped}. Run again with the same output_dir to go on")
-
-
-def _show_dimension(name: str, dimension: DimensionReport) -> None:
-    missing = "".join(f", {count:,} missing ({reason})" for reason, count in dimension.missing.items())
-    print(f"\n{name}: mean {dimension.score}, {sum(dimension.counts):,} scores{missing}")
-    for arm, null in dimension.nulls.items():
-        print(f"    {ARM_NAMES[arm]:20} mean {null.score}; own less these {null.difference}: {null.verdict}")
-    if dimension.agreement.papers:
-        print(
-            f"    repeats: spread {dimension.spread}; two of a pair agree {dimension.agreement}, by chance "
-            f"{dimension.chance:.3f}"
-        )
+    show_stopped(report.stopped)
 
 
 def _show_verdict(report: RacarReport) -> None:
     nulls = [null for dimension in report.dimensions.values() for null in dimension.nulls.values()]
-    print()
     if all(null.verdict == "undecided" for null in nulls):
         print(
             "No null baseline with an interval, which takes two papers: nothing here says whether these scores mean "
@@ -397,18 +400,4 @@ def _show_verdict(report: RacarReport) -> None:
             "This judge tells every baseline apart that has an interval. That is the least a judge must do, and no\n"
             "proof that it agrees with people."
         )
-    if max(null.difference.papers for null in nulls) < FEW_PAPERS:
-        print(f"Fewer than {FEW_PAPERS} papers: these intervals say little.")
-
-
-def show_worst(report: RacarReport, number: int = 5) -> None:
-    """Print the pairs with the lowest scores, the judge's reasons, and the place in the paper they rest on."""
-    for pair in report.worst[:number]:
-        name = pair["doi"] or pair["record"]
-        print(f"\n{pair['mean']:.2f}  {name}, pair {pair['pair']}, judged on: {pair['judged_on']}")
-        print(f"  Q: {pair['Q']}\n  A: {pair['A']}")
-        for name, score in pair["scores"].items():
-            print(f"     {name}: {'missing' if score is None else f'{score:g}'}  {pair['reasons'][name]}")
-        for span in pair["evidence"]:
-            text = " ".join(span["text"].split())
-            print(f"     evidence: characters {span['start']:,} to {span['end']:,}: “{text}”")
+    show_few(max(null.difference.papers for null in nulls), "papers")

@@ -13,19 +13,24 @@ case, spaces and closing marks folded, so that a result stays that question's wh
 import heapq
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sciqag_lib.checks.duplicates import digest_question
-from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.errors import BadRecord, InputError, check_parameters
 from sciqag_lib.inference.seeds import derive_seed, digest_of
 from sciqag_lib.records.categories import fold_name, read_categories, suggest_name
 from sciqag_lib.records.papers import SURROGATE, normalize_doi, read_records
 
 KEPT_KEYS = ("index", "journal", "doi")  # of a record, carried over to the answers
+# Question and answer: a test file, train.json, test.jsonl of an lm_eval export.
+FORMS = (("Q", "A"), ("input", "output"), ("question", "answer"))
+EXPECTED = """expected a test file's {"Q", "A"}, a processed output's "Q&A", or {"instruction", "input", "output"}"""
 MAX_SHOT_CHARACTERS = 2000  # the published pairs have some 300; a training input that holds a paper has 40,000
 LISTED = 200
+STOP = ("\nQuestion:",)  # where a model without a chat template continues with a question of its own
 
 
 @dataclass(frozen=True)
@@ -64,76 +69,49 @@ def read_questions(path: str | Path) -> Iterator[Question | BadRecord]:
     for where, record in read_records(path):
         if isinstance(record, BadRecord):
             yield record
-            continue
-        for place, entry in _list_entries(record):
-            here = where if place is None else f"{where}, Q&A[{place}]"
-            if isinstance(entry, str):
-                yield BadRecord(str(path), here, "Q", entry)
-            else:
-                yield from _read_entry(str(path), here, record, entry)
+        elif isinstance(record.get("Q&A"), list):
+            for place, pair in enumerate(record["Q&A"]):
+                found = pair if isinstance(pair, dict) else f"{type(pair).__name__} {pair!r:.60}"
+                yield from _read_pair(str(path), f"{where}, Q&A[{place}]", record, found)
+        else:
+            yield from _read_pair(str(path), where, record, _find_pair(record))
 
 
-def _list_entries(record: dict[str, Any]) -> list[tuple[int | None, dict[str, Any] | str]]:
-    """The question-answer objects of a record and their places, or what is wrong."""
-    if "Q&A" in record:
-        pairs = record["Q&A"]
-        if not isinstance(pairs, list):
-            return [(None, f'Q&A: expected a list of {{"Q", "A"}}, found {type(pairs).__name__} {pairs!r:.60}')]
-        wrong = 'expected {{"Q", "A"}}, found {} {:.60}'
-        return [
-            (place, pair if isinstance(pair, dict) else wrong.format(type(pair).__name__, repr(pair)))
-            for place, pair in enumerate(pairs)
-        ]
+def _find_pair(record: dict[str, Any]) -> dict[str, Any] | str:
+    """The question and answer of a record that holds no list of them, or what is found instead."""
     if "Q" in record:
-        return [(None, record)]
-    for question, answer in (
-        ("input", "output"),
-        ("question", "answer"),
-    ):  # train.json; test.jsonl of an lm_eval export
+        return record
+    for question, answer in FORMS:
         if question in record and answer in record:
-            return [(None, {"Q": record[question], "A": record[answer]})]
-    keys = ", ".join(map(repr, record)) or "none"
-    return [
-        (
-            None,
-            'expected a test file\'s {"Q", "A"}, a processed output\'s "Q&A", or {"instruction", "input", '
-            f'"output"}}, found the keys {keys:.120}',
-        )
-    ]
+            return {"Q": record[question], "A": record[answer]}
+    return f"Q&A: {record['Q&A']!r:.60}" if "Q&A" in record else f"the keys {', '.join(map(repr, record)):.120}"
 
 
-def _read_entry(path: str, where: str, record: dict[str, Any], entry: dict[str, Any]) -> Iterator[Question | BadRecord]:
-    problem = _find_problem(entry.get("Q"))
-    if problem:
+def _read_pair(
+    path: str, where: str, record: dict[str, Any], pair: dict[str, Any] | str
+) -> Iterator[Question | BadRecord]:
+    if isinstance(pair, str):
+        yield BadRecord(path, where, "Q", f"{EXPECTED}, found {pair}")
+        return
+    if problem := _find_problem(pair.get("Q")):
         yield BadRecord(path, where, "Q", f"{problem}; this question is left out")
         return
-    texts: dict[str, str | None] = {}
-    for key in ("A", "answer"):
-        value = entry.get(key)
-        empty = value is None or isinstance(value, str) and not value.strip()
-        problem = "" if empty else _find_problem(value)
-        if problem:
+    texts: dict[str, str | None] = {key: pair.get(key) for key in ("A", "answer")}
+    for key, text in texts.items():
+        empty = text is None or isinstance(text, str) and not text.strip()
+        if not empty and (problem := _find_problem(text)):
             yield BadRecord(path, where, key, f"{problem}; the question is used without it")
-        texts[key] = None if value is None or problem else value
-    category = next(
-        (
-            value
-            for key in ("category", "journal")
-            if isinstance(value := record.get(key), str) and value.strip() and not SURROGATE.search(value)
-        ),
-        "",
-    )
-    doi = record.get("doi") if isinstance(record.get("doi"), str) else ""
+            texts[key] = None
+    categories = [record[key] for key in ("category", "journal") if not _find_problem(record.get(key))]
     kept = {key: record[key] for key in KEPT_KEYS if isinstance(record.get(key), (str, int))}
-    kept = {key: value for key, value in kept.items() if not SURROGATE.search(str(value))}
     yield Question(
-        identify(entry["Q"]),
-        entry["Q"].strip(),
+        identify(pair["Q"]),
+        pair["Q"].strip(),
         (texts["A"] or "").strip(),
-        " ".join(category.split()),
-        normalize_doi(doi or ""),
+        " ".join(categories[0].split()) if categories else "",
+        normalize_doi(record["doi"]) if isinstance(record.get("doi"), str) else "",
         texts["answer"],
-        kept,
+        {key: value for key, value in kept.items() if not SURROGATE.search(str(value))},
         where,
     )
 
@@ -141,7 +119,7 @@ def _read_entry(path: str, where: str, record: dict[str, Any], entry: dict[str, 
 def _find_problem(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         return f"expected a non-empty text, found {'nothing' if value is None else f'{value!r:.60}'}"
-    return "half a surrogate pair is in it, which no file can store" if SURROGATE.search(value) else ""
+    return "it holds a lone surrogate, which UTF-8 cannot encode" if SURROGATE.search(value) else ""
 
 
 # A test file, counted ------------------------------------------------------------------------------------------------
@@ -149,87 +127,69 @@ def _find_problem(value: Any) -> str:
 
 @dataclass
 class QuestionFile:
-    """What a test file holds, and which of its questions are asked: made by scan_questions."""
+    """Contents of a test file, and which of its questions are asked: made by scan_questions."""
 
     path: Path
-    digest: str = ""  # of all questions and references, whatever their order
-    ids: list[str] = field(default_factory=list)  # of the questions that are asked, in the order of the file
-    every_id: set[str] = field(default_factory=set)  # of all questions of the file
-    dois: set[str] = field(default_factory=set)
-    num_usable: int = 0
-    num_duplicates: int = 0
-    num_bad: int = 0
-    num_without_reference: int = 0  # of all usable ones
-    categories: dict[str, int] = field(default_factory=dict)  # questions by canonical name, of all usable ones
-    notes: list[str] = field(default_factory=list)  # what is left out, and why: LISTED at most
-    _names: dict[str, str] = field(default_factory=dict)  # canonical category names by folded ones
+    every: dict[str, tuple[int, Question]]  # all its questions by id, each with its place in the file
+    ids: list[str]  # of the questions that are asked, in the order of the file
+    num_duplicates: int
+    num_bad: int
+    notes: list[str]  # what is left out, and why
 
-    @property
-    def name(self) -> str:
-        return self.path.name
+    def __post_init__(self) -> None:
+        self.name = self.path.name
+        self.dois = {question.doi for _, question in self.every.values()} - {""}
+        self.num_usable = len(self.every)
+        self.num_without_reference = sum(not question.reference for _, question in self.every.values())
+        pairs = [(question_id, question.reference) for question_id, (_, question) in self.every.items()]
+        self.digest = digest_of(sorted(map(digest_of, pairs)))  # whatever their order
 
     def read(self) -> Iterator[tuple[int, str, Question]]:
         """Place in the file, id and question of those that are asked."""
-        left = set(self.ids)
-        for place, entry in enumerate(read_questions(self.path)):
-            if isinstance(entry, Question) and entry.question_id in left:
-                left.discard(entry.question_id)
-                yield place, entry.question_id, entry
+        return ((self.every[name][0], name, self.every[name][1]) for name in self.ids)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {fold_name(name): name for name in read_categories()}
 
     def category_of(self, question: Question) -> str:
         """By its published name where it has one, else as the file calls it."""
         return self._names.get(fold_name(question.category), question.category)
 
+    def list_unknown(self) -> list[str]:
+        """A note for each category that is not a published one."""
+        names = Counter(self.category_of(question) for _, question in self.every.values() if question.category)
+        unknown = Counter({name: count for name, count in names.items() if fold_name(name) not in self._names})
+        return [
+            f"category{suggest_name(name, self._names.values())}: none of the published ones, "
+            f"{count:,} question{'s' * (count > 1)}, kept under that name"
+            for name, count in unknown.most_common(LISTED)
+        ]
+
 
 def scan_questions(path: str | Path, seed: int = 0, limit: int | None = None) -> QuestionFile:
-    """Read a test file once: what it holds, and which questions are asked: all, or `limit` of them, drawn by seed over
+    """Read a test file once: its contents, and which questions are asked: all, or `limit` of them, drawn by seed over
     the whole file, since test files are sorted by category. InputError: it cannot be read, or holds no question."""
-    if limit is not None and limit < 1:
-        raise InputError(f"limit: expected at least 1 question, or None for all, found {limit}")
-    file = QuestionFile(Path(path), _names={fold_name(name): name for name in read_categories()})
-    seen: dict[str, str] = {}
-    unknown: Counter[str] = Counter()
-    digests = []
-    for entry in read_questions(path):
+    check_parameters(("limit", limit, limit is None or limit >= 1, "at least 1 question, or None for all"))
+    every: dict[str, tuple[int, Question]] = {}
+    notes: list[str] = []
+    num_bad = 0
+    for place, entry in enumerate(read_questions(path)):
         if isinstance(entry, BadRecord):
-            file.num_bad += 1
-            _note(file, str(entry))
-        elif entry.question_id in seen:
-            file.num_duplicates += 1
-            _note(file, f"{entry.where}: the question of {seen[entry.question_id]} again; it is asked once")
+            num_bad += 1
+            notes.append(str(entry))
+        elif entry.question_id in every:
+            first = every[entry.question_id][1].where
+            notes.append(f"{entry.where}: the question of {first} again; it is asked once")
         else:
-            seen[entry.question_id] = entry.where
-            digests.append(digest_of([entry.question_id, entry.reference]))
-            _count(file, entry, unknown)
-    if not seen:
-        first = f"; the first of {file.num_bad} faults: {file.notes[0]}" if file.notes else ""
-        raise InputError(f"{path}: holds no question{first}")
-    for name, count in unknown.most_common(LISTED):
-        file.notes.append(
-            f"category{suggest_name(name, file._names.values())}: none of the published ones, "
-            f"{count:,} question{'s' * (count > 1)}, kept under that name"
-        )
-    file.every_id, file.digest = set(seen), digest_of(sorted(digests))
-    chosen = set(heapq.nsmallest(limit, seen, key=lambda name: rank(seed, "question", name))) if limit else set(seen)
-    file.ids = [question_id for question_id in seen if question_id in chosen]
+            every[entry.question_id] = place, entry
+    if not every:
+        raise InputError(f"{path}: holds no question{f'; the first of {num_bad} faults: {notes[0]}' if notes else ''}")
+    chosen = set(heapq.nsmallest(limit or len(every), every, key=lambda name: rank(seed, "question", name)))
+    ids = [name for name in every if name in chosen]
+    file = QuestionFile(Path(path), every, ids, len(notes) - num_bad, num_bad, notes[:LISTED])
+    file.notes += file.list_unknown()
     return file
-
-
-def _note(file: QuestionFile, text: str) -> None:
-    if len(file.notes) < LISTED:
-        file.notes.append(text)
-
-
-def _count(file: QuestionFile, question: Question, unknown: Counter[str]) -> None:
-    file.num_usable += 1
-    file.num_without_reference += not question.reference
-    if question.doi:
-        file.dois.add(question.doi)
-    if question.category:
-        name = file.category_of(question)
-        file.categories[name] = file.categories.get(name, 0) + 1
-        if fold_name(name) not in file._names:
-            unknown[name] += 1
 
 
 # Examples ------------------------------------------------------------------------------------------------------------
@@ -242,34 +202,26 @@ def draw_shots(path: str | Path, number: int, seed: int, file: QuestionFile) -> 
     found: dict[str, tuple[str, str]] = {}
     passed_over: Counter[str] = Counter()
     for entry in read_questions(path):
-        reason = _refuse_shot(entry, file)
-        if reason:
+        if reason := _refuse_shot(entry, file):
             passed_over[reason] += 1
-        else:
-            assert isinstance(entry, Question)
+        elif isinstance(entry, Question):
             found.setdefault(entry.question_id, (entry.question, entry.reference))
-            if len(found) > 50 * number + 1000:  # only the best placed can still be drawn
-                found = _first_by_rank(found, number, seed)
     if len(found) < number:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in passed_over.items()) or "none was passed over"
         raise InputError(
             f"{path}: expected at least {number} pairs to be shown as examples, found {len(found)}; "
             f"passed over: {reasons}. Lower shots or give a larger shots_path"
         )
-    return list(_first_by_rank(found, number, seed).values())
+    return [found[name] for name in heapq.nsmallest(number, found, key=lambda name: rank(seed, "shot", name))]
 
 
 def _refuse_shot(entry: Question | BadRecord, file: QuestionFile) -> str:
     if isinstance(entry, BadRecord):
         return "not usable"
-    if entry.question_id in file.every_id:
+    if entry.question_id in file.every:
         return "in the test file"
     if entry.doi and entry.doi in file.dois:
         return "of a paper of the test file"
     if not entry.reference:
         return "without an answer"
     return "too long" if len(entry.question) + len(entry.reference) > MAX_SHOT_CHARACTERS else ""
-
-
-def _first_by_rank(found: dict[str, tuple[str, str]], number: int, seed: int) -> dict[str, tuple[str, str]]:
-    return {name: found[name] for name in heapq.nsmallest(number, found, key=lambda name: rank(seed, "shot", name))}

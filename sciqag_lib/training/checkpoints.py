@@ -1,17 +1,20 @@
-"""Checkpoints that are there whole or not at all, and the folder of a run.
+"""Atomic checkpoints, and the folder of a run.
 
     OUT/run.json            what the run is made of; another run is refused in the same folder
-    OUT/checkpoint-500/     weights that load, optimizer, schedule, random states: what the run goes on from
-    OUT/.saving/            a checkpoint that is being written; left behind by a killed process it is never taken
-    OUT/finished.json       the run's last word, written after the final weights
+    OUT/checkpoint-500/     weights that load, optimizer, schedule, random states: what the run resumes from
+    OUT/.saving/            a checkpoint that is being written; never resumed from when a killed process leaves it
+    OUT/finished.json       the result, written after the final weights
 
 A checkpoint is written to .saving, checked, flushed to the disk and renamed, so a process that is killed at any moment
-leaves the checkpoints before it as they were.
+leaves the earlier checkpoints as they were.
 """
 
 import json
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from sciqag_lib.paths import write_atomic
 from sciqag_lib.training.machine import gather_objects, is_main, is_node_main, wait_for_all
 
 SAVING, RUN_FILE, FINISHED_FILE = ".saving", "run.json", "finished.json"
+ZEROS = "all zeros: not trained, or not gathered before it was saved"
 # What may change between two commands of one run: it moves no weight.
 FREE = frozenset(
     """
@@ -36,7 +40,7 @@ FREE = frozenset(
 
 
 def open_run(folder: Path, settings: dict[str, Any]) -> tuple[Path | None, bool]:
-    """Claim `folder` for a run, or go on with it: the checkpoint to resume from, and whether the run is finished.
+    """Claim `folder` for a run, or resume it: the checkpoint to resume from, and whether the run is finished.
 
     `settings` is all that moves the weights. All processes must call it. InputError: the folder is another run's, or
     holds other things; the processes do not have the same settings, data among them.
@@ -47,19 +51,21 @@ def open_run(folder: Path, settings: dict[str, Any]) -> tuple[Path | None, bool]
     if differing:
         raise InputError(
             f"expected the same settings in every process, found different ones of {', '.join(differing)}; "
-            "give every machine the same command and files (data_path stands for the tokens made of it)"
+            "give every machine the same command and files (data_path here is the hash of its tokens)"
         )
     for claims in (is_main(), is_node_main() and not is_main()):  # each machine may have a file system of its own
         if claims:
             claim_folder(folder, settings)
         wait_for_all()
     names = gather_objects({path.name for path in list_checkpoints(folder)})
-    whole = [folder / name for name in set.intersection(*names)]  # killed while saving, one machine may have one more
-    return max(whole, key=read_step, default=None), gather_objects(is_finished(folder))[0]
+    complete = [
+        folder / name for name in set.intersection(*names)
+    ]  # killed while saving, one machine may have one more
+    return max(complete, key=read_step, default=None), gather_objects(is_finished(folder))[0]
 
 
 def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
-    """Write run.json, or compare it, and clear away what a killed process left half written."""
+    """Write run.json, or compare it, and remove what a killed process left half written."""
     run_file, has_begun = folder / RUN_FILE, is_finished(folder) or find_last_checkpoint(folder)
     if run_file.exists() and has_begun:
         _compare(run_file, settings)
@@ -88,7 +94,7 @@ def _compare(run_file: Path, settings: dict[str, Any]) -> None:
         advice = ""
         if names == ["processes"]:
             advice = (
-                "\nA run goes on with the number of processes it began with. To go on with another, start from "
+                "\nA run resumes with the number of processes it began with. For another number, start from "
                 "its last checkpoint's weights: --model_name_or_path OUT/checkpoint-N and a new output_dir"
             )
         raise InputError(
@@ -100,7 +106,7 @@ def _compare(run_file: Path, settings: dict[str, Any]) -> None:
 
 
 def find_last_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the latest step; all that bear the name are whole."""
+    """The checkpoint of the latest step; all that bear the name are complete."""
     return max(list_checkpoints(folder), key=read_step, default=None)
 
 
@@ -118,7 +124,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def finish_run(folder: Path, result: dict[str, Any]) -> None:
-    """Write the run's last word: what came out."""
+    """Write the result, which marks the run as finished."""
     shutil.rmtree(folder / SAVING, ignore_errors=True)
     with write_atomic(folder / FINISHED_FILE) as file:
         json.dump(result, file, indent=1)
@@ -127,8 +133,19 @@ def finish_run(folder: Path, result: dict[str, Any]) -> None:
 # Writing -------------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def write_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to write into, which becomes `folder` when the block ends without an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name[:100]}.", dir=folder.parent) as temporary:
+        building = Path(temporary) / "building"
+        building.mkdir()
+        yield building
+        building.replace(folder)
+
+
 def settle_folder(source: Path, target: Path) -> None:
-    """Move a whole folder to its place, durably. Where it is gone and `target` is there, another process that shares
+    """Move a complete folder to its place, durably. Where it is gone and `target` is there, another process that shares
     the file system has moved it."""
     if not source.exists() and target.exists():
         return
@@ -142,7 +159,7 @@ def settle_folder(source: Path, target: Path) -> None:
 
 
 def settle_files(source: Path, folder: Path) -> None:
-    """Move the files of `source` into `folder` one by one, each whole."""
+    """Move the files of `source` into `folder` one by one, each atomically."""
     for file in sorted(source.iterdir()):
         if file.is_file():
             _flush(file)
@@ -155,7 +172,7 @@ def _flush(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError:
-        if path.is_file():  # some file systems can't flush a folder
+        if path.is_file():  # some file systems cannot flush a folder
             raise
     finally:
         os.close(handle)
@@ -170,25 +187,29 @@ def check_saved(folder: Path, is_trained: bool = False) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
-    problems, num_tensors, trained = [], 0, None
+    faults, problems = {}, []
     for file in sorted(folder.glob("*.safetensors")):
         try:
             with safe_open(file, "pt") as reader:
-                for name in reader.keys():
-                    num_tensors += 1
-                    if 0 in reader.get_slice(name).get_shape():
-                        problems.append(f"{file.name}: {name} is empty")
-                        continue
-                    tensor = reader.get_tensor(name)
-                    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                        problems.append(f"{file.name}: {name} holds numbers that are not finite")
-                    if "lora_B" in name:
-                        trained = bool(trained) or bool(tensor.any())
+                faults |= {f"{file.name}: {name}": find_fault(reader, name) for name in reader.keys()}
         except SafetensorError as error:
-            problems.append(f"{file.name}: is not whole ({error})")
-    if not num_tensors:
+            problems.append(f"{file.name}: is torn ({error})")
+    problems += [f"{name}: {fault}" for name, fault in faults.items() if fault and fault != ZEROS]
+    if not faults:
         problems.append("there are no weights in it")
-    if is_trained and trained is False:
+    adapter = {fault for name, fault in faults.items() if "lora_B" in name}
+    if is_trained and adapter == {ZEROS}:
         problems.append("all of lora_B are zero: the adapter was never trained")
     if problems:
-        raise RuntimeError(f"{folder}: what was saved can't be used: " + "; ".join(problems[:5]))
+        raise RuntimeError(f"{folder}: what was saved cannot be used: " + "; ".join(problems[:5]))
+
+
+def find_fault(reader: Any, name: str) -> str:
+    """What is wrong with a tensor of an open safetensors file, or ""."""
+    shape = tuple(reader.get_slice(name).get_shape())
+    if 0 in shape:
+        return f"shape {shape} holds no numbers"
+    values = reader.get_tensor(name)
+    if values.is_floating_point() and not values.isfinite().all():
+        return "holds NaN or infinity"
+    return "" if values.any() else ZEROS

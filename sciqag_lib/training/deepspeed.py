@@ -2,9 +2,8 @@
 
     {"bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 3}, "train_micro_batch_size_per_gpu": "auto", ...}
 
-DeepSpeed takes the place of a key that it does not know with a default, says nothing, and a `scheduler` block of the
-file overrides lr_scheduler_type without a word. Here unknown keys are refused, and what stands both in the file and in
-the flags is written "auto", which transformers fills with the flag's value.
+DeepSpeed ignores keys that it does not know, and a `scheduler` block silently overrides lr_scheduler_type. Here
+unknown keys are refused, and what a flag sets too is written "auto", which transformers fills with the flag's value.
 """
 
 import copy
@@ -15,32 +14,30 @@ from typing import Any
 
 from sciqag_lib.errors import InputError
 
-# What DeepSpeed 0.19 reads from the top of its file; the names stand in many of its modules, in no list of its own.
-KNOWN_KEYS = frozenset(
-    """
-    activation_checkpointing aio autotuning bf16 checkpoint comet comms_logger communication_data_type compile
-    compression_training csv_monitor curriculum_learning data_efficiency data_types dataloader_drop_last
-    datastates_ckpt disable_allgather disable_python_gc dump_state elasticity expert_parallel flops_profiler fp16
-    gradient_accumulation_steps gradient_allreduce_op gradient_clipping gradient_predivide_factor hybrid_engine
-    log_level managed_gradient_accumulation memory_breakdown optimizer pipeline prescale_gradients scheduler
-    seq_parallel_communication_data_type steps_per_print tensor_parallel tensorboard timers torch_autocast
-    train_batch_size train_micro_batch_size_per_gpu use_data_before_expert_parallelism vocabulary_size
-    wall_clock_breakdown wandb weight_quantization zero_allow_untested_optimizer zero_force_ds_cpu_optimizer
-    zero_optimization
-""".split()
-)
-
-# Of its other blocks, those that a training run may want; keys inside the rest (autotuning, elasticity, ...) are not
-# checked.
-BLOCKS = {
+# Keys that DeepSpeed 0.19 reads, at the top of the file ("") and in the blocks that a training run may want; its own
+# modules have no lists of them. Other blocks (autotuning, elasticity, ...) and "optimizer.params" may have any key.
+KNOWN_KEYS = {
+    "": """
+        activation_checkpointing aio autotuning bf16 checkpoint comet comms_logger communication_data_type compile
+        compression_training csv_monitor curriculum_learning data_efficiency data_types dataloader_drop_last
+        datastates_ckpt disable_allgather disable_python_gc dump_state elasticity expert_parallel flops_profiler fp16
+        gradient_accumulation_steps gradient_allreduce_op gradient_clipping gradient_predivide_factor hybrid_engine
+        log_level managed_gradient_accumulation memory_breakdown optimizer pipeline prescale_gradients scheduler
+        seq_parallel_communication_data_type steps_per_print tensor_parallel tensorboard timers torch_autocast
+        train_batch_size train_micro_batch_size_per_gpu use_data_before_expert_parallelism vocabulary_size
+        wall_clock_breakdown wandb weight_quantization zero_allow_untested_optimizer zero_force_ds_cpu_optimizer
+        zero_optimization""",
     "activation_checkpointing": "partition_activations cpu_checkpointing contiguous_memory_optimization "
     "number_checkpoints synchronize_checkpoint_boundary profile",
     "aio": "block_size queue_depth intra_op_parallelism single_submit overlap_events use_gds",
     "checkpoint": "tag_validation load_universal use_node_local_storage parallel_write writer",
     "flops_profiler": "enabled recompute_fwd_factor profile_step module_depth top_modules detailed output_file",
+    "optimizer": "type params legacy_fusion",
+    "optimizer.params": "",
+    "scheduler": "type params",
 }
 
-# Place in the file -> the arguments of transformers.TrainingArguments that say the same.
+# Place in the file -> the arguments of transformers.TrainingArguments that mean the same.
 MIRRORED = {
     "train_micro_batch_size_per_gpu": ("per_device_train_batch_size",),
     "gradient_accumulation_steps": ("gradient_accumulation_steps",),
@@ -49,34 +46,29 @@ MIRRORED = {
     "optimizer.params.weight_decay": ("weight_decay",),
     "optimizer.params.eps": ("adam_epsilon",),
     "optimizer.params.betas": ("adam_beta1", "adam_beta2"),
+    "bf16.enabled": ("bf16",),
+    "fp16.enabled": ("fp16",),
 }
 NOT_OF_EVERY_OPTIMIZER = ("optimizer.params.eps", "optimizer.params.betas")
-PRECISIONS = ("bf16", "fp16")
 # DeepSpeed's schedules and the Trainer's that come nearest.
 SCHEDULES = {"WarmupDecayLR": "linear", "WarmupLR": "constant_with_warmup", "WarmupCosineLR": "cosine"}
 
 
 def read_deepspeed(path: Path) -> dict[str, Any]:
-    """The file's content. Raises InputError naming every key that DeepSpeed does not know, or that stands twice."""
+    """The file's content. Raises InputError naming every key that DeepSpeed does not know, or that appears twice."""
+    from deepspeed.runtime.config_utils import dict_raise_error_on_duplicate_keys
+
     try:
-        config = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_refuse_duplicates)
+        config = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=dict_raise_error_on_duplicate_keys)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such DeepSpeed file; the shipped ones are in ds_configs/") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError("no such DeepSpeed file; the shipped ones are in ds_configs/") from None
     except (OSError, ValueError) as error:  # ValueError: JSON's and UTF-8's errors
-        raise InputError(f"{path}: expected a JSON file: {error}") from None
+        raise InputError(f"expected a JSON file: {error}") from None
     if not isinstance(config, dict):
-        raise InputError(f"{path}: expected a JSON object of DeepSpeed's keys, found {type(config).__name__}")
-    problems = _find_unknown("", config, KNOWN_KEYS)
-    for place, known in _list_block_keys().items():
-        block = _get(config, place)
-        if isinstance(block, dict):
-            problems += _find_unknown(place + ".", block, known) if known else []
-        elif block is not None:
-            problems.append(f"{place}: expected a block {{...}}, found {block!r}")
+        raise InputError(f"expected a JSON object of DeepSpeed's keys, found {type(config).__name__}")
+    problems = _find_unknown(config)
     if problems:
-        raise InputError("\n".join(f"{path}: {problem}" for problem in problems))
+        raise InputError("\n".join(problems))
     return config
 
 
@@ -89,150 +81,88 @@ def resolve_deepspeed(
     the arguments that only the file gives; and a line for everything that was changed.
     """
     config, from_file, notes = copy.deepcopy(config), {}, []
-    _resolve_schedule(config, given, from_file, notes)
+    if "bf16" in given or "fp16" in given:  # one choice: a flag for either decides both
+        given = {"bf16": False, "fp16": False, **given}
+    for name in ("bf16", "fp16"):
+        if given.get(name):
+            config.setdefault(name, {"enabled": "auto"})
+    schedule = config.pop("scheduler", {}).get("type")  # it would override the Trainer's silently
+    replaced = f"{schedule} and its params from the DeepSpeed file"
+    if schedule and "lr_scheduler_type" in given:
+        notes.append(f"lr_scheduler_type: {given['lr_scheduler_type']} overrides {replaced}")
+    elif schedule in SCHEDULES:
+        from_file["lr_scheduler_type"] = SCHEDULES[schedule]
+        notes.append(f"lr_scheduler_type: {SCHEDULES[schedule]} replaces {replaced}")
+    elif schedule:
+        raise InputError(
+            f"scheduler.type: expected one of {', '.join(SCHEDULES)}, found {schedule!r}; or give "
+            "lr_scheduler_type as a flag"
+        )
     if "optim" in given and "optimizer" in config:
-        kind = config.pop("optimizer").get("type")
-        notes.append(
-            f"optim {given['optim']} wins over the DeepSpeed file's optimizer block ({kind}), which is left out"
-        )
+        notes.append(f"optim: {given['optim']} overrides {config.pop('optimizer').get('type')} from the DeepSpeed file")
     for place, names in MIRRORED.items():
-        _resolve_value(config, place, names, given, from_file, notes)
-    _resolve_precision(config, given, from_file, notes)
+        for name, value in zip(names, _replace_value(config, place, names, given)):
+            if name not in given:
+                from_file[name] = value
+                notes.append(f"{name}: {value}, from the DeepSpeed file")
+            elif given[name] != value:
+                notes.append(f"{name}: {given[name]} overrides {value} from the DeepSpeed file")
     if config.get("train_batch_size", "auto") != "auto":
-        notes.append(
-            f"the DeepSpeed file's train_batch_size {config['train_batch_size']} is left out: it follows "
-            "from the processes, per_device_train_batch_size and gradient_accumulation_steps"
-        )
+        notes.append("train_batch_size of the DeepSpeed file is left out: it follows from the other settings")
     config["train_batch_size"] = "auto"
     return config, from_file, notes
 
 
-def _resolve_schedule(
-    config: dict[str, Any], given: dict[str, Any], from_file: dict[str, Any], notes: list[str]
-) -> None:
-    """Take the scheduler block out: the Trainer makes the schedule, which the block would override silently."""
-    block = config.pop("scheduler", None)
-    if block is None:
-        return
-    kind = block.get("type")
-    fixed = {key: value for key, value in block.get("params", {}).items() if value != "auto"}
-    unused = f"; its {json.dumps(fixed)} are not used, give learning_rate and warmup_steps" if fixed else ""
-    if "lr_scheduler_type" in given:
-        notes.append(
-            f"lr_scheduler_type {given['lr_scheduler_type']} wins over the DeepSpeed file's scheduler block "
-            f"({kind}), which is left out{unused}"
-        )
-    elif kind in SCHEDULES:
-        from_file["lr_scheduler_type"] = SCHEDULES[kind]
-        notes.append(
-            f"the DeepSpeed file's scheduler block ({kind}) is left out and the Trainer's schedule runs: "
-            f"lr_scheduler_type {SCHEDULES[kind]}{unused}"
-        )
-    else:
-        raise InputError(
-            f"scheduler.type: expected one of {', '.join(SCHEDULES)}, found {kind!r}; give "
-            "lr_scheduler_type as a flag, the block is then left out"
-        )
-
-
-def _resolve_value(
-    config: dict[str, Any],
-    place: str,
-    names: tuple[str, ...],
-    given: dict[str, Any],
-    from_file: dict[str, Any],
-    notes: list[str],
-) -> None:
+def _replace_value(config: dict[str, Any], place: str, names: tuple[str, ...], given: dict[str, Any]) -> list[Any]:
+    """Put "auto" at `place`; returns the values that were there, one for each name, or []."""
     block_name, _, key = place.rpartition(".")
-    if block_name and "optimizer" not in config:
-        return
-    block = config["optimizer"].setdefault("params", {}) if block_name else config
-    if key not in block:  # DeepSpeed's own default would be used, silently
-        if place not in NOT_OF_EVERY_OPTIMIZER or any(name in given for name in names):
-            block[key] = "auto"
-        return
-    if block[key] == "auto":
-        return
-    values = block[key] if isinstance(block[key], list) else [block[key]]
-    if len(values) != len(names):
-        raise InputError(f'{place}: expected {len(names)} values ({", ".join(names)}) or "auto", found {block[key]!r}')
-    for name, value in zip(names, values):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f'{place}: expected a number or "auto", found {value!r}')
-        if name not in given:
-            from_file[name] = value
-            notes.append(f"{name} {value} is taken from the DeepSpeed file ({place})")
-        elif given[name] != value:
-            notes.append(f"{name} {given[name]} wins over the DeepSpeed file's {place} {value}")
+    if block_name and block_name.partition(".")[0] not in config:
+        return []
+    block = config
+    for part in filter(None, block_name.split(".")):
+        block = block.setdefault(part, {})
+    if key not in block and place in NOT_OF_EVERY_OPTIMIZER and not any(name in given for name in names):
+        return []
+    value = block.get(key, False if key == "enabled" else "auto")  # else DeepSpeed's own default is used silently
     block[key] = "auto"
+    if value == "auto" or key == "enabled" and value is False and names[0] not in given:
+        return []
+    values, kinds = value if isinstance(value, list) else [value], (bool,) if key == "enabled" else (int, float)
+    if len(values) != len(names) or not all(type(item) in kinds for item in values):
+        expected = "true, false" if key == "enabled" else "a number" if len(names) == 1 else f"{len(names)} numbers"
+        raise InputError(f'{place}: expected {expected} or "auto", found {value!r}')
+    return values
 
 
-def _resolve_precision(
-    config: dict[str, Any], given: dict[str, Any], from_file: dict[str, Any], notes: list[str]
-) -> None:
-    """bf16 and fp16 are one choice: a flag for either decides both."""
-    is_given = any(name in given for name in PRECISIONS)
-    for name in PRECISIONS:
-        wanted = given.get(name, False)
-        if name not in config:
-            if wanted:
-                config[name] = {"enabled": "auto"}
-                notes.append(f"{name} True wins over the DeepSpeed file, which has no {name} block: one is added")
-            continue
-        enabled = config[name].get("enabled", False)
-        if enabled not in (True, False, "auto"):
-            raise InputError(f'{name}.enabled: expected true, false or "auto", found {enabled!r}')
-        if not is_given and enabled is True:
-            from_file[name] = True
-            notes.append(f"{name} True is taken from the DeepSpeed file")
-        elif is_given and enabled not in ("auto", wanted):
-            flags = ", ".join(f"{flag} {given[flag]}" for flag in PRECISIONS if flag in given)
-            notes.append(f"{flags} wins over the DeepSpeed file's {name}.enabled {str(enabled).lower()}")
-        config[name]["enabled"] = "auto"
-
-
-def _list_block_keys() -> dict[str, frozenset[str]]:
-    """The keys of the file's blocks: DeepSpeed's own models name those of ZeRO and of the precisions."""
-    from deepspeed.runtime.precision_config import DeepSpeedBF16Config, DeepSpeedFP16Config
-    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
-    from deepspeed.runtime.zero.offload_config import (
-        DeepSpeedZeroOffloadOptimizerConfig,
-        DeepSpeedZeroOffloadParamConfig,
-    )
+def _find_unknown(config: dict[str, Any]) -> list[str]:
+    """A line for each unknown key; DeepSpeed's own models name those of ZeRO and of the precisions."""
+    from deepspeed.runtime import precision_config
+    from deepspeed.runtime.zero import config as zero_config
+    from deepspeed.runtime.zero import offload_config
 
     models = {
-        "zero_optimization": DeepSpeedZeroConfig, "zero_optimization.offload_param": DeepSpeedZeroOffloadParamConfig,
-        "zero_optimization.offload_optimizer": DeepSpeedZeroOffloadOptimizerConfig, "bf16": DeepSpeedBF16Config,
-        "fp16": DeepSpeedFP16Config,
-    }  # fmt: skip
-    keys = {place: frozenset(field.alias or name for name, field in model.model_fields.items())
-            for place, model in models.items()}  # fmt: skip
-    keys |= {place: frozenset(names.split()) for place, names in BLOCKS.items()}
-    keys["optimizer"] = frozenset({"type", "params", "legacy_fusion"})
-    keys["scheduler"] = frozenset({"type", "params"})
-    keys["optimizer.params"] = keys["scheduler.params"] = frozenset()  # they depend on the type: any key
-    return keys
-
-
-def _find_unknown(prefix: str, block: dict[str, Any], known: frozenset[str]) -> list[str]:
+        "zero_optimization": zero_config.DeepSpeedZeroConfig,
+        "zero_optimization.offload_param": offload_config.DeepSpeedZeroOffloadParamConfig,
+        "zero_optimization.offload_optimizer": offload_config.DeepSpeedZeroOffloadOptimizerConfig,
+        "bf16": precision_config.DeepSpeedBF16Config,
+        "fp16": precision_config.DeepSpeedFP16Config,
+    }
+    known = {place: names.split() for place, names in KNOWN_KEYS.items()}
+    for place, model in models.items():
+        known[place] = [field.alias or name for name, field in model.model_fields.items()]
     problems = []
-    for key in block:
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1)
-            advice = f"did you mean {prefix + nearest[0]!r}?" if nearest else f"known: {', '.join(sorted(known))}"
-            problems.append(f"DeepSpeed has no key {prefix + key!r} ({advice})")
+    for place, names in known.items():
+        block = config
+        for part in filter(None, place.split(".")):
+            block = block.get(part) if isinstance(block, dict) else None
+        if block is None:
+            continue
+        if not isinstance(block, dict):
+            problems.append(f"{place}: expected a block {{...}}, found {block!r}")
+            continue
+        for key in block.keys() - set(names or block):
+            nearest = difflib.get_close_matches(key, names, n=1)
+            path = f"{place}.".lstrip(".")
+            advice = f"did you mean {path + nearest[0]!r}?" if nearest else f"known: {', '.join(sorted(names))}"
+            problems.append(f"DeepSpeed has no key {path + key!r} ({advice})")
     return problems
-
-
-def _get(config: dict[str, Any], place: str) -> Any:
-    for key in place.split("."):
-        config = config.get(key) if isinstance(config, dict) else None
-    return config
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"the key {name!r} stands twice; keep one")
-    return dict(pairs)

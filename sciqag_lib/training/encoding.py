@@ -1,8 +1,8 @@
 """An example to tokens: the prompt as inference shows it to the model, then the answer, within max_length.
 
-A prompt is a form file (llama2, alpaca) or the tokenizer's chat template filled in, and is tokenised as inference does
-it, alone. The answer is tokenised apart and ends with the end-of-sequence token, so no token straddles the two, and
-what is learnt begins exactly where the model starts to write. Where both are longer than max_length the paper is
+A prompt is a form file (llama2, alpaca) or the tokenizer's chat template filled in, and is tokenized as inference does
+it, alone. The answer is tokenized apart and ends with the end-of-sequence token, so no token straddles the two, and
+what is learned begins exactly where the model starts to write. Where both are longer than max_length the paper is
 cut, never the instruction, a query after the paper, or the answer:
 
     tokens   <s>[INST] <<SYS>> ... The paper: ... [/INST] | Keywords: ... Q10: ... A10: ... </s>
@@ -39,7 +39,7 @@ class Encoded:
 
 
 class ExampleEncoder:
-    """Tokenises examples; `tokenizer` is a transformers one with a fast backend, `form` a prompt form's name or path
+    """Tokenizes examples; `tokenizer` is a transformers one with a fast backend, `form` a prompt form's name or path
     ("chat": the tokenizer's template), `system` what examples without a system text of their own get. Several threads
     may use one encoder at once; what is done with the tokenizer elsewhere changes nothing here.
 
@@ -179,7 +179,7 @@ class ExampleEncoder:
         return rows
 
     def _cut_prompt(self, example: Example, whole: int, room: int) -> list[int]:
-        """The prompt's tokens, within `room`, with its longest text shortened; [] where that can't be done."""
+        """The prompt's tokens, within `room`, with its longest text shortened; [] where that is impossible."""
         texts = [*(user for user, _ in example.history), example.input]
         place = max(range(len(texts)), key=lambda number: len(texts[number]))
         body, ending = split_input(plain_text(texts[place]), self.endings)
@@ -197,7 +197,7 @@ class ExampleEncoder:
 
     def _encode_head(self, text: str, count: int, whole: int) -> Any:
         """The first `count` or more tokens of a text of about `whole`, with their places in it."""
-        # A long book's end is not tokenised a second time only to be cut.
+        # A long book's end is not tokenized a second time only to be cut.
         size = HEAD_MARGIN * len(text) * max(0, count) // max(1, whole)
         for part in (text[: int(size)], text):
             [head] = self._backends[False].encode_batch([part], add_special_tokens=False)

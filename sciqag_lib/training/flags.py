@@ -1,9 +1,10 @@
-"""Flags of the three published commands, and of older versions of transformers, in the names that train.py knows.
+"""Flags of the three published commands, and of older versions of transformers, under the names that train.py knows.
 
 SciQAG is trained with LongLoRA's script, SciRIFF with open-instruct's, SciGLM with ChatGLM's. What transformers 5 has
 renamed is renamed, what it has removed is left out, and a line says so in each case.
 """
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from sciqag_lib.errors import InputError
@@ -20,122 +21,81 @@ RENAMED = {
     "validation_file": "eval_data_path",
 }
 LEFT_OUT = {
-    "local_rank": "the launcher's environment says it",
+    "local_rank": "it is read from the launcher's environment",
     "logging_dir": "transformers 5 reads the environment variable TENSORBOARD_LOGGING_DIR instead",
-    "overwrite_cache": "tokenised data are kept under a hash of what they are made from, and never out of date",
-    "overwrite_output_dir": "an interrupted run goes on from its last whole checkpoint; to start anew, name another "
-                            "output_dir or remove the folder",
-    "predict_with_generate": "evaluation while training is by loss; generate with the saved model afterwards",
-    "resume_from_checkpoint": "the same command goes on from the last whole checkpoint by itself",
+    "overwrite_cache": "tokenized data are cached under a hash of their sources, so they are never out of date",
+    "overwrite_output_dir": "an interrupted run resumes; to start over, name another output_dir or remove the folder",
+    "predict_with_generate": "validation is by loss; generate with the saved model afterwards",
+    "resume_from_checkpoint": "the same command resumes from the last checkpoint",
     "save_safetensors": "weights are always saved as safetensors",
-    "use_slow_tokenizer": "transformers 5 has one tokenizer for each model, and it is the fast one",
-}  # fmt: skip
-TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
+    "use_slow_tokenizer": "transformers 5 has only the fast tokenizer",
+}
 
 
-class FlagText(str):
-    """A value from the command line, where numbers and True are text too; a params file has types of its own."""
+def option(default: Any, explanation: str) -> Any:
+    """A dataclass field whose explanation --help shows."""
+    return field(default=default, metadata={"help": explanation})
 
 
-def read_bool(name: str, value: Any) -> bool:
-    """True or False of a flag's "True", "False" or of a YAML boolean. Raises InputError naming it."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in TRUE + FALSE:
-        return value.lower() in TRUE
-    raise InputError(f"{name}: expected True or False, found {str(value)!r}")
+@dataclass(frozen=True)
+class PublishedFlags:
+    """What the published scripts have beyond RunArguments and TrainingArguments."""
+
+    low_rank_training: bool = option(False, "LongLoRA's name: True is method lora, False is method full")
+    use_full_attn: bool = option(False, "LongLoRA's name: True is attention full, False is attention s2")
+    max_source_length: int = option(0, "SciGLM's tokens of the prompt, for model_max_length")
+    max_target_length: int = option(0, "SciGLM's tokens of the answer, for model_max_length")
+    with_tracking: bool = option(False, "SciRIFF's name: True is report_to tensorboard")
+    warmup_ratio: float = option(0.0, "older name of a warmup_steps below 1, a share of all steps")
 
 
-def translate_flags(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The same settings under the names of today, and a line for each that was translated or left out.
+def rename_flags(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words of a command line with the flags' names of today, and a line for each renamed one."""
+    renamed, notes = [], []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word.startswith("--"):
+            old = name[2:].replace("-", "_")
+            if old in RENAMED:
+                notes.append(f"{old} is now called {RENAMED[old]}")
+            word = f"--{RENAMED.get(old, old)}{equals}{value}"
+        renamed.append(word)
+    return renamed, notes
 
-    Raises InputError where a setting is given under two names, or a value can't be translated.
+
+def translate_flags(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Values without PublishedFlags and LEFT_OUT; adds a line to `notes` for each that is translated or left out.
+
+    Raises InputError where a setting is given under two names, or cannot be translated.
     """
-    values, notes = dict(values), []
-    for old, new in RENAMED.items():
-        if old in values:
-            _put(values, new, values.pop(old), old)
-            notes.append(f"{old} is called {new} now")
-    for name, reason in LEFT_OUT.items():
-        if name in values:
-            notes.append(f"{name} is left out: {reason}")
-            del values[name]
-    _translate_longlora(values, notes)
-    _translate_lengths(values, notes)
-    _translate_tracking(values, notes)
-    _translate_warmup(values, notes)
-    return values, notes
+    old = {name: values[name] for name in values if name in PublishedFlags.__dataclass_fields__}
+    kept = {name: values[name] for name in values if name not in old and name not in LEFT_OUT}
+    notes += [f"{name} is left out: {reason}" for name, reason in LEFT_OUT.items() if name in values]
 
+    def put(name: str, value: Any, source: str) -> None:
+        if name in kept:
+            raise InputError(f"{source} and {name} mean the same; keep one, {name}")
+        kept[name] = value
+        notes.append(f"{name}: {value}, from {source}")
 
-def _put(values: dict[str, Any], name: str, value: Any, old: str) -> None:
-    if name in values:
-        raise InputError(f"{old} and {name} say the same; keep one, {name}")
-    values[name] = value
-
-
-def _translate_longlora(values: dict[str, Any], notes: list[str]) -> None:
-    """LongLoRA's script always shifts the attention, unless use_full_attn, and always checkpoints activations."""
-    is_longlora = "low_rank_training" in values
-    if is_longlora:
-        value = values.pop("low_rank_training")
-        method = "lora" if read_bool("low_rank_training", value) else "full"
-        _put(values, "method", FlagText(method), "low_rank_training")
-        notes.append(f"low_rank_training {value} is called method {method} now")
-        if "activation_checkpointing" not in values:
-            values["activation_checkpointing"] = True
-            notes.append("activation_checkpointing True, as LongLoRA's script always has it")
-    if "use_full_attn" in values:
-        value = values.pop("use_full_attn")
-        attention = "full" if read_bool("use_full_attn", value) else "s2"
-        _put(values, "attention", FlagText(attention), "use_full_attn")
-        notes.append(f"use_full_attn {value} is called attention {attention} now")
-    elif is_longlora and "attention" not in values:
-        values["attention"] = FlagText("s2")
-        notes.append("attention s2 (shifted sparse attention), as LongLoRA's script trains unless use_full_attn True")
-
-
-def _translate_lengths(values: dict[str, Any], notes: list[str]) -> None:
-    """SciGLM's two lengths become one: prompt, answer and the token that ends it."""
-    names = ("max_source_length", "max_target_length")
-    found = [name for name in names if name in values]
-    if not found:
-        return
-    if len(found) == 1:
-        raise InputError(f"{found[0]}: expected both {' and '.join(names)}, found one; or give model_max_length")
-    if not all(str(values[name]).isdecimal() for name in names):
-        raise InputError(
-            f"{' and '.join(names)}: expected whole numbers of tokens, found "
-            f"{' and '.join(str(values[name]) for name in names)}"
-        )
-    length = sum(int(values.pop(name)) for name in names) + 1
-    _put(values, "model_max_length", length, "max_source_length")
-    notes.append(
-        f"max_source_length and max_target_length are one length now, model_max_length {length}: where an "
-        "example is longer its input is cut, never its answer"
-    )
-
-
-def _translate_tracking(values: dict[str, Any], notes: list[str]) -> None:
-    if "with_tracking" not in values:
-        return
-    is_on = read_bool("with_tracking", values.pop("with_tracking"))
-    if is_on and "report_to" in values:
-        notes.append(f"with_tracking is left out: report_to {values['report_to']} says it")
-    else:
-        values["report_to"] = FlagText("tensorboard" if is_on else "none")
-        notes.append(f"with_tracking {is_on} is called report_to {values['report_to']} now")
-
-
-def _translate_warmup(values: dict[str, Any], notes: list[str]) -> None:
-    """warmup_steps below 1 is a share of all steps in transformers 5, where warmup_ratio is gone."""
-    if "warmup_ratio" not in values:
-        return
-    value = values.pop("warmup_ratio")
-    try:
-        ratio = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"warmup_ratio: expected a number, found {str(value)!r}") from None
-    if not 0 <= ratio < 1:
-        raise InputError(f"warmup_ratio: expected a share of all steps, from 0 to less than 1, found {value}")
-    _put(values, "warmup_steps", ratio, "warmup_ratio")
-    notes.append(f"warmup_ratio {value} is called warmup_steps now, where a number below 1 is a share of all steps")
+    if "low_rank_training" in old:
+        put("method", "lora" if old["low_rank_training"] else "full", "low_rank_training")
+        if "activation_checkpointing" not in kept:
+            put("activation_checkpointing", True, "LongLoRA's script, which always has it")
+    if "use_full_attn" in old:
+        put("attention", "full" if old["use_full_attn"] else "s2", "use_full_attn")
+    elif "low_rank_training" in old and "attention" not in kept:
+        put("attention", "s2", "LongLoRA's script, which always has it unless use_full_attn True")
+    if "max_source_length" in old or "max_target_length" in old:
+        if not ("max_source_length" in old and "max_target_length" in old):
+            raise InputError("expected both max_source_length and max_target_length, found one; or model_max_length")
+        length = old["max_source_length"] + old["max_target_length"] + 1  # the token that ends the answer
+        put("model_max_length", length, "max_source_length + max_target_length + 1")
+    if "with_tracking" in old:
+        kept["report_to"] = kept.get("report_to", "tensorboard") if old["with_tracking"] else "none"
+        notes.append(f"report_to: {kept['report_to']}, from with_tracking")
+    if "warmup_ratio" in old:
+        if not 0 <= old["warmup_ratio"] < 1:
+            raise InputError(f"warmup_ratio: expected from 0 to less than 1, found {old['warmup_ratio']}")
+        put("warmup_steps", old["warmup_ratio"], "warmup_ratio: below 1 it is a share of all steps")
+    return kept

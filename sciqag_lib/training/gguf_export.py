@@ -25,7 +25,7 @@ Kind = Literal["f16", "q8_0", "f32"]
 SUPPORTED = ("LlamaForCausalLM",)
 FILE_TYPES = {"f32": 0, "f16": 1, "q8_0": 7}  # gguf.LlamaFileType
 BLOCK_VALUES, BLOCK_BYTES = 32, 34  # of Q8_0: 32 numbers of 8 bits and one scale of 16
-QUANTIZED_ROWS = 4096  # at a time: quantising needs several copies of what it works on
+QUANTIZED_ROWS = 4096  # at a time: quantizing needs several copies of what it works on
 YARN_DEFAULTS = {"beta_fast": 32.0, "beta_slow": 1.0, "truncate": True, "mscale": 1.0, "mscale_all_dim": 0.0}
 
 
@@ -55,7 +55,7 @@ class Export:
 
 
 def export_gguf(model_dir: str | Path, output_path: str | Path, kind: Kind = "f16") -> Export:
-    """Write the model in `model_dir` as `output_path`, which appears whole or not at all and replaces an older one.
+    """Write the model in `model_dir` as `output_path`, atomically; an older one is replaced.
 
     kind: of the matrices; f16 and f32 as they are, q8_0 with 8 bits a number (f16 where a row is no multiple of 32).
     Norms and biases are always f32. Raises InputError for a model, tokenizer or setting that GGUF cannot express.
@@ -234,7 +234,7 @@ def _locate_tensors(model_dir: Path) -> dict[str, Path]:
             with safe_open(path, "pt") as file:
                 files.update(dict.fromkeys(file.keys(), path))
         except SafetensorError as error:
-            raise InputError(f"{path}: expected a whole safetensors file, found a torn one: {error}") from error
+            raise InputError(f"{path}: expected a safetensors file, found a torn one: {error}") from error
     return files
 
 
@@ -243,7 +243,7 @@ def _plan_tensors(model_dir: Path, config: Any, files: dict[str, Path], kind: Ki
     import gguf
 
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
-    expected = dict(_list_expected(config))
+    expected = _list_expected(config)
     ignored = {"lm_head.weight"} - expected.keys()  # tied: transformers takes the embeddings, whatever the file holds
     found = {name for name in files if name not in ignored and not name.endswith("rotary_emb.inv_freq")}
     missing, unknown = sorted(expected.keys() - found), sorted(found - expected.keys())
@@ -261,24 +261,15 @@ def _plan_tensors(model_dir: Path, config: Any, files: dict[str, Path], kind: Ki
     return plan
 
 
-def _list_expected(config: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """(name, shape) of each tensor of a LlamaForCausalLM"""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    queries, keys = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
-    layers = {
-        "self_attn.q_proj": (queries, hidden), "self_attn.k_proj": (keys, hidden), "self_attn.v_proj": (keys, hidden),
-        "self_attn.o_proj": (hidden, queries), "mlp.gate_proj": (inner, hidden), "mlp.up_proj": (inner, hidden),
-        "mlp.down_proj": (hidden, inner), "input_layernorm": (hidden,), "post_attention_layernorm": (hidden,),
-    }  # fmt: skip
-    yield "model.embed_tokens.weight", (config.vocab_size, hidden)
-    for layer in range(config.num_hidden_layers):
-        for name, shape in layers.items():
-            yield f"model.layers.{layer}.{name}.weight", shape
-            if name.startswith("self_attn.") and config.attention_bias or name.startswith("mlp.") and config.mlp_bias:
-                yield f"model.layers.{layer}.{name}.bias", shape[:1]
-    yield "model.norm.weight", (hidden,)
-    if not config.tie_word_embeddings:
-        yield "lm_head.weight", (config.vocab_size, hidden)
+def _list_expected(config: Any) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor by its name, as transformers would save it."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters(remove_duplicate=False)}
+    return {name: shape for name, shape in shapes.items() if name != "lm_head.weight" or not config.tie_word_embeddings}
 
 
 def _write_tensors(writer: Any, tensors: list[Tensor], files: dict[str, Path], rope_factors: Any | None) -> None:

@@ -51,8 +51,8 @@ def make_training_arguments(settings: dict[str, Any]) -> Any:
     try:
         arguments = transformers.TrainingArguments(**settings)
     except (ValueError, ImportError) as error:
-        raise InputError(f"settings that can't be: {' '.join(str(error).split())}") from error
-    arguments._n_gpu = min(1, arguments.n_gpu)  # one process a GPU: torchrun's way; packed rows can't be split
+        raise InputError(f"invalid training settings: {' '.join(str(error).split())}") from error
+    arguments._n_gpu = min(1, arguments.n_gpu)  # one process per GPU, as torchrun has it; packed rows cannot be split
     return arguments
 
 
@@ -88,7 +88,7 @@ def prepare_machine(trainer: dict[str, Any]) -> list[str]:
 def build_operators(config: dict[str, Any]) -> None:
     """Compile what DeepSpeed compiles on first use, one process at a time.
 
-    torch's own lock is a file that a killed build leaves behind, and every later run waits for it without end. Ours is
+    torch's own lock is a file that a killed build leaves behind, and every later run waits for it forever. Ours is
     released with its process, so a lock of torch's that is there while we hold ours was left behind.
     """
     from deepspeed.ops.op_builder import CPUAdamBuilder
@@ -123,7 +123,7 @@ def _prepare_gpu(trainer: dict[str, Any]) -> list[str]:
     if "use_liger_kernel" in trainer or importlib.util.find_spec("liger_kernel") is None:
         return []
     trainer["use_liger_kernel"] = True
-    return ["use_liger_kernel True, as liger-kernel is installed: fused kernels, and no scores of the whole vocabulary"]
+    return ["use_liger_kernel: True, since liger-kernel is installed: fused kernels, no scores of the full vocabulary"]
 
 
 def _prepare_cpu(trainer: dict[str, Any]) -> list[str]:

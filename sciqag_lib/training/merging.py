@@ -1,7 +1,7 @@
 """A LoRA adapter merged into its base model: python -m sciqag_lib.training.merging ADAPTER_DIR OUTPUT_DIR [--base M]
 
 The result is a plain model folder (safetensors, tokenizer) that AutoModelForCausalLM.from_pretrained loads, the
-transformers engine runs and gguf_export.py turns into a GGUF file. Embeddings and norms that were trained whole beside
+transformers engine runs and gguf_export.py turns into a GGUF file. Embeddings and norms that were fully trained beside
 the adapter, as LongLoRA does (arXiv 2309.12307), are put in place; tied embeddings stay tied where training kept them.
 check_adapter() finds what training has been seen to save instead of an adapter: empty tensors (ZeRO-3), zeros, NaN.
 Example of a problem: "base_model...q_proj.lora_B.weight: shape (576, 0) holds no numbers".
@@ -9,9 +9,7 @@ Example of a problem: "base_model...q_proj.lora_B.weight: shape (576, 0) holds n
 
 import argparse
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,8 @@ def check_adapter(adapter_dir: str | Path) -> list[str]:
     """
     from safetensors import SafetensorError, safe_open
 
+    from sciqag_lib.training.checkpoints import ZEROS, find_fault
+
     adapter_dir = Path(adapter_dir)
     try:
         config = _read_config(adapter_dir)
@@ -42,9 +42,14 @@ def check_adapter(adapter_dir: str | Path) -> list[str]:
     try:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
-            problems = [f"{name}: {problem}" for name in names for problem in _check_tensor(name, file)]
+            faults = {name: find_fault(file, name) for name in names}
     except SafetensorError as error:
-        return [f"{path}: expected a whole safetensors file, found a torn one: {error}"]
+        return [f"{path}: expected a safetensors file, found a torn one: {error}"]
+    problems = [
+        f"{name}: {fault}"
+        for name, fault in faults.items()
+        if fault and not (fault == ZEROS and name.endswith(".bias"))
+    ]
     return problems + _check_names(config, names, path)
 
 
@@ -54,13 +59,15 @@ def merge_adapter(
     base: str | None = None,
     cache_dir: str | None = None,
 ) -> Path:
-    """Merge and save as `output_dir`, which appears whole or not at all; returns it.
+    """Merge and save as `output_dir`, written atomically; returns it.
 
     base: a model's folder, a hub id or a .gguf file instead of the one that adapter_config.json names. Weights keep the
     base's own dtype. A config.json beside the adapter replaces the base's: training may have stretched its positions.
     Raises InputError for an adapter that check_adapter finds unsound, one that does not fit the base, a base that does
     not load, and an output folder that holds anything.
     """
+    from sciqag_lib.training.checkpoints import write_folder
+
     adapter_dir, output_dir = Path(adapter_dir), Path(output_dir)
     if output_dir.is_file() or output_dir.is_dir() and any(output_dir.iterdir()):
         raise InputError(f"{output_dir}: expected a new or empty folder for the merged model, found one in use")
@@ -77,7 +84,9 @@ def merge_adapter(
     model = _merge(model, adapter_dir, base)
     model.config.use_cache = True  # a trainer leaves False, with which generation computes every token again
     model.config._name_or_path = ""
-    _save(model, tokenizer, output_dir)
+    with write_folder(output_dir) as building:
+        model.save_pretrained(building)
+        tokenizer.save_pretrained(building)
     return output_dir
 
 
@@ -111,18 +120,6 @@ def _read_config(adapter_dir: Path) -> dict[str, Any]:
         found = config.get("peft_type") if isinstance(config, dict) else config
         raise InputError(f"{path}: peft_type: expected LORA, found {found!r}")
     return config
-
-
-def _check_tensor(name: str, file: Any) -> list[str]:
-    shape = tuple(file.get_slice(name).get_shape())
-    if 0 in shape:
-        return [f"shape {shape} holds no numbers"]
-    values = file.get_tensor(name).float()
-    if not values.isfinite().all():
-        return ["holds NaN or infinity"]
-    if not values.any() and not name.endswith(".bias"):
-        return ["all zeros: not trained, or not gathered before it was saved"]
-    return []
 
 
 def _check_names(config: dict[str, Any], names: list[str], path: Path) -> list[str]:
@@ -185,24 +182,12 @@ def _merge(model: Any, adapter_dir: Path, base: str) -> Any:
 
 
 def _count_embedding_rows(adapter_dir: Path) -> int | None:
-    """Rows of the embeddings where they were saved whole with the adapter."""
+    """Rows of the embeddings where they were saved with the adapter."""
     from safetensors import safe_open
 
     with safe_open(adapter_dir / ADAPTER_WEIGHTS, "pt") as file:
         whole = [name for name in file.keys() if name.endswith(("embed_tokens.weight", "lm_head.weight"))]
         return file.get_slice(whole[0]).get_shape()[0] if whole else None
-
-
-def _save(model: Any, tokenizer: Any, output_dir: Path) -> None:
-    output_dir.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{output_dir.name[:100]}.", dir=output_dir.parent))
-    try:
-        model.save_pretrained(building)
-        tokenizer.save_pretrained(building)
-        building.chmod(0o755)  # mkdtemp makes it readable by its owner alone
-        building.replace(output_dir)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 Positions are stretched as LongLoRA does it (arXiv 2309.12307): linearly, by the smallest whole factor that makes room
 for the examples; or by any other scaling of transformers. LoRA (Hu et al. 2021) and QLoRA (Dettmers et al. 2023) go
-through peft, with embeddings and norms trained whole beside them, as LongLoRA found necessary for long contexts.
+through peft, with embeddings and norms fully trained beside them, as LongLoRA found necessary for long contexts.
 """
 
+import contextlib
 import hashlib
 import importlib.util
+import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import filelock
 import torch
 import transformers
 
-from sciqag_lib.engines import EngineError
+from sciqag_lib.engines import EngineError, loading
 from sciqag_lib.engines.common import describe_error, find_source, hash_files
-from sciqag_lib.engines.loading import count_positions, load_model
 from sciqag_lib.errors import InputError
 from sciqag_lib.training.arguments import RunArguments
+from sciqag_lib.training.checkpoints import write_folder
 
 ROUNDED_TO = 64  # rows of an embedding that is made larger: a size that matrix kernels are fast with
 COPIED = (".json", ".model", ".txt", ".jinja")  # what a model's folder holds beside its weights
@@ -69,23 +70,18 @@ def _open(kind: Any, source: str, cache_dir: str | None) -> Any:
 
 
 def _rewrite_once(source: str, cache_dir: Path, name: str, rewrite: Any) -> str:
-    folder = cache_dir / "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+    folder = cache_dir / re.sub(r"[^\w.-]", "_", name)
     cache_dir.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{folder}.lock"):
         if not folder.exists():
-            building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache_dir))
-            try:
+            with write_folder(folder) as building:
                 rewrite(source, building)
-                building.chmod(0o755)
-                building.rename(folder)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
     return str(folder)
 
 
 def _unpack(source: str, folder: Path) -> None:
     try:
-        tokenizer, model = load_model(source, None, torch.float32, "sdpa")
+        tokenizer, model = loading.load_model(source, None, torch.float32, "sdpa")
     except EngineError as error:
         raise InputError(f"model_name_or_path: {error}") from error
     model.save_pretrained(folder)
@@ -132,7 +128,7 @@ def link_with_config(source: str, config: Any, folder: Path, cache_dir: str | No
 
 def choose_length(run: RunArguments, config: Any) -> int:
     """Tokens of an example: what was asked for, or the model's positions. InputError: it names none."""
-    length = run.model_max_length or count_positions(config)
+    length = run.model_max_length or loading.count_positions(config)
     if length is None:
         raise InputError("model_max_length: this model does not say how long its context is; give a length in tokens")
     return length
@@ -142,16 +138,14 @@ def choose_length(run: RunArguments, config: Any) -> int:
 
 
 def choose_attention(run: RunArguments, packing: bool) -> tuple[str, str]:
-    """transformers' name of the attention, and the reason in words."""
-    has_flash = torch.cuda.is_available() and importlib.util.find_spec("flash_attn") is not None
-    missing = "flash_attention_2 " + ("is not installed" if torch.cuda.is_available() else "needs a GPU")
+    """transformers' name of the attention, and a description with the reason."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name, reason = loading.choose_attention(device, run.use_flash_attn)
     if run.attention == "s2":
-        kernel = "with torch's varlen kernel" if torch.cuda.is_available() else f"with sdpa, {missing}"
-        return "s2", f"shifted sparse attention in training, full attention in evaluation, {kernel}"
-    if run.use_flash_attn and has_flash:
-        return "flash_attention_2", "installed"
-    reason = missing if run.use_flash_attn else "use_flash_attn False"
-    return ("segments", f"{reason}; each example of a pack by itself") if packing else ("sdpa", reason)
+        return "s2", f"s2, shifted sparse attention in training, full attention in evaluation{reason}"
+    if packing and name == "sdpa":
+        return "segments", f"segments, each example of a pack by itself{reason}"
+    return name, name + reason
 
 
 def choose_dtype(run: RunArguments, trainer: dict[str, Any]) -> torch.dtype:
@@ -179,7 +173,7 @@ def load_for_training(source: str, config: Any, run: RunArguments, trainer: dict
     if missing:
         raise InputError(
             f"{source}: expected all weights of {type(model).__name__}, found none for {len(missing)} "
-            f"of them ({', '.join(missing[:3])} ...); the folder is not whole, or of another model"
+            f"of them ({', '.join(missing[:3])} ...); the folder is incomplete, or of another model"
         )
     compare_with_file(model, source)
     model.config.use_cache = False
@@ -205,7 +199,7 @@ def compare_with_file(model: Any, source: str) -> None:
     """Compare one weight with its file: transformers has loaded partitioned models half, without a word.
 
     The weight is the largest below a million numbers. RuntimeError where they differ; nothing is compared where the
-    source is no folder with safetensors, or is quantised while it is loaded.
+    source is no folder with safetensors, or is quantized while it is loaded.
     """
     from safetensors import safe_open
 
@@ -230,10 +224,8 @@ def compare_with_file(model: Any, source: str) -> None:
 
 
 def _gather(weights: list[Any]) -> Any:
-    """The whole of weights that DeepSpeed has partitioned; without it, nothing needs to be done."""
+    """Makes weights that DeepSpeed has partitioned complete; without DeepSpeed nothing needs to be done."""
     if not any(hasattr(weight, "ds_id") for weight in weights):
-        import contextlib
-
         return contextlib.nullcontext()
     import deepspeed
 
@@ -244,7 +236,7 @@ def _gather(weights: list[Any]) -> Any:
 
 
 def add_lora(model: Any, run: RunArguments, trainer: dict[str, Any]) -> Any:
-    """Adapters on run.lora_targets; modules whose name contains one of run.trainable_params are trained whole."""
+    """Adapters on run.lora_targets; modules whose name contains one of run.trainable_params are fully trained."""
     import peft
 
     names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}

@@ -1,11 +1,11 @@
-"""What a run says while it runs: a line a log step, the same as JSON Lines, and the loss as a figure.
+"""What a run says while it runs: a line per log step, the same as JSON Lines, and the loss as a figure.
 
     {"step": 40, "epoch": 0.8, "loss": 1.93, "learning_rate": 2e-05, "grad_norm": 0.7, "tokens": 163840,
      "tokens_per_second": 412.0, "seconds_left": 880.0, "memory_gb": 3.1, "seconds": 397.6}
 
 `tokens` are those of the batches without padding, over all processes; `tokens_per_second` is their rate since the line
 before; `memory_gb` is the most that this process has held on its GPU, or in memory where there is none. A run that is
-resumed goes on in the same file: what the killed process had logged past its last checkpoint is taken out.
+resumed continues the same file, without what the killed process had logged past its last checkpoint.
 """
 
 import json
@@ -13,6 +13,7 @@ import math
 import resource
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +91,8 @@ def format_line(line: dict[str, Any], max_steps: int) -> str:
         words += [f"{line['tokens_per_second']:,.0f} tokens/s", f"{line['tokens']:,} tokens seen",
                   f"{line['memory_gb']} GB"]  # fmt: skip
         if line["seconds_left"] is not None:
-            words.append(f"{format_seconds(line['seconds_left'])} left")
+            words.append(f"{timedelta(seconds=round(line['seconds_left']))} left")
     return ", ".join(words)
-
-
-def format_seconds(seconds: float) -> str:
-    """3725 -> 1:02:05"""
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours}:{rest // 60:02}:{rest % 60:02}"
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -132,34 +127,23 @@ def save_loss(folder: Path) -> dict[str, Any]:
 
 def draw_loss(lines: list[dict[str, Any]]) -> Any:
     """The lines of a log as a Figure: training loss by step, its running mean, and the validation loss."""
+    import pandas as pd
+
     from sciqag_lib.figure_style import BLUE, ONE_COLUMN, ORANGE, new_figure
 
     with new_figure("Loss of the training run", ONE_COLUMN, 2.4) as (figure, axes):
         for label, key, color in (("training", "loss", BLUE), ("validation", "eval_loss", ORANGE)):
-            points = [(line["step"], line[key]) for line in lines if key in line]
-            if not points:
+            losses = pd.Series({line["step"]: line[key] for line in lines if key in line}, dtype=float)
+            if losses.empty:
                 continue
-            steps, losses = zip(*points)
-            is_long = key == "loss" and len(points) > SMOOTHED
-            axes.plot(
-                steps,
-                losses,
-                color=color,
-                alpha=0.35 if is_long else 1.0,
-                linewidth=0.6 if is_long else 1.0,
-                marker="o" if len(points) < SMOOTHED else None,
-                markersize=3,
-                label=label,
-            )
+            is_long = key == "loss" and len(losses) > SMOOTHED
+            marker = "o" if len(losses) < SMOOTHED else None
+            width, alpha = (0.6, 0.35) if is_long else (1.0, 1.0)
+            axes.plot(losses, color=color, alpha=alpha, linewidth=width, marker=marker, markersize=3, label=label)
             if is_long:
-                width = len(points) // 10
-                axes.plot(steps, average_losses(losses, width), color=color, label=f"mean of {width} lines")
+                mean = losses.rolling(len(losses) // 10, min_periods=1).mean()
+                axes.plot(mean, color=color, label=f"mean of {len(losses) // 10} lines")
         axes.set_xlabel("step")
         axes.set_ylabel("loss (nats per answer token)")
         axes.legend()
     return figure
-
-
-def average_losses(losses: Any, width: int) -> list[float]:
-    """The mean of each value and up to `width` - 1 before it."""
-    return [sum(losses[max(0, end - width) : end]) / min(end, width) for end in range(1, len(losses) + 1)]

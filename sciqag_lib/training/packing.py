@@ -10,7 +10,6 @@ would let the examples see each other without a word, so the batches say use_cac
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -33,7 +32,7 @@ def pack_examples(lengths: Sequence[int], max_length: int, seed: int) -> list[li
         longest = int(lengths.argmax())
         raise InputError(
             f"example {longest}: expected at most {max_length:,} tokens to pack, "
-            f"found {lengths[longest]:,}; tokenise with the same model_max_length"
+            f"found {lengths[longest]:,}; tokenize with the same model_max_length"
         )
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(lengths))
@@ -83,38 +82,22 @@ class PackedDataset:
 def collate_packed(batch: list[list[Item]]) -> dict[str, Any]:
     """One row of all examples of a batch of packs: input_ids, labels, position_ids, int64 tensors of shape (1, tokens).
 
-    An example's first label is -100: its first token is not what the example before it should go on with.
+    An example's first label is -100: its first token is not what the example before it should continue with.
     """
-    import torch
+    from transformers import DataCollatorWithFlattening
 
-    items = [item for pack in batch for item in pack]
-    rows = {"input_ids": [item["input_ids"] for item in items],
-            "labels": [_mask_first(item["labels"]) for item in items],
-            "position_ids": [np.arange(len(item["input_ids"])) for item in items]}  # fmt: skip
-    joined = {name: torch.from_numpy(np.concatenate(parts)[None]) for name, parts in rows.items()}
-    return {**joined, "use_cache": False}
-
-
-def _mask_first(labels: np.ndarray) -> np.ndarray:
-    labels = labels.copy()
-    labels[0] = -100
-    return labels
+    return {**DataCollatorWithFlattening()([item for pack in batch for item in pack]), "use_cache": False}
 
 
 def collate_padded(batch: list[Item], pad_token_id: int) -> dict[str, Any]:
-    """Examples unpacked, one a row, padded on the right to the longest: input_ids, labels (-100 on padding) and
+    """Examples unpacked, one per row, padded on the right to the longest: input_ids, labels (-100 on padding) and
     attention_mask, int64 tensors of shape (examples, tokens)."""
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
-    def pad(rows: list[np.ndarray], value: int) -> Any:
-        width = max(map(len, rows))
-        return torch.from_numpy(np.stack([np.pad(row, (0, width - len(row)), constant_values=value) for row in rows]))
-
-    ids = [item["input_ids"] for item in batch]
-    return {"input_ids": pad(ids, pad_token_id), "labels": pad([item["labels"] for item in batch], -100),
-            "attention_mask": pad([np.ones(len(row), np.int64) for row in ids], 0)}  # fmt: skip
-
-
-def padded_collator(pad_token_id: int) -> Any:
-    """collate_padded for a Trainer."""
-    return partial(collate_padded, pad_token_id=pad_token_id)
+    ids, labels = ([torch.from_numpy(item[name]) for item in batch] for name in ("input_ids", "labels"))
+    return {
+        "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_token_id),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=-100),
+        "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
+    }

@@ -1,7 +1,8 @@
-"""The data of a training run: where they come from, tokenised, and packed or not."""
+"""The data of a training run: found or downloaded, tokenized, and packed or not."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import numpy as np
 
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.prompts import load_prompt
-from sciqag_lib.paths import resolve_path
+from sciqag_lib.paths import resolve_path, write_atomic
 from sciqag_lib.training.arguments import RunArguments
 from sciqag_lib.training.encoding import ExampleEncoder
-from sciqag_lib.training.packing import PackedDataset, collate_packed, pack_examples, padded_collator
-from sciqag_lib.training.tokenized import TokenizedDataset, TokenReport, tokenize_file
+from sciqag_lib.training.packing import PackedDataset, collate_packed, collate_padded, pack_examples
+from sciqag_lib.training.tokenized import TokenizedFile, TokenReport, tokenize_file
 
-MIN_GAIN = 1.25  # examples a row from which packing is chosen by itself
+MIN_GAIN = 1.25  # examples per row from which packing=None packs
 
 
 @dataclass(frozen=True)
@@ -46,26 +47,31 @@ class RunData:
 
 
 def load_data(run: RunArguments, tokenizer: Any, max_length: int, seed: int, cache_dir: Path) -> RunData:
-    """Tokenise, once for all processes, what `run` names. InputError: it can't be read, or nothing in it be used."""
+    """Tokenize, once for all processes, what `run` names. InputError: it cannot be read, or has no usable example."""
     system = load_prompt("whole_paper").texts["system"]  # what inference says to the model
     encoder = ExampleEncoder(tokenizer, max_length, run.prompt_form, system)
     columns = (run.prompt_column or "content", run.response_column or "summary")
 
-    def tokenize(path: Path) -> TokenizedDataset:
+    def tokenize(path: Path) -> TokenizedFile:
         return tokenize_file(path, cache_dir / "tokens", encoder, *columns, num_workers=run.preprocessing_num_workers)
 
-    examples = tokenize(find_data(run.data_path) if run.data_path else download_data(run, cache_dir / "datasets"))
-    packed = choose_packing(examples.lengths, max_length) if run.packing is None else run.packing
+    train = tokenize(find_data(run.data_path) if run.data_path else download_data(run, cache_dir / "datasets"))
     validation = tokenize(find_data(run.eval_data_path)) if run.eval_data_path else None
-    collator = collate_packed if packed else padded_collator(tokenizer.pad_token_id)
-    train: Any = PackedDataset(examples, pack_examples(examples.lengths, max_length, seed)) if packed else examples
-    kept = (
-        PackedDataset(validation, [[index] for index in range(len(validation))])
-        if packed and validation
-        else validation
+    packed = choose_packing(train.lengths, max_length) if run.packing is None else run.packing
+    examples, held_out = train.examples, validation and validation.examples
+    if packed:
+        examples = PackedDataset(examples, pack_examples(train.lengths, max_length, seed))
+        held_out = validation and PackedDataset(held_out, [[index] for index in range(len(held_out))])
+    return RunData(
+        train=examples,
+        collator=collate_packed if packed else partial(collate_padded, pad_token_id=tokenizer.pad_token_id),
+        report=train.report,
+        packed=packed,
+        row_tokens=max_length if packed else train.report.longest,
+        fingerprint=train.fingerprint,
+        validation=held_out,
+        validation_report=validation and validation.report,
     )
-    return RunData(train, collator, examples.report, packed, max_length if packed else examples.report.longest,
-                   examples.folder.name, kept, validation and validation.report)  # fmt: skip
 
 
 def find_data(path: str) -> Path:
@@ -95,7 +101,6 @@ def download_data(run: RunArguments, folder: Path) -> Path:
                     f"dataset_name: expected a dataset of the hub that can be reached, with a split "
                     f"train, found {run.dataset_name!r}: {type(error).__name__}: {error}"
                 ) from error
-            partial = path.with_suffix(".partial")
-            dataset.to_json(partial, lines=True, force_ascii=False)
-            partial.rename(path)
+            with write_atomic(path, binary=True) as file:
+                dataset.to_json(file, lines=True, force_ascii=False)
     return path

@@ -106,7 +106,7 @@ def refuse_too_large(estimate: MemoryEstimate) -> list[str]:
     for name, there, states, activations in places:
         if states + activations / 2 > there:
             raise InputError(
-                f"this run can't fit: a process has {there / GIGABYTE:,.1f} GB of {name}, and needs about "
+                f"this run cannot fit: a process has {there / GIGABYTE:,.1f} GB of {name}, and needs about "
                 f"{(states + activations) / GIGABYTE:,.1f} GB ({estimate.describe()}); give more processes with "
                 "ds_configs/stage3.json, method lora, activation_checkpointing True, a smaller model_max_length or "
                 "a smaller per_device_train_batch_size"
@@ -153,6 +153,6 @@ def describe_schedule(trainer: Any) -> list[str]:
     per_epoch = -(-len(trainer.get_train_dataloader()) // args.gradient_accumulation_steps)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * per_epoch)
     warmup = args.get_warmup_steps(steps)
-    return [f"schedule: {steps:,} steps of {rows:,} rows ({args.train_batch_size} a process x "
+    return [f"schedule: {steps:,} steps of {rows:,} rows ({args.train_batch_size} per process x "
             f"{args.gradient_accumulation_steps} accumulated x {ranks} processes), learning rate "
-            f"{args.learning_rate:g}, {args.lr_scheduler_type.value}, {warmup:,} steps of warm-up"]  # fmt: skip
+            f"{args.learning_rate:g}, {args.lr_scheduler_type.value}, {warmup:,} warmup steps"]  # fmt: skip

@@ -1,13 +1,15 @@
 """The Trainer of transformers, with saves that load and a validation loss over tokens.
 
 The loop, the schedule and the optimizer are transformers'. Changed are only: under DeepSpeed stage 3 the weights are
-gathered for every save, whatever stage3_gather_16bit_weights_on_model_save says; a checkpoint appears whole or not at
-all; the validation loss is the mean over answer tokens, not over batches.
+gathered for every save, whatever stage3_gather_16bit_weights_on_model_save says; checkpoints are atomic; the validation
+loss is the mean over answer tokens, not over batches.
 """
 
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from transformers.trainer_utils import rotate_checkpoints
 from sciqag_lib.errors import InputError
 from sciqag_lib.training.checkpoints import SAVING, check_saved, find_last_checkpoint, settle_files, settle_folder
 from sciqag_lib.training.machine import is_main, is_node_main, wait_for_all
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class GeneratorTrainer(transformers.Trainer):
@@ -33,7 +37,7 @@ class GeneratorTrainer(transformers.Trainer):
     # Saving ----------------------------------------------------------------------------------------------------------
 
     def _get_output_dir(self, trial: Any) -> str:
-        """Where checkpoints are written; they are moved to output_dir when they are whole."""
+        """Where checkpoints are written; they are moved to output_dir when complete."""
         return str(Path(self.args.output_dir) / SAVING)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -80,7 +84,7 @@ class GeneratorTrainer(transformers.Trainer):
             self.model.config.use_cache = False
 
     def save_result(self) -> None:
-        """The final weights into output_dir, each file whole, checked. All processes must call it."""
+        """The final weights into output_dir, atomically, checked. All processes must call it."""
         folder = Path(self.args.output_dir)
         staged = folder / SAVING / "final"
         with self._clear_when_failing("the final weights could not be written"):
@@ -93,8 +97,22 @@ class GeneratorTrainer(transformers.Trainer):
                 settle_files(staged, folder)
             wait_for_all()
 
-    def _clear_when_failing(self, what: str) -> "ClearedFolder":
-        return ClearedFolder(Path(self.args.output_dir), what)
+    @contextmanager
+    def _clear_when_failing(self, what: str) -> Iterator[None]:
+        """While a save is written: where it fails, its half is removed and the error says what is still there."""
+        folder = Path(self.args.output_dir)
+        (folder / SAVING).mkdir(parents=True, exist_ok=True)
+        try:
+            yield
+        except Exception as error:
+            shutil.rmtree(folder / SAVING, ignore_errors=True)
+            last = find_last_checkpoint(folder)
+            kept = f"{last.name} is complete" if last else "there is no earlier checkpoint"
+            is_full = getattr(error, "errno", None) in FULL or os.strerror(errno.ENOSPC) in str(error)
+            advice = "free some space and " if is_full else ""
+            raise InputError(
+                f"{folder}: {what}: {error}; {kept}; {advice}give the same command again to resume"
+            ) from error
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
         """Tokens without padding. transformers, where there is no mask, leaves out every token that is also used to
@@ -131,29 +149,3 @@ class GeneratorTrainer(transformers.Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
-
-
-class ClearedFolder:
-    """While a save is written: where it fails, its half is removed and the error says what is still there."""
-
-    def __init__(self, folder: Path, what: str) -> None:
-        self.folder, self.what = folder, what
-
-    def __enter__(self) -> None:
-        (self.folder / SAVING).mkdir(parents=True, exist_ok=True)
-
-    def __exit__(self, kind: type | None, error: BaseException | None, _: Any) -> None:
-        if error is None or not isinstance(error, Exception):
-            return
-        shutil.rmtree(self.folder / SAVING, ignore_errors=True)
-        last = find_last_checkpoint(self.folder)
-        kept = f"{last.name} is whole" if last else "there is no earlier checkpoint"
-        advice = "free some space and " if _is_full(error) else ""
-        raise InputError(
-            f"{self.folder}: {self.what}: {error}; {kept}; {advice}give the same command again to go on from there"
-        ) from error
-
-
-def _is_full(error: BaseException) -> bool:
-    code = getattr(error, "errno", None)
-    return code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or os.strerror(errno.ENOSPC) in str(error)

@@ -1,16 +1,23 @@
-"""The files of the downstream comparison: what is read, what is refused and named, and replies read strictly."""
+"""Tasks: files that are read or refused and named, replies read strictly, and what a new kind of task needs."""
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from fakes import FakeEngine
 
+from sciqag_lib.engines import Completion, EngineError
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.paths import REPO_ROOT
-from sciqag_lib.tasks.kinds import KINDS, read_class, read_label, read_number, read_task, read_tasks
+from sciqag_lib.tasks.evaluation import ask_rows, estimate_sides, find_unreadable, measure_rows, score_task
+from sciqag_lib.tasks.kinds import KINDS, read_task, read_tasks
+from sciqag_lib.tasks.short_answers import read_class, read_label, read_number
+from sciqag_lib.tasks.task import Kind, Measure, Row, Task, read_rows
 
 DATA = REPO_ROOT / "data" / "downstream"
 CHOICE = {"question": "Which gas?", "distractor1": "neon", "distractor2": "argon", "distractor3": "xenon",
@@ -32,7 +39,7 @@ def trained(tmp_path: Path) -> Path:
 
 
 def read(tmp_path: Path, kind: str, records: list[Any], **options: Any) -> Any:
-    return read_task("t", kind, write(tmp_path / "task.json", records), **options)
+    return read_task("t", KINDS[kind], write(tmp_path / "task.json", records), **options)
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
@@ -156,6 +163,21 @@ def test_a_limit_draws_rows_that_a_larger_one_keeps(tmp_path: Path, trained: Pat
         read_tasks(specs, trained, 0, 0)
 
 
+def test_a_list_of_tasks_may_be_a_file(tmp_path: Path, trained: Path) -> None:
+    path = write(tmp_path / "choice.json", [CHOICE])
+    specs = [{"name": "c", "kind": "choice", "path": str(path)}]
+    (tmp_path / "tasks.yaml").write_text(f"- {{name: c, kind: choice, path: {path}}}\n")
+    for given in (specs, tmp_path / "tasks.yaml", str(write(tmp_path / "tasks.json", specs))):
+        tasks, notes = read_tasks(given, trained)
+        assert [(task.name, task.kind.name, len(task.test)) for task in tasks] == [("c", "choice", 1)] and not notes
+    for text, message in [("{name: c}", "expected a list of .*, found dict"), ("- [", "expected a YAML or JSON file")]:
+        (tmp_path / "tasks.yaml").write_text(text)
+        with pytest.raises(InputError, match=f"tasks.yaml: {message}"):
+            read_tasks(tmp_path / "tasks.yaml", trained)
+    with pytest.raises(InputError, match="gone.yaml: expected a YAML or JSON file"):
+        read_tasks(tmp_path / "gone.yaml", trained)
+
+
 # Replies -------------------------------------------------------------------------------------------------------------
 
 
@@ -184,13 +206,72 @@ def test_read_number(reply: str, expected: float | None) -> None:
     assert read_number(reply) == expected
 
 
+# A kind of one's own, from file to interval ---------------------------------------------------------------------------
+
+
+def read_names(text: str, row: Row, task: Task) -> list[str] | None:
+    found = json.loads(text) if text.startswith("[") else None
+    return found if isinstance(found, list) else None
+
+
+def count_names(task: Task, readings: Any) -> np.ndarray:
+    """Micro F1: 2 TP / (found + true), one ratio over all rows."""
+    pairs = [(set(reading or ()), set(json.loads(row.answer))) for row, reading in zip(task.test, readings)]
+    return np.array([[[2.0 * len(found & true) for found, true in pairs]],
+                     [[len(found) + len(true) for found, true in pairs]]])  # fmt: skip
+
+
+NAMES = Measure(
+    "micro F1",
+    lambda task, readings: np.array([float(reading == json.loads(row.answer))
+                                     for row, reading in zip(task.test, readings)]),
+    lambda task, sides: {"no names": [[[]] * len(task.test)], "Ag": [[["Ag"]] * len(task.test)]},
+    row_name="exact",
+    count=count_names,
+)  # fmt: skip
+LISTS = Kind(
+    "lists",
+    lambda path, seed: read_rows(path, ("text", "names"), lambda where, record: Row(
+        where, record["text"], record["names"], "Name the metals.", group=where)),
+    (NAMES,),
+    read_reply=read_names,
+    reply_tokens=50,
+)  # fmt: skip
+
+
+def test_a_new_kind_is_read_asked_scored_and_kept(tmp_path: Path) -> None:
+    records = [{"text": f"text {number}", "names": '["Ag", "Cu"]' if number % 2 else '["Ag"]'} for number in range(20)]
+    task = read_task("metals", LISTS, write(tmp_path / "lists.json", [*records, {"text": "x", "names": ""}]))
+    assert len(task.test) == 20 and [bad.field for bad in task.bad] == ["names"]
+    engine = FakeEngine(lambda request: "none" if request.id == "record 1" else '["Ag"]')
+    measure = partial(ask_rows, engine, task, form="alpaca")
+    for _ in range(2):  # the second time from the ledger
+        found = dict(measure_rows(task.test, tmp_path / "ledger.jsonl", {"job": "test"}, measure, "replies"))
+    assert len(engine.requests) == 20 and engine.requests[0].sampling.max_new_tokens == 50
+    assert "Name the metals." in engine.requests[0].prompt.text and "text 0" in engine.requests[0].prompt.text
+    assert find_unreadable(task, found) == ["record 1"]
+    [scores] = score_task(task, {"model": found})
+    # 30 names, of which 19 are found by 19 replies; "Ag" for each row finds 20.
+    assert scores.baselines == {"no names": 0.0, "Ag": pytest.approx(2 * 20 / (20 + 30))}
+    places, [estimate] = estimate_sides(task, scores)
+    assert len(places) == 20 and estimate.mean == pytest.approx(2 * 19 / (19 + 30))
+    assert estimate.low < estimate.mean < estimate.high and scores.values["model"].sum() == 9
+    assert find_unreadable(task, {}) == [row.row_id for row in task.test]
+
+
+def test_an_engine_that_is_gone_ends_the_asking(tmp_path: Path) -> None:
+    task = Task("metals", LISTS, [Row("record 1", "x", "[]", "Name.")])
+    engine = FakeEngine(lambda request: Completion(request.id, "", "error", error="no server", fatal=True))
+    with pytest.raises(EngineError, match="no server"):
+        list(ask_rows(engine, task, task.test, "alpaca"))
+
+
 # What is shipped -----------------------------------------------------------------------------------------------------
 
 
 def test_the_sample_files_are_whole() -> None:
-    files = dict(zip(KINDS, ("test_qa", "sciq_form", "is_metal", "melting_point")))
-    specs = [{"name": name, "kind": kind, "path": str(DATA / f"{name}.json")} for kind, name in files.items()]
-    tasks, notes = read_tasks(specs, DATA / "train_qa.json")
+    tasks, notes = read_tasks(DATA / "tasks.yaml", DATA / "train_qa.json")
+    assert [task.kind for task in tasks] == list(KINDS.values())
     assert not notes and [(len(task.train), len(task.test), len(task.bad)) for task in tasks] \
         == [(0, 16, 0), (0, 24, 0), (10, 14, 0), (10, 14, 0)]  # fmt: skip
     records = json.loads((DATA / "train_qa.json").read_text(encoding="utf-8"))
@@ -202,4 +283,5 @@ def test_no_sample_bears_the_name_of_a_published_task() -> None:
     text = (REPO_ROOT / "data" / "downstream_published.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
     assert len(rows) == 10
-    assert not {row["task"].casefold() for row in rows} & {path.stem for path in DATA.glob("*.json")}
+    names = {task.name.casefold() for task in read_tasks(DATA / "tasks.yaml", DATA / "train_qa.json")[0]}
+    assert not {row["task"].casefold() for row in rows} & names
