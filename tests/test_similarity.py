@@ -14,11 +14,11 @@ import pytest
 from sciqag_lib.analysis import similarity
 from sciqag_lib.analysis.similarity import (
     EDGES,
-    NullSample,
     SimilarityTables,
     claim_folder,
     count_scores,
     embed_similarity,
+    measure_null,
     read_scores,
 )
 from sciqag_lib.checks import duplicates
@@ -94,10 +94,7 @@ def test_the_baseline_is_that_of_every_pair_of_questions_of_different_papers():
     values = [float(x @ y) for (_, one), (_, two) in combinations(groups, 2) for x in one for y in two]
     results = []
     for order in (groups, groups[::-1]):
-        sample = NullSample(3)
-        for doi, vectors in order:
-            sample.add(doi, vectors)
-        results.append(sample.measure())
+        results.append(measure_null(dict(order), 3))
     (null, counts), (turned, turned_counts) = results
     assert null == turned and np.array_equal(counts, turned_counts)  # the order of the file does not matter
     assert null.mean == pytest.approx(np.mean(values), abs=1e-6) and null.papers == 5
@@ -113,11 +110,9 @@ def test_the_baseline_keeps_so_many_papers_whatever_their_order(monkeypatch):
     ]
     found = []
     for order, seed in ((groups, 0), (groups[::-1], 0), (groups, 1)):
-        sample = NullSample(seed)
-        for doi, vectors in order:
-            sample.add(doi, vectors)
-        assert len(sample._kept) == 4
-        found.append(sample.measure()[0].mean)
+        null, _ = measure_null(dict(order), seed)
+        assert null.papers == 4
+        found.append(null.mean)
     assert found[0] == found[1] != found[2]
 
 

@@ -9,7 +9,6 @@ ask for the same (question_judge.py), from 0 to 1. A row of similarity.parquet, 
 """
 
 import hashlib
-import heapq
 import json
 import math
 from collections.abc import Iterator
@@ -166,7 +165,7 @@ def embed_similarity(
     """
     check_threshold(near_duplicate)  # before the hours, not after them
     output_dir = claim_folder(output_dir, "embedding")
-    sample = NullSample(seed)
+    vectors_of: dict[str, np.ndarray] = {}  # by doi
     with write_tables(output_dir, COLUMNS) as writers:
         tables, store = SimilarityTables("embedding", writers), QuestionStore()
         records = usable_records(file_path, tables.notes, limit)
@@ -178,10 +177,10 @@ def embed_similarity(
             store.add(record, vectors)
             if record.doi and len(record.pairs) > 1:
                 tables.add(record.doi, record.questions, vectors @ vectors.T)
-                sample.add(record.doi, vectors)
+                vectors_of[record.doi] = vectors
         if not len(store):
             raise InputError(f"{file_path}: holds no question that can be scored" + first_note(tables.notes))
-        null, null_counts = sample.measure()
+        null, null_counts = measure_null(vectors_of, seed)
         report = tables.report(embedder.model_id, null, null_counts, seed)
         report.near_duplicate = near_duplicate
         report.num_near_duplicates = write_near_duplicates(store, output_dir, near_duplicate)
@@ -189,30 +188,23 @@ def embed_similarity(
     return report
 
 
-class NullSample:
-    """Up to MAX_NULL_PAPERS papers, chosen by a hash of their doi, so that the order of the file does not matter."""
+def measure_null(vectors: dict[str, np.ndarray], seed: int) -> tuple[Estimate, np.ndarray]:
+    """The mean score of questions of different papers, and its histogram; each pair counts once there.
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._kept: list[tuple[int, str, np.ndarray]] = []
-
-    def add(self, doi: str, vectors: np.ndarray) -> None:
-        rank = int.from_bytes(hashlib.sha256(f"{self._seed}\0{doi}".encode()).digest()[:8], "big")
-        push = heapq.heappush if len(self._kept) < MAX_NULL_PAPERS else heapq.heappushpop
-        push(self._kept, (-rank, doi, vectors))
-
-    def measure(self) -> tuple[Estimate, np.ndarray]:
-        """The mean score of questions of different papers, and its histogram; each pair counts once there."""
-        groups = [vectors for _, _, vectors in sorted(self._kept, key=lambda entry: entry[:2])]
-        counts, sums = np.zeros(len(EDGES["embedding"]) - 1, np.int64), np.zeros((len(groups), len(groups)))
-        sizes = np.array([len(vectors) for vectors in groups], int)
-        starts = np.cumsum(sizes) - sizes
-        every = np.concatenate(groups) if groups else np.zeros((0, 1), np.float32)
-        for number, vectors in enumerate(groups):
-            scores = vectors @ every.T
-            sums[number] = np.add.reduceat(scores.sum(axis=0, dtype=float), starts)
-            counts += count_scores(scores[:, starts[number] + len(vectors) :], "embedding")
-        return estimate_between(sums, np.outer(sizes, sizes), self._seed), counts
+    `vectors` by doi; of more than MAX_NULL_PAPERS papers those with the lowest hash of their doi are taken, so that the
+    order of the file does not matter.
+    """
+    by_hash = sorted(vectors, key=lambda doi: hashlib.sha256(f"{seed}\0{doi}".encode()).digest()[:8])
+    groups = [vectors[doi] for doi in reversed(by_hash[:MAX_NULL_PAPERS])]
+    counts, sums = np.zeros(len(EDGES["embedding"]) - 1, np.int64), np.zeros((len(groups), len(groups)))
+    sizes = np.array([len(vectors) for vectors in groups], int)
+    starts = np.cumsum(sizes) - sizes
+    every = np.concatenate(groups) if groups else np.zeros((0, 1), np.float32)
+    for number, vectors in enumerate(groups):
+        scores = vectors @ every.T
+        sums[number] = np.add.reduceat(scores.sum(axis=0, dtype=float), starts)
+        counts += count_scores(scores[:, starts[number] + len(vectors) :], "embedding")
+    return estimate_between(sums, np.outer(sizes, sizes), seed), counts
 
 
 def check_mode(mode: str) -> None:
@@ -251,14 +243,10 @@ def read_scores(output_dir: str | Path, doi: str | None = None) -> tuple[str, np
 
     path = Path(output_dir) / "similarity.parquet"
     frame = pandas.read_parquet(path)
-    if doi is None:
-        if frame.empty:
-            raise InputError(f"{path}: holds no scores")
-        doi = frame["doi"].iloc[0]
-    rows = frame[frame["doi"] == doi]
+    rows = frame[frame["doi"] == (doi or next(iter(frame["doi"]), ""))]
     if rows.empty:
-        raise InputError(f"{path}: holds no scores of {doi!r}")
+        raise InputError(f"{path}: holds no scores" + (f" of {doi!r}" if doi else ""))
     size = rows["i"].max() + 1
     scores = np.full((size, size), np.nan)
     scores[rows["i"], rows["j"]] = rows["score"]
-    return doi, scores
+    return rows["doi"].iloc[0], scores
