@@ -21,7 +21,7 @@ from sciqag_lib.checks.duplicates import digest_question
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.inference.seeds import derive_seed, digest_of
 from sciqag_lib.records.categories import fold_name, read_categories, suggest_name
-from sciqag_lib.records.papers import SURROGATE, normalize_doi, read_records
+from sciqag_lib.records.papers import has_surrogate, normalize_doi, read_records
 
 KEPT_KEYS = ("index", "journal", "doi")  # of a record, carried over to the answers
 MAX_SHOT_CHARACTERS = 2000  # the published pairs have some 300; a training input that holds a paper has 40,000
@@ -119,13 +119,13 @@ def _read_entry(path: str, where: str, record: dict[str, Any], entry: dict[str, 
         (
             value
             for key in ("category", "journal")
-            if isinstance(value := record.get(key), str) and value.strip() and not SURROGATE.search(value)
+            if isinstance(value := record.get(key), str) and value.strip() and not has_surrogate(value)
         ),
         "",
     )
     doi = record.get("doi") if isinstance(record.get("doi"), str) else ""
     kept = {key: record[key] for key in KEPT_KEYS if isinstance(record.get(key), (str, int))}
-    kept = {key: value for key, value in kept.items() if not SURROGATE.search(str(value))}
+    kept = {key: value for key, value in kept.items() if not has_surrogate(str(value))}
     yield Question(
         identify(entry["Q"]),
         entry["Q"].strip(),
@@ -141,7 +141,7 @@ def _read_entry(path: str, where: str, record: dict[str, Any], entry: dict[str, 
 def _find_problem(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         return f"expected a non-empty text, found {'nothing' if value is None else f'{value!r:.60}'}"
-    return "half a surrogate pair is in it, which no file can store" if SURROGATE.search(value) else ""
+    return "half a surrogate pair is in it, which no file can store" if has_surrogate(value) else ""
 
 
 # A test file, counted ------------------------------------------------------------------------------------------------
