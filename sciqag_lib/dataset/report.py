@@ -5,6 +5,7 @@ build.json, shortened: {"asked": 38, "kept": 27, "dropped": {"score_accuracy": 3
 "categories": [{"name": "Energy & Fuels", "papers": 3, "test_papers": 1, "asked": 9, "train": 5, "test": 2}, ...], ...}
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,24 @@ class BuildReport:
 
 
 # Counting ------------------------------------------------------------------------------------------------------------
+
+
+def count_all(
+    pairs: "pd.DataFrame", hits: "pd.DataFrame", papers: "pd.DataFrame", categories: dict[str, Category]
+) -> dict[str, Any]:
+    """The fields of a BuildReport that the frames tell: `pairs` with split, shelf and dropped_by, `hits` bool (pairs,
+    PAIR_REASONS), `papers` with split and shelf."""
+    kept = pairs[pairs["dropped_by"].isna()]
+    return {
+        "papers": len(papers),
+        "asked": len(pairs),
+        "kept": len(kept),
+        "dropped": count_reasons(pairs),
+        "splits": {split: count_split(split, pairs, hits, papers) for split in SPLITS},
+        "categories": count_categories(pairs, papers, categories),
+        "checked": int(pairs["rejected_by"].notna().sum()),
+        "licences": dict(Counter(kept["licence"].fillna("unknown")).most_common()),
+    }
 
 
 def count_reasons(pairs: "pd.DataFrame") -> dict[str, int]:
