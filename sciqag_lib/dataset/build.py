@@ -293,7 +293,7 @@ def _compare(
     """Drop what is asked twice, or in the benchmark."""
     import pandas as pd
 
-    kept = pairs[pairs["dropped_by"].isna()].reset_index(names="row")
+    kept = pairs.loc[pairs["dropped_by"].isna(), ["side", "record", "doi", "pair", "question"]].reset_index(names="row")
     kept["doi"] = kept["doi"].where(kept["doi"] != "", "record " + (kept["record"] + 1).astype("str"))
     benchmark = pd.DataFrame(bench.questions, columns=["doi", "pair", "question"]).assign(side="benchmark", row=-1)
     sides = [benchmark, *(kept[kept["side"] == split] for split in ("test", "train"))]

@@ -175,16 +175,16 @@ def count_all(
 ) -> dict[str, Any]:
     """The fields of a BuildReport that the frames tell: `pairs` with split, shelf and dropped_by, `hits` bool (pairs,
     PAIR_REASONS), `papers` with split and shelf."""
-    kept = pairs[pairs["dropped_by"].isna()]
+    kept = pairs["dropped_by"].isna()
     return {
         "papers": len(papers),
         "asked": len(pairs),
-        "kept": len(kept),
+        "kept": int(kept.sum()),
         "dropped": count_reasons(pairs),
         "splits": {split: count_split(split, pairs, hits, papers) for split in SPLITS},
         "categories": count_categories(pairs, papers, categories),
         "checked": int(pairs["rejected_by"].notna().sum()),
-        "licences": dict(Counter(kept["licence"].fillna("unknown")).most_common()),
+        "licences": dict(Counter(pairs.loc[kept, "licence"].fillna("unknown")).most_common()),
     }
 
 
@@ -195,7 +195,7 @@ def count_reasons(pairs: "pd.DataFrame") -> dict[str, int]:
 
 
 def count_split(split: str, pairs: "pd.DataFrame", hits: "pd.DataFrame", papers: "pd.DataFrame") -> SplitCounts:
-    here = pairs[pairs["split"] == split]
+    here = pairs.loc[pairs["split"] == split, ["paper", "dropped_by"]]
     kept = here[here["dropped_by"].isna()]
     found = hits.loc[here.index].sum().to_dict()
     return SplitCounts(
@@ -218,7 +218,7 @@ def count_categories(
         papers,
         papers[papers["split"] == "test"],
         pairs,
-        *(pairs[is_kept & (pairs["split"] == split)] for split in SPLITS),
+        *(pairs.loc[is_kept & (pairs["split"] == split), ["shelf"]] for split in SPLITS),
     )
     counts = [found["shelf"].value_counts().to_dict() for found in rows]
     return [
