@@ -89,20 +89,16 @@ def _compare(run_file: Path, settings: dict[str, Any]) -> None:
             "another output_dir"
         ) from error
     names = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
-    if names:
-        lines = [f"  {name}: there {before.get(name)!r}, here {settings.get(name)!r}" for name in names]
-        advice = ""
-        if names == ["processes"]:
-            advice = (
-                "\nA run resumes with the number of processes it began with. For another number, start from "
-                "its last checkpoint's weights: --model_name_or_path OUT/checkpoint-N and a new output_dir"
-            )
-        raise InputError(
-            f"output_dir {run_file.parent}: holds another run, which differs in\n"
-            + "\n".join(lines)
-            + "\nname another output_dir, or give the settings of that run"
-            + advice
+    if not names:
+        return
+    lines = [f"  {name}: there {before.get(name)!r}, here {settings.get(name)!r}" for name in names]
+    lines.append("name another output_dir, or give the settings of that run")
+    if names == ["processes"]:
+        lines.append(
+            "A run resumes with the number of processes it began with. For another number, start from its last "
+            "checkpoint's weights: --model_name_or_path OUT/checkpoint-N and a new output_dir"
         )
+    raise InputError(f"output_dir {run_file.parent}: holds another run, which differs in\n" + "\n".join(lines))
 
 
 def find_last_checkpoint(folder: Path) -> Path | None:

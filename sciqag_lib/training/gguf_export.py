@@ -24,7 +24,7 @@ from sciqag_lib.errors import InputError
 Kind = Literal["f16", "q8_0", "f32"]
 SUPPORTED = ("LlamaForCausalLM",)
 FILE_TYPES = {"f32": 0, "f16": 1, "q8_0": 7}  # gguf.LlamaFileType
-BLOCK_VALUES, BLOCK_BYTES = 32, 34  # of Q8_0: 32 numbers of 8 bits and one scale of 16
+BLOCK_VALUES = 32  # of Q8_0
 QUANTIZED_ROWS = 4096  # at a time: quantizing needs several copies of what it works on
 YARN_DEFAULTS = {"beta_fast": 32.0, "beta_slow": 1.0, "truncate": True, "mscale": 1.0, "mscale_all_dim": 0.0}
 
@@ -38,11 +38,6 @@ class Tensor:
     shape: tuple[int, ...]
     kind: Kind
     heads: int = 0  # of q and k, whose rows llama.cpp wants in another order; 0: of no such
-
-    @property
-    def num_bytes(self) -> int:
-        count = math.prod(self.shape)
-        return {"f32": 4 * count, "f16": 2 * count, "q8_0": count // BLOCK_VALUES * BLOCK_BYTES}[self.kind]
 
 
 @dataclass(frozen=True)
@@ -278,13 +273,13 @@ def _write_tensors(writer: Any, tensors: list[Tensor], files: dict[str, Path], r
     import numpy as np
     from safetensors import safe_open
 
-    types = {"f32": gguf.GGMLQuantizationType.F32, "f16": gguf.GGMLQuantizationType.F16,
-             "q8_0": gguf.GGMLQuantizationType.Q8_0}  # fmt: skip
     if rope_factors is not None:
         writer.add_tensor_info("rope_freqs.weight", rope_factors.shape, np.dtype(np.float32), rope_factors.nbytes)
     for tensor in tensors:
-        shape, kind = tensor.shape, types[tensor.kind]
-        writer.add_tensor_info(tensor.gguf_name, shape, np.dtype(np.float32), tensor.num_bytes, raw_dtype=kind)
+        kind = gguf.GGMLQuantizationType[tensor.kind.upper()]
+        values, size = gguf.GGML_QUANT_SIZES[kind]  # of a block
+        num_bytes = math.prod(tensor.shape) // values * size
+        writer.add_tensor_info(tensor.gguf_name, tensor.shape, np.dtype(np.float32), num_bytes, raw_dtype=kind)
     with ExitStack() as stack:
         stack.callback(writer.close)
         writer.write_header_to_file()
