@@ -20,11 +20,10 @@ from sciqag_lib.analysis.similarity import (
     SimilarityTables,
     claim_folder,
     count_scores,
-    first_note,
     usable_records,
 )
 from sciqag_lib.engines import Engine, Prompt, Request
-from sciqag_lib.errors import InputError
+from sciqag_lib.errors import InputError, first_note
 from sciqag_lib.inference.judge import Call, Judge, Readings, ask_judge, finish_scores, list_scores
 from sciqag_lib.inference.ledger import Ledger
 from sciqag_lib.inference.loop import Asking, Budget, run_job, show_stopped

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from sciqag_lib.checks.duplicates import QuestionStore, check_threshold, write_near_duplicates
 from sciqag_lib.engines.embeddings import Embedder
-from sciqag_lib.errors import InputError
+from sciqag_lib.errors import InputError, first_note
 from sciqag_lib.metrics.intervals import Estimate, estimate_between, estimate_mean
 from sciqag_lib.records.papers import Paper
 from sciqag_lib.records.qa_records import read_usable
@@ -231,10 +231,6 @@ def read_report(output_dir: Path) -> dict[str, Any] | None:
         return json.loads((output_dir / REPORT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None  # no run ended there
-
-
-def first_note(notes: list[str]) -> str:
-    return f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""
 
 
 def read_scores(output_dir: str | Path, doi: str | None = None) -> tuple[str, np.ndarray]:
