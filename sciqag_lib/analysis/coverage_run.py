@@ -34,7 +34,7 @@ from sciqag_lib.analysis.coverage import (
 from sciqag_lib.checks.answer_numbers import NumberCounts, count_numbers
 from sciqag_lib.engines.embeddings import Embedder
 from sciqag_lib.errors import InputError, first_note
-from sciqag_lib.metrics.intervals import Estimate, estimate_values
+from sciqag_lib.metrics.intervals import Estimate, bootstrap_mean
 from sciqag_lib.records.evidence import EvidenceFile
 from sciqag_lib.records.papers import Paper, Section
 from sciqag_lib.records.qa_records import read_usable
@@ -175,7 +175,7 @@ def analyse_coverage(
         top_share,
         len(table),
         int(table["questions"].sum()),
-        *({name: estimate_values(table[name + end], seed) for name in DEFINITIONS} for end in ENDS),
+        *({name: bootstrap_mean(table[name + end], table.index, seed) for name in DEFINITIONS} for end in ENDS),
         sections_untouched=sum(not touched for sentences, touched in places if sentences),
         sections=sum(sentences > 0 for sentences, _ in places),
         notes=notes,
