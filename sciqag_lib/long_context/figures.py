@@ -51,9 +51,7 @@ def draw_passkey_map(report: "PasskeyReport") -> "Figure":
     """Heat map of the share of right replies: a column for each length, a row for each depth, the beginning on top."""
     lengths = sorted({cell.length for cell in report.cells})
     depths = sorted({cell.depth for cell in report.cells})
-    shares = np.full((len(depths), len(lengths)), np.nan)
-    for cell in report.cells:
-        shares[depths.index(cell.depth), lengths.index(cell.length)] = cell.share.share
+    shares = np.array([cell.share.share for cell in report.cells]).reshape(len(lengths), len(depths)).T
     width = ONE_COLUMN if len(lengths) <= 6 else TWO_COLUMNS
     title = f"Hidden number found ({_count(report.trials, 'trial')} a cell)"
     with new_figure(title, width, min(6.0, 1.2 + 0.27 * len(depths))) as (figure, axes):
@@ -78,7 +76,7 @@ def draw_passkey_curve(report: "PasskeyReport") -> "Figure":
         _draw_estimates(axes, lengths, hidden, BLUE, "number in the text")
         _draw_estimates(axes, lengths, control, ORANGE, "control: the same text without it")
         axes.axhline(report.chance, label=f"chance: 1 in {round(1 / report.chance):,}", **DASHED)
-        axes.set(ylabel="share of right replies", ylim=(-0.04, 1.04), xlabel="length (tokens of prompt and reply)")
+        axes.set(ylabel="share of right replies", ylim=(-0.04, 1.04))
         _mark_lengths(axes, lengths, "length (tokens of prompt and reply)")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False)
     return figure
