@@ -351,28 +351,15 @@ def test_the_bars_are_the_values_beside_the_published_ones(tmp_path):
     assert all(path.stat().st_size > 5000 for path in save_figure(figure, tmp_path, "agreement"))
 
 
-def test_alpha_was_not_published_and_judges_can_be_chosen(tmp_path):
-    report = analyse(tmp_path, score_rows(RATERS))
-    figure = draw_agreement(report, ["alpha_ordinal"], ["poor"])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "poor",
-        "experts against each other",
-        "judge's scores shuffled: 97.5% below",
-    ]
-    for arguments in ((["kappa"],), (["spearman"] * 3,), (["spearman"], ["great"])):
-        with pytest.raises(ValueError, match="expected 1 or 2 of the measures"):
-            draw_agreement(report, *arguments)
-
-
 def test_what_is_not_defined_has_a_cross_and_no_bar(tmp_path):
     rows = [
         row[:5] + [3 if row[3] == "_poor" else row[5]] + row[6:]
         for row in score_rows({**RATERS, "_poor": RATERS["poor"]})
     ]
-    figure = draw_agreement(analyse(tmp_path, rows), ["pearson"])
+    figure = draw_agreement(analyse(tmp_path, rows))
     labels = [text.get_text().strip() for text in figure.legends[0].get_texts()]
     assert "not defined" in labels and "_poor" in labels
-    crosses = [line for line in figure.axes[0].get_lines() if line.get_marker() == "x" and len(line.get_xdata())]
+    crosses = [line for line in figure.axes[1].get_lines() if line.get_marker() == "x" and len(line.get_xdata())]
     assert len(crosses) == 1 and list(crosses[0].get_ydata()) == [0]
 
 
