@@ -296,23 +296,23 @@ def test_a_judge_is_held_against_the_length_of_the_answer(tmp_path):
 def test_two_sets_of_pairs_are_compared_paper_by_paper(tmp_path):
     """Papers a and b; set 1: a 3, 3, b 2; set 2: a 2, b 1, 1, 2, c 3 (not shared): 8/3 - 6/4."""
 
-    def make(name: str, scores: dict[str, list[int]]):
+    def make(name: str, scores: dict[str, list[int]], kind: str = "expert"):
         rows = [
-            [f"10.1/{paper}", number, "accuracy", "gpt", "judge", score, ""]
+            [f"10.1/{paper}", number, "accuracy", "ann", kind, score, ""]
             for paper, given in scores.items()
             for number, score in enumerate(given)
         ]
         return read_scores(write(tmp_path / name, rows))
 
     first, second = make("1.csv", {"a": [3, 3], "b": [2]}), make("2.csv", {"a": [2], "b": [1, 1, 2], "c": [3]})
-    [one] = compare_sets(first, second, ("new", "old"), "gpt")
+    [one] = compare_sets(first, second, ("new", "old"))
     assert (one.value_first, one.value_second) == pytest.approx((8 / 3, 6 / 4)) and (one.pairs, one.papers) == (7, 2)
     # Twice a: 3 - 2 = 1; twice b: 2 - 4/3 = 2/3; once each: 7/6: the ends of the interval are the least and the most.
     assert (one.low, one.high) == pytest.approx((2 / 3, 7 / 6)) and one.verdict == "new is scored higher"
-    [alone] = compare_sets(make("1.csv", {"d": [3, 3]}), second, ("new", "old"), "gpt")
+    [alone] = compare_sets(make("1.csv", {"d": [3, 3]}), second, ("new", "old"))
     assert alone.verdict == "not compared (no paper is in both sets)" and math.isnan(alone.difference)
-    with pytest.raises(InputError, match="expected scores by experts .*raters are gpt"):
-        compare_sets(first, second, ("new", "old"))
+    with pytest.raises(InputError, match="expected scores by experts .*raters are ann"):
+        compare_sets(first, make("2.csv", {"a": [2]}, "judge"), ("new", "old"))
 
 
 # Figures -------------------------------------------------------------------------------------------------------------
