@@ -110,37 +110,35 @@ def _compare_means(
     return Comparison(*names, dimension, MEAN, *values, *size, verdict)
 
 
-def compare_sets(
-    first: ScoreTable, second: ScoreTable, names: tuple[str, str], rater: str | None = None, seed: int = 0
-) -> list[Comparison]:
-    """Two sets of pairs written about the same papers, by two models or prompts: the difference of their mean scores.
+def compare_sets(first: ScoreTable, second: ScoreTable, names: tuple[str, str], seed: int = 0) -> list[Comparison]:
+    """Two sets of pairs written about the same papers, by two models or prompts: the difference of the experts' mean
+    scores.
 
-    The pairs of a paper are other ones in each set, so papers are what is paired; `pairs` counts those of both sets. A
-    rater of None is the experts' mean. InputError: the scales differ, or the rater scored only one set, or neither.
+    The pairs of a paper are other ones in each set, so papers are what is paired; `pairs` counts those of both sets.
+    InputError: the scales differ, or experts scored only one set, or neither.
     """
     if first.scale != second.scale:
         raise InputError(f"scale: expected the same for both sets, found 1 to {first.scale} and 1 to {second.scale}")
     results = []
     for dimension in DIMENSIONS:
-        sides = [_sum_by_paper(table, dimension, rater) for table in (first, second)]
+        sides = [_sum_by_paper(table, dimension) for table in (first, second)]
         if all(map(len, sides)):
             shared = sides[0].index.intersection(sides[1].index)
             sums, counts = (np.array([side.loc[shared, part] for side in sides], float) for part in ("sum", "count"))
             results.append(_compare_sums(names, dimension, sums, counts, seed))
     if not results:
         raise InputError(
-            f"expected scores by {rater or 'experts'} on the same dimension in both sets, found none; the "
+            f"expected scores by experts on the same dimension in both sets, found none; the "
             f"sets' raters are {', '.join(sorted({*first.raters, *second.raters}))}"
         )
     return results
 
 
-def _sum_by_paper(table: ScoreTable, dimension: str, rater: str | None) -> "pandas.DataFrame":
-    """Sum and count of the scores of each paper that has any."""
+def _sum_by_paper(table: ScoreTable, dimension: str) -> "pandas.DataFrame":
+    """Sum and count of the experts' mean scores of each paper that has any."""
     import pandas
 
-    scores = table.experts_mean(dimension) if rater is None else table.ratings(dimension, [rater])[:, 0]
-    scores = pandas.Series(scores, [normalize_doi(paper) for paper, _ in table.pairs])
+    scores = pandas.Series(table.experts_mean(dimension), [normalize_doi(paper) for paper, _ in table.pairs])
     return scores.dropna().groupby(level=0).agg(["sum", "count"])
 
 

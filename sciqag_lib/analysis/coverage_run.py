@@ -192,8 +192,8 @@ def measure_paper(paper: ScoredPaper, num_chunks: int, top_share: float, seed: i
     top = count_top(num_sentences, top_share)
     row = {"doi": paper.record.doi, "questions": num_pairs, "sentences": num_sentences, "top": top}
     for name in DEFINITIONS:
-        value, chance = getattr(found, name), getattr(random, name)
-        row |= dict(zip((name + end for end in ENDS), (round(value, 4), round(chance, 4), round(value - chance, 4))))
+        values = found[name], random[name], found[name] - random[name]
+        row |= {name + end: round(value, 4) for end, value in zip(ENDS, values)}
     return row
 
 

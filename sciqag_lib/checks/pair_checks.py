@@ -34,10 +34,10 @@ from sciqag_lib.checks.duplicates import ROUNDING, QuestionStore, check_threshol
 from sciqag_lib.checks.grounding import PaperIndex, find_evidence, list_terms
 from sciqag_lib.checks.questions import AUXILIARY, is_not_question, is_not_self_contained
 from sciqag_lib.engines.embeddings import Embedder
-from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.metrics.intervals import Estimate, estimate_mean
+from sciqag_lib.records import qa_records
 from sciqag_lib.records.papers import Paper, QAPair
-from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.tables import TableWriter, write_report, write_table
 from sciqag_lib.text.sentences import split_sentences
 
@@ -284,10 +284,8 @@ def read_verdicts(path: Path) -> "pandas.DataFrame":
 def read_usable(file: str | Path, limit: int | None, bad: list[str], notes: list[str]) -> Iterator[Paper]:
     """The records with pairs; `bad` takes what cannot be read, `notes` the records without a pair."""
     number = 0
-    for record in read_qa_records(file):
-        if isinstance(record, BadRecord):
-            bad.append(str(record))
-        elif not record.pairs:
+    for record in qa_records.read_usable(file, bad):
+        if not record.pairs:
             notes.append(f"{record.name}: no question-answer pair, so there is nothing to check")
         elif limit is not None and number >= limit:
             return
