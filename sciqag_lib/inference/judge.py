@@ -65,6 +65,11 @@ class Judge:
         """One line for each score, the highest first."""
         return "\n".join(f"{score}: {label}" for score, label in self.label_levels(dimension))
 
+    def list_scales(self, dimensions: Iterable[str]) -> str:
+        """What is asked about each dimension, and its levels."""
+        asks = {name: self.prompt.texts["dimensions"][name]["asks"] for name in dimensions}
+        return "\n".join(f"{name}: {text}\n{self.list_levels(name)}" for name, text in asks.items())
+
     def make_schema(self, dimensions: tuple[str, ...], count: int) -> dict[str, Any]:
         """What a reply must look like. The list is in an object, since hosted servers refuse a schema of a list."""
         score = {"type": "integer", "minimum": self.low, "maximum": self.top}
