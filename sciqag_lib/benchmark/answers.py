@@ -141,8 +141,9 @@ class AnswerJob:
         return finish_answer(read_answer(completion.text), completion.finish_reason)
 
     def write(self, ledger: Ledger, stopped: str) -> "AnswerReport":
-        model = f"{self.engine.name} {self.engine.model_id}"
-        return write_answers(self.file, ledger, self.output_dir, model, self.answering.way, self.fingerprint(), stopped)
+        model, settings = f"{self.engine.name} {self.engine.model_id}", self.fingerprint()
+        about = {"model": model, "way": self.answering.way, "settings": settings, "stopped": stopped}
+        return write_answers(self.file, ledger, self.output_dir, about)
 
 
 def finish_answer(answer: str, finish_reason: str) -> dict[str, Any]:
@@ -220,7 +221,7 @@ def take_answers(
         for place, question_id, item in file.read():
             if not ledger.finished(question_id):
                 ledger.append(_take_answer(place, item, file))
-        return write_answers(file, ledger, output_dir, model, "as given", settings)
+        return write_answers(file, ledger, output_dir, {"model": model, "way": "as given", "settings": settings})
 
 
 def _take_answer(place: int, item: Question, file: QuestionFile) -> dict[str, Any]:
@@ -234,16 +235,8 @@ def _take_answer(place: int, item: Question, file: QuestionFile) -> dict[str, An
     return {"id": item.question_id, "position": place, **result, **describe_question(item, file), **times, **by}
 
 
-def write_answers(
-    file: QuestionFile,
-    ledger: Ledger,
-    output_dir: Path,
-    model: str,
-    way: str,
-    settings: dict[str, Any],
-    stopped: str = "",
-) -> AnswerReport:
-    """Rebuild answers.json and answers_report.json from the ledger, each atomically."""
+def write_answers(file: QuestionFile, ledger: Ledger, output_dir: Path, about: dict[str, Any]) -> AnswerReport:
+    """Rebuild answers.json and answers_report.json from the ledger, each atomically; `about` is in the latter."""
     tally, counts = Tally(), dict.fromkeys(("cut", "empty"), 0)
     with write_atomic(output_dir / ANSWERS) as target:
         answers = JsonList(target)
@@ -260,14 +253,11 @@ def write_answers(
                 answers.add({**given, "category": category, "finish_reason": line["finish_reason"]})
         answers.end()
     report = AnswerReport(
-        model=model,
-        way=way,
+        **about,
         test_file=file.counts,
-        settings=settings,
         questions={**tally.count_items(len(file.ids)), **counts},
         **tally.summarize(),
         notes=file.notes + tally.list_notes(),
-        stopped=stopped,
     )
     write_report(output_dir / REPORT, report)
     return report

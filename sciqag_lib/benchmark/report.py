@@ -25,7 +25,7 @@ from sciqag_lib.benchmark.judging import ARMS, DIMENSIONS, TOP, Item, Partners
 from sciqag_lib.benchmark.tally import DimensionResult, measure_dimension, pick_samples
 from sciqag_lib.engines.embeddings import Embedder
 from sciqag_lib.errors import InputError
-from sciqag_lib.inference.ledger import Ledger, name_full_disk
+from sciqag_lib.inference.ledger import Ledger, name_full_disk, read_settings
 from sciqag_lib.inference.tally import SHOWN
 from sciqag_lib.metrics import text_overlap
 from sciqag_lib.metrics.controls import show_few
@@ -147,20 +147,18 @@ def write_benchmark(output_dir: str | Path, embedder: Embedder | None = None, se
     """Rebuild scores (.parquet, .csv) and benchmark.json from the answers and judgements in `output_dir`; each
     atomically. Without an embedder there is no embedding similarity, and without judgements there are the measures
     alone. InputError: there are no answers."""
-    with name_full_disk(Path(output_dir)):
-        return _write_benchmark(Path(output_dir), embedder, seed)
-
-
-def _write_benchmark(output_dir: Path, embedder: Embedder | None, seed: int) -> BenchmarkReport:
+    output_dir = Path(output_dir)
     rows: list[dict[str, Any]] = []  # one per question; see measure_dimension
     samples: list[dict[str, Any]] = []
     missing: dict[str, Counter[str]] = defaultdict(Counter)  # by dimension: own scores without a value, by reason
     notes: list[str] = []
-    with ExitStack() as stack:
+    with name_full_disk(output_dir), ExitStack() as stack:
         stack.enter_context(benchmark_answers.open_answers(output_dir))  # they must not change meanwhile
         questions = benchmark_judging.read_answers(output_dir)
         partners = benchmark_judging.find_partners(questions, seed)
-        judging = _open_judging(output_dir, stack)
+        path = output_dir / benchmark_judging.LEDGER
+        settings = read_settings(path) if path.exists() else {}
+        judging = stack.enter_context(Ledger(path, settings)) if settings else None
         table = stack.enter_context(write_table(output_dir, "scores", COLUMNS))
         entries = ((question, question.reference, _list_texts(question, partners)) for question in questions)
         for question, measured in score_references(entries, embedder):
@@ -173,23 +171,20 @@ def _write_benchmark(output_dir: Path, embedder: Embedder | None, seed: int) -> 
             samples.append(_make_sample(question, own))
             for name, score in own.items():
                 missing[name].update([score["missing"]] if score["missing"] else [])
-    frame = _make_frame(rows)
-    names = [name for name in (*DIMENSIONS, *MEASURES) if f"own.{name}" in frame]
-    dimensions = {name: measure_dimension(frame, name, dict(missing[name]), seed) for name in names}
-    report = _make_report(output_dir, dimensions, dict(sorted(Counter(frame["category"]).items())), embedder)
-    by_judge = frame.filter([f"own.{name}" for name in DIMENSIONS]).astype(float).mean(axis=1)
-    trusted = bool(judging) and not report.useless and not report.unproven and by_judge.notna().any()
-    by_words = frame.get("own.token_f1", by_judge * math.nan)
-    report.samples = pick_samples(by_judge if trusted else by_words, samples)
-    report.sorted_by = "the judge's mean score" if trusted else "token F1"
-    report.notes += notes[:SHOWN]
-    write_report(output_dir / REPORT, report)
-    return report
-
-
-def _open_judging(output_dir: Path, stack: ExitStack) -> Ledger | None:
-    path = output_dir / benchmark_judging.LEDGER
-    return stack.enter_context(Ledger(path, benchmark_answers.read_settings(path))) if path.exists() else None
+        frame = _make_frame(rows)
+        names = [name for name in (*DIMENSIONS, *MEASURES) if f"own.{name}" in frame]
+        dimensions = {name: measure_dimension(frame, name, dict(missing[name]), seed) for name in names}
+        report = _make_report(output_dir, dimensions, settings)
+        report.categories = dict(sorted(Counter(frame["category"]).items()))
+        report.encoder = embedder.model_id if embedder else ""
+        by_judge = frame.filter([f"own.{name}" for name in DIMENSIONS]).astype(float).mean(axis=1)
+        trusted = bool(judging) and not report.useless and not report.unproven and by_judge.notna().any()
+        by_words = frame.get("own.token_f1", by_judge * math.nan)
+        report.samples = pick_samples(by_judge if trusted else by_words, samples)
+        report.sorted_by = "the judge's mean score" if trusted else "token F1"
+        report.notes += notes[:SHOWN]
+        write_report(output_dir / REPORT, report)
+        return report
 
 
 def _list_texts(question: Question, partners: Partners) -> dict[str, str]:
@@ -238,13 +233,10 @@ def _make_sample(question: Question, own: dict[str, dict[str, Any]]) -> dict[str
     }
 
 
-def _make_report(
-    output_dir: Path, dimensions: dict[str, DimensionResult], categories: dict[str, int], embedder: Embedder | None
-) -> BenchmarkReport:
-    answered, judged = read_json(output_dir / benchmark_answers.REPORT), {}
-    if (output_dir / benchmark_judging.LEDGER).exists():
-        settings = benchmark_answers.read_settings(output_dir / benchmark_judging.LEDGER)
-        judged = {"model": f"{settings['engine']} {settings['model']}", "settings": settings}
+def _make_report(output_dir: Path, dimensions: dict[str, DimensionResult], settings: dict[str, Any]) -> BenchmarkReport:
+    """The report without what comes of the answers' rows; `settings` are the judge's, {} where nothing was judged."""
+    answered = read_json(output_dir / benchmark_answers.REPORT)
+    judged = {"model": f"{settings['engine']} {settings['model']}", "settings": settings} if settings else {}
     if (output_dir / benchmark_judging.REPORT).exists():  # not there where the judging was killed
         judged = read_json(output_dir / benchmark_judging.REPORT)
     verdicts = {name: [null.verdict for null in each.nulls.values()] for name, each in dimensions.items()}
@@ -258,9 +250,9 @@ def _make_report(
         judge=judged.get("model", ""),
         judged=judged.get("date", ""),
         judge_settings=judged.get("settings", {}),
-        encoder=embedder.model_id if embedder else "",
+        encoder="",
         dimensions=dimensions,
-        categories=categories,
+        categories={},
         useless=[name for name, each in verdicts.items() if any(text.startswith("useless") for text in each)],
         unproven=[name for name in DIMENSIONS if set(verdicts.get(name, ["none"])) <= {"undecided"}],
         published=read_published(PUBLISHED, PUBLISHED_COLUMNS),

@@ -132,13 +132,7 @@ class GenerationJob:
             "reason": "" if found else "no_pairs",
             "message": "",
             "delivered": found,
-            "missing": outcome.missing,
-            "rejected": outcome.rejected,
-            "keywords": outcome.keywords,
-            "input": outcome.input,
-            "output": outcome.output,
-            "cut_characters": outcome.cut_characters,
-            "pairs": [asdict(pair) for pair in outcome.pairs],
+            **asdict(outcome),
         }
 
     def write(self, ledger: Ledger, stopped: str) -> dict[str, Any]:

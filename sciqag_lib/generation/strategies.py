@@ -26,7 +26,7 @@ from sciqag_lib.generation.evidence_first import (
 from sciqag_lib.generation.parsing import ParsedReply, format_pairs, parse_reply
 from sciqag_lib.generation.recipe import Recipe, output_room
 from sciqag_lib.inference.loop import Asking, Round
-from sciqag_lib.inference.prompts import Fitted, fit_text, plain_text, render
+from sciqag_lib.inference.prompts import fit_text, plain_text, render
 from sciqag_lib.inference.seeds import derive_seed
 from sciqag_lib.records.papers import Paper, QAPair
 from sciqag_lib.text.sentences import split_sentences
@@ -39,13 +39,13 @@ PASSAGE_WORDS = 350
 class Outcome:
     """What asking one paper came to: `len(pairs) + len(missing)` is always what was asked for."""
 
-    pairs: list[QAPair]
     missing: list[str]  # a reason for each pair that could not be had
     rejected: dict[str, int] = field(default_factory=dict)  # pairs the model gave that were not kept, by reason
     keywords: list[str] = field(default_factory=list)  # the model's own, where it wrote some
     input: str = ""  # the first complete prompt
     output: str = ""  # whole_paper: the first raw reply; else the pairs in the published form
     cut_characters: int = 0  # how much of the paper's text did not fit into the first prompts
+    pairs: list[QAPair] = field(default_factory=list)
 
 
 class Collector:
@@ -93,7 +93,7 @@ class Collector:
     def outcome(self, otherwise: str = "too_few_given", **more: Any) -> Outcome:
         latest_first = list(reversed(self.last_reasons))
         missing = (latest_first + [otherwise] * self.missing)[: self.missing]
-        return Outcome(self.accepted, missing, dict(self.rejected), **more)
+        return Outcome(missing, dict(self.rejected), pairs=self.accepted, **more)
 
 
 def reply_problem(reply: ParsedReply) -> str:
@@ -125,17 +125,17 @@ def _ask_parts(paper: Paper, recipe: Recipe, engine: Engine, parts: list[tuple[i
             start, end = parts[number]
             room, title = output_room(recipe, share, engine.context_size), "" if whole else paper.title
             try:
-                fitted = fit_paper(paper.txt[start:end], recipe, engine, share, again, room, title)
+                prompt, kept = fit_paper(paper.txt[start:end], recipe, engine, share, again, room, title)
             except InputError:
                 if round_number == 0:
                     raise
                 continue  # the accepted questions leave no room to ask for more: what there is counts
-            if recipe.temperature == 0 and fitted.prompt in seen:
+            if recipe.temperature == 0 and prompt in seen:
                 continue  # the same prompt would get the same reply
-            seen.add(fitted.prompt)
+            seen.add(prompt)
             asked.append(share)
-            cut_now += end - start - fitted.kept
-            requests.append(make_request(paper, recipe, fitted.prompt, room, number, round_number))
+            cut_now += end - start - kept
+            requests.append(make_request(paper, recipe, prompt, room, number, round_number))
         if not requests:
             break
         completions = yield Round(requests, cut_now)
@@ -216,7 +216,7 @@ STRATEGIES: dict[str, Callable[[Paper, Recipe, Engine], Asking]] = {
 
 def fit_paper(
     text: str, recipe: Recipe, engine: Engine, num_pairs: int, again: str, room: int, title: str = ""
-) -> Fitted:
+) -> tuple[Prompt, int]:
     """The recipe's prompt around as much of `text` as leaves `room` tokens of the context for the reply."""
 
     def make_prompt(part: str) -> Prompt:

@@ -23,7 +23,7 @@ from sciqag_lib.engines import Completion, Prompt, Request, Sampling
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.loop import Round
 from sciqag_lib.inference.prompts import PromptFile, fill, load_prompt
-from sciqag_lib.inference.replies import strip_reasoning
+from sciqag_lib.inference.replies import replace_surrogates, strip_reasoning
 from sciqag_lib.inference.seeds import derive_seed
 
 MAX_ATTEMPTS = 3  # the first time, and twice for scores that could not be read
@@ -122,10 +122,7 @@ class Judge:
         reasons = entry.get("reasons", "")
         if isinstance(reasons, list):
             reasons = " ".join(part for part in reasons if isinstance(part, str))
-        reasons = " ".join(reasons.split()) if isinstance(reasons, str) else ""
-        reasons = reasons.encode("utf-16", "surrogatepass").decode(
-            "utf-16", "replace"
-        )  # no file takes a lone surrogate
+        reasons = replace_surrogates(" ".join(reasons.split())) if isinstance(reasons, str) else ""
         score = _read_number(entry.get(key))
         if score is None:
             return Reading(None, reasons, "unreadable")

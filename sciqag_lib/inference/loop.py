@@ -24,6 +24,7 @@ from tqdm import tqdm
 from sciqag_lib.engines import Completion, Engine, EngineError, Request
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.ledger import Ledger, name_full_disk
+from sciqag_lib.inference.replies import replace_surrogates
 from sciqag_lib.inference.seeds import digest_of
 
 log = logging.getLogger(__name__)
@@ -194,7 +195,7 @@ class Run:
 
     def _take(self, completion: Completion) -> None:
         task, place, digest, reserved = self._in_flight.pop(completion.id)
-        completion.text = _whole_characters(completion.text)
+        completion.text = replace_surrogates(completion.text)
         self.budget.reserved_tokens -= reserved
         self.budget.spent_tokens += completion.prompt_tokens + completion.new_tokens
         task.outstanding -= 1
@@ -279,11 +280,6 @@ class Run:
         """Items that were under way when the run stopped keep their answered calls on the ledger."""
         for task in {id(entry[0]): entry[0] for entry in self._queue}.values():
             self._fail(task, "engine_error" if self.fatal else "budget", self.stopped)
-
-
-def _whole_characters(text: str) -> str:
-    """`text` without half surrogate pairs, which some servers' JSON holds and no UTF-8 file can store."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _call_record(completion: Completion, digest: str) -> dict[str, Any]:

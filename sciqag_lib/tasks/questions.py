@@ -153,12 +153,12 @@ class QuestionFile:
     def list_unknown(self) -> list[str]:
         """A note for each category that is not a published one."""
         names = Counter(self.category_of(question) for _, question in self.every.values() if question.category)
-        unknown = Counter({name: count for name, count in names.items() if fold_name(name) not in self._names})
         return [
             f"category{suggest_name(name, self._names.values())}: none of the published ones, "
             f"{count:,} question{'s' * (count > 1)}, kept under that name"
-            for name, count in unknown.most_common(LISTED)
-        ]
+            for name, count in names.most_common()
+            if fold_name(name) not in self._names
+        ][:LISTED]
 
 
 def scan_questions(path: str | Path, seed: int = 0, limit: int | None = None) -> QuestionFile:
