@@ -37,13 +37,13 @@ def make_requests(num_papers: int, num_tokens: int, new_tokens: int) -> list[Req
             if len(paper.txt) < 6 * num_tokens:
                 continue
             values: dict[str, str] = {"num_pairs": "10", "again": "", "title": paper.title}
-            fitted = fit_text(
+            fitted, _ = fit_text(
                 engine,
                 lambda text, values=values: render(prompt, form, {**values, "paper": text}),
                 paper.txt,
                 num_tokens,
             )
-            requests.append(Request(paper.doi, fitted.prompt, Sampling(max_new_tokens=new_tokens)))
+            requests.append(Request(paper.doi, fitted, Sampling(max_new_tokens=new_tokens)))
             if len(requests) == num_papers:
                 return requests
     raise SystemExit(f"expected {num_papers} papers of {num_tokens} tokens in {CORPUS}, found {len(requests)}")

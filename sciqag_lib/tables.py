@@ -5,10 +5,11 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from sciqag_lib.errors import InputError
 from sciqag_lib.paths import write_atomic
 
 BUFFERED_ROWS = 20_000
@@ -59,10 +60,27 @@ def make_schema(columns: Mapping[str, str]) -> Any:
     return pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
 
 
+def read_published(path: str | Path, columns: Mapping[str, type]) -> list[dict[str, Any]]:
+    """The rows of a CSV file of published numbers; lines that begin with "#" are comments. InputError: a column, a
+    number or the content of a cell is missing."""
+    import pandas
+
+    expected = f"{path}: expected the columns {', '.join(columns)} with numbers in their place"
+    try:
+        frame = pandas.read_csv(path, comment="#", usecols=list(columns), dtype=dict(columns))
+    except ValueError as error:
+        raise InputError(f"{expected}: {error}") from error
+    if frame.isna().any(axis=None):
+        raise InputError(f"{expected}; found an empty cell")
+    return frame.to_dict("records")
+
+
 def write_report(path: Path, report: Any) -> None:
-    """A dataclass as JSON; what is nan becomes null: JSON has no nan, and other readers than Python's refuse it."""
+    """A dataclass, or a dict, as JSON; what is nan becomes null: JSON has no nan, and other readers than Python's
+    refuse it."""
+    content = _blank_missing(asdict(report) if is_dataclass(report) else report)
     with write_atomic(path) as file:
-        json.dump(_blank_missing(asdict(report)), file, ensure_ascii=False, indent=1, allow_nan=False)
+        json.dump(content, file, ensure_ascii=False, indent=1, allow_nan=False)
         file.write("\n")
 
 

@@ -113,7 +113,7 @@ def test_cut_and_empty_answers_are_kept_and_counted(tmp_path, capsys):
     assert (report.questions["done"], report.questions["cut"], report.questions["empty"]) == (3, 1, 1)
     assert answers(tmp_path)[0]["finish_reason"] == "length"
     show_answers(report)
-    assert "1 cut at max_new_tokens, 1 empty" in capsys.readouterr().out
+    assert "0 not asked, 1 cut, 1 empty" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -89,19 +89,17 @@ def test_an_instruction_in_an_answer_is_quoted(tmp_path):
 
 def test_partners_are_other_answers_and_stay_when_questions_are_added():
     texts = {f"id{n}": f"answer {n}" for n in range(40)}
-    small = Partners([f"id{n}" for n in range(20)], 3, texts.get)
-    for name in small.order:
-        found = small.find(name, texts[name])
-        place = small.places[name]
-        assert found == ((small.order[place // 2], texts[small.order[place // 2]]) if place else None)
-    same = Partners(["a", "b", "c"], 0, {"a": "same", "b": "Same ", "c": "same"}.get)
-    assert [same.find(name, "same") for name in "abc"] == [None] * 3
-    assert Partners(["a", "b"], 0, lambda name: None).find("b", "x") is None
+    small = Partners({f"id{n}": texts[f"id{n}"] for n in range(20)}, 3)
+    for place, name in enumerate(small.order):
+        assert small.find(name) == ((small.order[place // 2], texts[small.order[place // 2]]) if place else None)
+    same = Partners({"a": "same", "b": "Same ", "c": "same"}, 0)
+    assert [same.find(name) for name in "abc"] == [None] * 3
+    empty = Partners({"a": "", "b": ""}, 0)
+    assert [empty.find(name) for name in "ab"] == [None] * 2
     # A larger sample of a file draws the same questions first.
-    order = Partners(list(texts), 3, texts.get).order
-    first = Partners(order[:20], 3, texts.get)
-    whole = Partners(order, 3, texts.get)
-    assert all(first.find(name, texts[name]) == whole.find(name, texts[name]) for name in order[:20])
+    whole = Partners(texts, 3)
+    first = Partners({name: texts[name] for name in whole.order[:20]}, 3)
+    assert first.order == whole.order[:20] and all(first.find(name) == whole.find(name) for name in first.order)
 
 
 @pytest.mark.parametrize("unreadable, calls, score", [(1, 2, 4), (2, 3, 4), (99, 3, None)])

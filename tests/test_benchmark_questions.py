@@ -95,7 +95,7 @@ def test_duplicates_are_asked_once_and_named(tmp_path):
         tmp_path / "t.json", [{"Q": "Why so?", "A": "a"}, {"Q": "why  SO?", "A": "b"}, {"Q": "How?", "A": "c"}]
     )
     file = scan_questions(path)
-    assert (file.num_usable, file.num_duplicates, len(file.ids)) == (2, 1, 2)
+    assert (file.counts["questions"], file.counts["duplicates"], len(file.ids)) == (2, 1, 2)
     assert "record 2: the question of record 1 again" in file.notes[0]
     assert [(place, each.reference) for place, _, each in file.read()] == [(0, "a"), (2, "c")]
 
@@ -127,9 +127,13 @@ def test_a_file_without_a_question_is_refused(tmp_path, records):
 
 def test_the_digest_is_of_questions_and_references_in_any_order(tmp_path):
     records = [{"Q": f"q{n}?", "A": f"a{n}"} for n in range(5)]
-    first = scan_questions(write(tmp_path / "a.json", records)).digest
-    assert scan_questions(write(tmp_path / "b.json", records[::-1]), limit=2).digest == first
-    assert scan_questions(write(tmp_path / "c.json", [*records[:4], {"Q": "q4?", "A": "other"}])).digest != first
+
+    def digest(name, found, limit=None):
+        return scan_questions(write(tmp_path / name, found), limit=limit).counts["digest"]
+
+    first = digest("a.json", records)
+    assert digest("b.json", records[::-1], limit=2) == first
+    assert digest("c.json", [*records[:4], {"Q": "q4?", "A": "other"}]) != first
 
 
 def test_a_limit_draws_over_the_whole_file_and_a_larger_one_only_adds(tmp_path):
@@ -139,7 +143,7 @@ def test_a_limit_draws_over_the_whole_file_and_a_larger_one_only_adds(tmp_path):
     places = [place for place, _, _ in small.read()]
     assert places == sorted(places) and 30 < sum(place < 500 for place in places) < 70  # about half of each half
     assert set(scan_questions(path, 2, 100).ids) != set(small.ids)
-    assert len(small.every) == small.num_usable == 1000
+    assert len(small.every) == small.counts["questions"] == 1000
     with pytest.raises(InputError, match="limit"):
         scan_questions(path, 1, 0)
 

@@ -8,7 +8,8 @@ import pyarrow.parquet
 import pytest
 
 from sciqag_lib.benchmark.report import (
-    read_published,
+    PUBLISHED,
+    PUBLISHED_COLUMNS,
     show_benchmark,
     write_benchmark,
 )
@@ -16,6 +17,7 @@ from sciqag_lib.benchmark.tally import measure_dimension, pick_samples
 from sciqag_lib.errors import InputError
 from sciqag_lib.metrics.controls import judge_control, judge_measure
 from sciqag_lib.metrics.intervals import NOTHING, Estimate
+from sciqag_lib.tables import read_published
 from sciqag_lib.tasks.questions import Question
 from tests.benchmark_factory import FIELDS, asked, fact, judged, knows_all, make_records, reply_with, run_both, write
 from tests.fake_encoder import make_embedder
@@ -255,7 +257,7 @@ def test_the_same_folder_gives_the_same_files(tmp_path):
 def test_the_published_rows_are_those_of_the_paper():
     """SciQAG-24D, zero-shot (arXiv 2405.09939v2)."""
     names = ("completeness", "accuracy", "reasonableness")
-    rows = {row["model"]: row for row in read_published()}
+    rows = {row["model"]: row for row in read_published(PUBLISHED, PUBLISHED_COLUMNS)}
     assert len(rows) == 6
     assert [rows["LLaMA1-7B"][name] for name in names] == [2.7813, 2.9625, 3.2917]
     assert [rows["GPT-3.5"][name] for name in names] == [4.8708, 4.9333, 4.9895]
@@ -286,7 +288,7 @@ def test_a_published_file_without_a_number_is_refused(tmp_path):
     path = tmp_path / "p.csv"
     path.write_text("model,completeness,accuracy,reasonableness,questions\nx,1,2,,480\n")
     with pytest.raises(InputError, match="expected the columns model"):
-        read_published(path)
+        read_published(path, PUBLISHED_COLUMNS)
 
 
 # Samples -------------------------------------------------------------------------------------------------------------

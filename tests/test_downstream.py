@@ -19,15 +19,17 @@ from sklearn.metrics import f1_score
 from sciqag_lib.downstream.evaluation import Settings
 from sciqag_lib.downstream.figures import draw_comparison, draw_published
 from sciqag_lib.downstream.run import (
+    PUBLISHED,
+    PUBLISHED_COLUMNS,
     compare_models,
     find_published,
-    read_published,
     tabulate_samples,
     tabulate_tasks,
 )
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.figure_style import save_figure
 from sciqag_lib.metrics.controls import FEW_GROUPS
+from sciqag_lib.tables import read_published
 from sciqag_lib.tasks.evaluation import (
     average_ratios,
     estimate_sides,
@@ -251,13 +253,13 @@ def test_a_task_that_was_not_measured_has_no_result() -> None:
 
 
 def test_published_rows(tmp_path: Path) -> None:
-    rows = read_published()
+    rows = read_published(PUBLISHED, PUBLISHED_COLUMNS)
     assert {row["task"]: (row["before"], row["after"]) for row in rows}["Steels"] == (463.959, 185.316)
     assert {kind: sum(row["kind"] == kind for row in rows) for kind in ("choice", "classification", "regression")} \
         == {"choice": 1, "classification": 4, "regression": 5}  # fmt: skip
     (tmp_path / "p.csv").write_text("task,kind,measure,before,after,source\nSciQ,choice,accuracy,high,0.9,x\n")
     with pytest.raises(InputError, match="p.csv: expected the columns task, kind"):
-        read_published(tmp_path / "p.csv")
+        read_published(tmp_path / "p.csv", PUBLISHED_COLUMNS)
 
 
 def make_report(tmp_path: Path) -> tuple[Any, list[Task], Any]:
@@ -318,7 +320,7 @@ def test_a_figure_shows_every_result_and_its_nulls(tmp_path: Path) -> None:
 
 
 def test_published_rows_have_a_figure_of_their_own() -> None:
-    figure = draw_published(read_published())
+    figure = draw_published(read_published(PUBLISHED, PUBLISHED_COLUMNS))
     left, right = figure.axes
     assert [len(axes.get_yticks()) for axes in (left, right)] == [5, 5]
     assert right.lines[3].get_xdata()[0] == pytest.approx(185.316 / 463.959)

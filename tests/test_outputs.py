@@ -71,7 +71,7 @@ def make_line(name: str, status: str = "done", num_pairs: int = 2, **more) -> di
 
 
 def make_plan(*names: str, **more) -> Plan:
-    plan = Plan("papers.json", 4096, 4096, True, item_ids=[f"10.1/{name}" for name in names])
+    plan = Plan("papers.json", 4096, item_ids=[f"10.1/{name}" for name in names])
     for key, value in more.items():
         setattr(plan, key, value)
     return plan
@@ -419,13 +419,13 @@ def test_the_report_on_the_screen(write, capsys):
     )
     show_report(report)
     assert capsys.readouterr().out.splitlines() == [
-        "papers: 1 done, 1 failed, 1 unfinished, 1 not asked, of 4",
-        "        1 more are on the ledger, from runs with another file_path or limit",
-        "pairs:  6 asked = 2 delivered + 4 missing",
-        "tokens: 12,100 prompt + 3,010 new",
+        "papers: 4 considered, 1 done, 1 failed, 1 unfinished, 1 not asked, "
+        "1 only on ledger, 0 duplicates, 1 not usable",
+        "pairs: 6 asked, 2 delivered, 4 missing",
+        "tokens: 12,100 prompt, 3,010 new",
         "note: failed: 10.1/b: no_pairs ",
         "note: unfinished: 10.1/c: engine_error timed out",
-        "not usable: p.json, record 9, field 'txt': it is empty",
+        "note: p.json, record 9, field 'txt': it is empty",
         "stopped: max_total_tokens 15,000 would be passed. Rerun with the same output_dir to resume",
     ]
     assert list_reasons(report).values.tolist() == [["missing", "too_few_given", 4], ["rejected", "duplicate", 2]]

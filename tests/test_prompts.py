@@ -57,18 +57,17 @@ def words(engine_text):
 def test_no_prompt_exceeds_its_room_and_the_kept_part_is_a_prefix(parts, room):
     engine = FakeEngine(lambda request: "")
     text = " ".join(parts)
-    fitted = fit_text(engine, lambda kept: Prompt(text=f"read this: {kept}"), text, room)
-    assert fitted.tokens == words(fitted.prompt.text) <= room
-    assert fitted.prompt.text == f"read this: {plain_text(text[: fitted.kept])}"
+    prompt, kept = fit_text(engine, lambda part: Prompt(text=f"read this: {part}"), text, room)
+    assert words(prompt.text) <= room and prompt.text == f"read this: {plain_text(text[:kept])}"
     if words(f"read this: {text}") <= room:
-        assert fitted.kept == len(text)
+        assert kept == len(text)
 
 
 def test_cut_keeps_nearly_all_that_fits_and_ends_a_sentence():
     engine = FakeEngine(lambda request: "")
     text = "One two three four. " * 200
-    fitted = fit_text(engine, lambda kept: Prompt(text=kept), text, 400)
-    assert 385 <= fitted.tokens <= 400 and text[: fitted.kept].endswith(".")
+    prompt, kept = fit_text(engine, lambda part: Prompt(text=part), text, 400)
+    assert 385 <= words(prompt.text) <= 400 and text[:kept].endswith(".")
 
 
 def test_prompt_longer_than_the_context_is_refused_with_the_numbers():

@@ -16,21 +16,20 @@ from typing import Any
 
 from sciqag_lib.engines import Completion, Engine, Prompt, Request, Sampling
 from sciqag_lib.errors import InputError, check_parameters
-from sciqag_lib.inference.forecast import count_items, show_forecast
+from sciqag_lib.inference.forecast import plan_prompts
 from sciqag_lib.inference.ledger import Ledger, name_full_disk, read_settings
-from sciqag_lib.inference.loop import Asking, Budget, Round, run_job, show_stopped
+from sciqag_lib.inference.loop import Asking, Budget, Round, run_job
 from sciqag_lib.inference.prompts import PromptFile, check_length, fill, load_form, load_prompt, plain_text, render
 from sciqag_lib.inference.replies import read_answer
 from sciqag_lib.inference.seeds import derive_seed, digest_of
-from sciqag_lib.inference.tally import Tally
+from sciqag_lib.inference.tally import Tally, show_run
 from sciqag_lib.paths import write_atomic
-from sciqag_lib.tables import JsonList, show_notes, write_report
+from sciqag_lib.tables import JsonList, write_report
 from sciqag_lib.tasks.questions import STOP, Question, QuestionFile, draw_shots, scan_questions
 
 VERSION = 1  # of what moves an answer here and is not in the prompt file
 LEDGER, ANSWERS, REPORT = "answers.ledger.jsonl", "answers.json", "answers_report.json"
 EXPECTED_TOKENS = 120  # of an answer: the published ones have 40 words, chat models write twice as much
-LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -67,18 +66,10 @@ class Answering:
 
     def write_prompt(self, question: str) -> Prompt:
         """The complete prompt. A question is data: what looks like a chat template's mark in it is spelled apart."""
-        where = f"prompt {self.prompt.name}"
-        shots = ""
-        if self.shots:
-            filled = [
-                fill(
-                    self.prompt.texts["shot"],
-                    {"question": plain_text(asked), "answer": plain_text(answer)},
-                    f"{where}, shot",
-                )
-                for asked, answer in self.shots
-            ]
-            shots = self.prompt.texts["examples"] + "".join(filled)
+        shots = self.prompt.texts["examples"] if self.shots else ""
+        for asked, answer in self.shots:
+            values = {"question": plain_text(asked), "answer": plain_text(answer)}
+            shots += fill(self.prompt.texts["shot"], values, f"prompt {self.prompt.name}, shot")
         return render(self.prompt, self.form, {"question": plain_text(question), "shots": shots})
 
 
@@ -127,11 +118,10 @@ class AnswerJob:
         return self.file.read()
 
     def plan(self, ledger: Ledger) -> int:
-        considered, to_ask = count_items(self, ledger)
-        prompts = (self.answering.write_prompt(item.question) for _, _, item in self.file.read())
         new_tokens = min(EXPECTED_TOKENS, self.answering.max_new_tokens)
-        show_forecast(self.engine, "questions", considered, to_ask, prompts, new_tokens)
-        return to_ask
+        return plan_prompts(
+            self, ledger, "questions", lambda item: self.answering.write_prompt(item.question), new_tokens
+        )
 
     def ask(self, item: Question) -> Asking:
         prompt = self.answering.write_prompt(item.question)
@@ -151,8 +141,9 @@ class AnswerJob:
         return finish_answer(read_answer(completion.text), completion.finish_reason)
 
     def write(self, ledger: Ledger, stopped: str) -> "AnswerReport":
-        model = f"{self.engine.name} {self.engine.model_id}"
-        return write_answers(self.file, ledger, self.output_dir, model, self.answering.way, self.fingerprint(), stopped)
+        model, settings = f"{self.engine.name} {self.engine.model_id}", self.fingerprint()
+        about = {"model": model, "way": self.answering.way, "settings": settings, "stopped": stopped}
+        return write_answers(self.file, ledger, self.output_dir, about)
 
 
 def finish_answer(answer: str, finish_reason: str) -> dict[str, Any]:
@@ -218,7 +209,7 @@ def take_answers(
         "version": VERSION,
         "engine": "none",
         "model": model,
-        "test_file": file.digest,
+        "test_file": file.counts["digest"],
         "seed": seed,
     }
     if not any(item.answer is not None for _, _, item in file.read()):
@@ -230,7 +221,7 @@ def take_answers(
         for place, question_id, item in file.read():
             if not ledger.finished(question_id):
                 ledger.append(_take_answer(place, item, file))
-        return write_answers(file, ledger, output_dir, model, "as given", settings)
+        return write_answers(file, ledger, output_dir, {"model": model, "way": "as given", "settings": settings})
 
 
 def _take_answer(place: int, item: Question, file: QuestionFile) -> dict[str, Any]:
@@ -244,16 +235,8 @@ def _take_answer(place: int, item: Question, file: QuestionFile) -> dict[str, An
     return {"id": item.question_id, "position": place, **result, **describe_question(item, file), **times, **by}
 
 
-def write_answers(
-    file: QuestionFile,
-    ledger: Ledger,
-    output_dir: Path,
-    model: str,
-    way: str,
-    settings: dict[str, Any],
-    stopped: str = "",
-) -> AnswerReport:
-    """Rebuild answers.json and answers_report.json from the ledger, each atomically."""
+def write_answers(file: QuestionFile, ledger: Ledger, output_dir: Path, about: dict[str, Any]) -> AnswerReport:
+    """Rebuild answers.json and answers_report.json from the ledger, each atomically; `about` is in the latter."""
     tally, counts = Tally(), dict.fromkeys(("cut", "empty"), 0)
     with write_atomic(output_dir / ANSWERS) as target:
         answers = JsonList(target)
@@ -270,23 +253,11 @@ def write_answers(
                 answers.add({**given, "category": category, "finish_reason": line["finish_reason"]})
         answers.end()
     report = AnswerReport(
-        model=model,
-        way=way,
-        test_file={
-            "name": file.name,
-            "digest": file.digest,
-            "questions": file.num_usable,
-            "duplicates": file.num_duplicates,
-            "not_usable": file.num_bad,
-            "without_reference": file.num_without_reference,
-        },
-        settings=settings,
+        **about,
+        test_file=file.counts,
         questions={**tally.count_items(len(file.ids)), **counts},
-        tokens=tally.count_tokens(),
-        seconds=round(tally.busy_seconds(), 1),
-        date=tally.format_date(),
+        **tally.summarize(),
         notes=file.notes + tally.list_notes(),
-        stopped=stopped,
     )
     write_report(output_dir / REPORT, report)
     return report
@@ -302,16 +273,7 @@ def open_answers(output_dir: Path) -> Ledger:
 
 def show_answers(report: AnswerReport) -> None:
     """Print what was asked, answered and left out."""
-    counts, file = report.questions, report.test_file
     print(f"answers by {report.model}, {report.way}")
-    print(
-        f"{file['name']}: {file['questions']:,} questions, {file['duplicates']:,} that stand there twice, "
-        f"{file['not_usable']:,} not usable, {file['without_reference']:,} without a reference answer"
+    show_run(
+        {report.test_file["name"]: report.test_file, "asked": report.questions}, report.notes, REPORT, report.stopped
     )
-    print(
-        f"{counts['considered']:,} asked = {counts['done']:,} answered + {counts['failed']:,} failed + "
-        f"{counts['unfinished']:,} unfinished + {counts['not_asked']:,} not asked yet"
-    )
-    print(f"of the answers: {counts['cut']:,} cut at max_new_tokens, {counts['empty']:,} empty")
-    show_notes(report.notes, LISTED, REPORT)
-    show_stopped(report.stopped)

@@ -13,7 +13,7 @@ one question; one of its scores:
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 from sciqag_lib.benchmark.answers import ANSWERS, open_answers
 from sciqag_lib.engines import Engine, Prompt, Request
 from sciqag_lib.errors import InputError, check_parameters
-from sciqag_lib.inference.forecast import count_items, show_forecast
+from sciqag_lib.inference.forecast import plan_prompts
 from sciqag_lib.inference.judge import (
     Call,
     Judge,
@@ -33,11 +33,11 @@ from sciqag_lib.inference.judge import (
     make_code,
 )
 from sciqag_lib.inference.ledger import Ledger, name_full_disk
-from sciqag_lib.inference.loop import Asking, Budget, run_job, show_stopped
+from sciqag_lib.inference.loop import Asking, Budget, run_job
 from sciqag_lib.inference.prompts import check_length, plain_text
 from sciqag_lib.inference.seeds import digest_of
-from sciqag_lib.inference.tally import Tally
-from sciqag_lib.tables import show_notes, write_report
+from sciqag_lib.inference.tally import Tally, show_run
+from sciqag_lib.tables import write_report
 from sciqag_lib.tasks.questions import Question, rank, read_questions
 
 VERSION = 1  # of what moves a score here and is not in the prompt file
@@ -48,7 +48,6 @@ ARMS = ("own", "reference", *NULLS)
 TOP = 5  # of the scale
 TEXTS = ("system", "item", "task", "again", "between")
 EXPECTED_TOKENS = 40  # of a reply
-LISTED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +70,7 @@ class CarJudging(Judge):
         }
 
     def write_system(self, code: str) -> str:
-        blocks = [
-            f"{name}: {self.prompt.texts['dimensions'][name]['asks']}\n{self.list_levels(name)}" for name in DIMENSIONS
-        ]
-        return self.fill("system", {"code": code, "top": str(self.top), "scales": "\n".join(blocks)})
+        return self.fill("system", {"code": code, "top": str(self.top), "scales": self.list_scales(DIMENSIONS)})
 
     def write_prompt(self, dimension: str, question: str, answer: str, again: bool = False) -> Prompt:
         """One answer, to be scored for one dimension. The code that marks its quotation is the same for all answers
@@ -128,18 +124,18 @@ class Partners:
     """For each question another one, whose answer is not the same: the one half as far down the drawing order, so
     that it is nearly always of another paper and stays the same when more questions are answered."""
 
-    def __init__(self, ids: list[str], seed: int, read_answer: Callable[[str], str | None]) -> None:
-        self.order = sorted(ids, key=lambda name: rank(seed, "question", name))
+    def __init__(self, answers: dict[str, str], seed: int) -> None:
+        self.answers = answers
+        self.order = sorted(answers, key=lambda name: rank(seed, "question", name))
         self.places = {name: place for place, name in enumerate(self.order)}
-        self._read = read_answer
 
-    def find(self, question_id: str, answer: str) -> tuple[str, str] | None:
+    def find(self, question_id: str) -> tuple[str, str] | None:
         """Its id and answer; None where there is none, as for the first in the order."""
         place = self.places[question_id]
         while place:
             place //= 2
-            other = self._read(self.order[place])
-            if other and _fold(other) != _fold(answer):
+            other = self.answers[self.order[place]]
+            if other and _fold(other) != _fold(self.answers[question_id]):
                 return self.order[place], other
         return None
 
@@ -148,43 +144,40 @@ def _fold(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def open_partners(output_dir: Path, answers: Ledger, seed: int) -> Partners:
-    def read_answer(question_id: str) -> str | None:
-        return (answers.read(question_id) or {}).get("answer")
-
-    return Partners([item.question_id for item in read_answers(output_dir)], seed, read_answer)
-
-
-def read_answers(output_dir: Path) -> Iterator[Question]:
-    """The answered questions of a run, in the order of the test file. InputError: there is none."""
+def read_answers(output_dir: Path) -> list[Question]:
+    """The answered questions of a run, in the order of the test file. InputError: there is no run."""
     path = output_dir / ANSWERS
     if not path.exists():
         raise InputError(
             f"{path}: expected the answers of a run, found no such file; answer the questions first, in this output_dir"
         )
-    return (entry for entry in read_questions(path) if isinstance(entry, Question) and entry.answer is not None)
+    return [entry for entry in read_questions(path) if isinstance(entry, Question) and entry.answer is not None]
+
+
+def find_partners(questions: list[Question], seed: int) -> Partners:
+    return Partners({question.question_id: question.answer or "" for question in questions}, seed)
 
 
 def list_items(
-    output_dir: Path, partners: Partners, judged_questions: int | None, null_questions: int | None
-) -> Iterator[tuple[int, str, Item]]:
-    """What is judged: the first `judged_questions` in the drawing order, of these the first `null_questions` with
-    their reference and null baselines; in the order of the test file."""
-    for number, question in enumerate(read_answers(output_dir)):
+    questions: list[Question], seed: int, judged_questions: int | None, null_questions: int | None
+) -> list[tuple[int, str, Item]]:
+    """Position, id and item of what is judged: the first `judged_questions` in the drawing order, of these the first
+    `null_questions` with their reference and null baselines; in the order of the test file."""
+    partners, items = find_partners(questions, seed), []
+    for number, question in enumerate(questions):
         place, answer = partners.places[question.question_id], question.answer or ""
         if judged_questions is not None and place >= judged_questions:
             continue
-        items = [Item(question, "own", answer)]
+        found = [Item(question, "own", answer)]
         if null_questions is None or place < null_questions:
             if question.reference:
-                items.append(Item(question, "reference", question.reference))
-            other = partners.find(question.question_id, answer)
-            if other:
-                items.append(Item(question, "other", other[1], other[0]))
+                found.append(Item(question, "reference", question.reference))
+            if other := partners.find(question.question_id):
+                found.append(Item(question, "other", other[1], other[0]))
             if answer:
-                items.append(Item(question, "empty", ""))
-        for item in items:
-            yield number, item.item_id, item
+                found.append(Item(question, "empty", ""))
+        items += [(number, item.item_id, item) for item in found]
+    return items
 
 
 class CarJob:
@@ -193,26 +186,22 @@ class CarJob:
     unit = "answer"
     digested = "the answer that was judged"
 
-    def __init__(self, output_dir: Path, engine: Engine, judging: CarJudging, partners: Partners, *limits: int | None):
-        self.output_dir, self.engine, self.judging = output_dir, engine, judging
-        self.partners, self.limits = partners, limits
+    def __init__(self, output_dir: Path, engine: Engine, judging: CarJudging, items: list[tuple[int, str, Item]]):
+        self.output_dir, self.engine, self.judging, self.items = output_dir, engine, judging, items
         self.calls = [Call((name,)) for name in judging.dimensions]
 
     def fingerprint(self) -> dict[str, Any]:
         return self.judging.fingerprint(self.engine)
 
     def list_items(self) -> Iterator[tuple[int, str, Item]]:
-        return list_items(self.output_dir, self.partners, *self.limits)
+        return iter(self.items)
 
     def plan(self, ledger: Ledger) -> int:
-        self.considered, to_ask = count_items(self, ledger)
+        def make_prompt(item: Item) -> Prompt:
+            return self.judging.write_prompt(names[0], item.question.question, item.answer)
+
         names = self.judging.dimensions
-        prompts = (
-            self.judging.write_prompt(names[0], item.question.question, item.answer) for _, _, item in self.list_items()
-        )
-        unit = "answers and baselines to judge"
-        show_forecast(self.engine, unit, self.considered, to_ask, prompts, EXPECTED_TOKENS, len(names))
-        return to_ask
+        return plan_prompts(self, ledger, "answers and baselines to judge", make_prompt, EXPECTED_TOKENS, len(names))
 
     def ask(self, item: Item) -> Asking:
         def make_request(number: int, places: list[int], attempt: int) -> Request:
@@ -245,17 +234,15 @@ class CarJob:
     def write(self, ledger: Ledger, stopped: str) -> "JudgingReport":
         """Rebuild judging_report.json."""
         tally = Tally()
-        for _, item_id, _ in self.list_items():
+        for _, item_id, _ in self.items:
             if line := ledger.read(item_id):
                 tally.add(line)
         report = JudgingReport(
             model=f"{self.engine.name} {self.engine.model_id}",
             settings=self.fingerprint(),
-            answers=tally.count_items(self.considered),
+            answers=tally.count_items(len(self.items)),
             scores=tally.count_scores(),
-            tokens=tally.count_tokens(),
-            seconds=round(tally.busy_seconds(), 1),
-            date=tally.format_date(),
+            **tally.summarize(),
             notes=tally.list_notes(),
             stopped=stopped,
         )
@@ -296,23 +283,17 @@ def judge_answers(
     Raises InputError where there is no answer, and what loop.run_job raises.
     """
     output_dir = Path(output_dir)
-    next(read_answers(output_dir), None)  # no ledger is begun where there is nothing to judge
-    with name_full_disk(output_dir), open_answers(output_dir) as answers:
-        partners = open_partners(output_dir, answers, judging.seed)
-        if not partners.order:
-            raise InputError(f"{output_dir / ANSWERS}: holds no answer that could be judged")
-        job = CarJob(output_dir, engine, judging, partners, judged_questions, null_questions)
+    questions = read_answers(output_dir)
+    if not questions:
+        raise InputError(f"{output_dir / ANSWERS}: holds no answer that could be judged")
+    items = list_items(questions, judging.seed, judged_questions, null_questions)
+    with name_full_disk(output_dir), open_answers(output_dir):  # the answers must not change meanwhile
+        job = CarJob(output_dir, engine, judging, items)
         return run_job(job, output_dir / LEDGER, Budget(max_total_tokens, max_minutes))
 
 
 def show_judging(report: JudgingReport) -> None:
     """Print what was asked of the judge and came of it."""
-    answers, scores = report.answers, report.scores
     print(f"judge: {report.model}, {report.settings['prompt']}")
-    print(
-        f"answers and baselines: {answers['considered']:,} = {answers['done']:,} judged + {answers['failed']:,} "
-        f"failed + {answers['unfinished']:,} unfinished + {answers['not_asked']:,} not asked yet"
-    )
-    print(f"scores: {scores['asked']:,} asked = {scores['delivered']:,} delivered + {scores['missing']:,} missing")
-    show_notes(report.notes, LISTED, REPORT)
-    show_stopped(report.stopped)
+    counts = {"answers and baselines": report.answers, "scores": report.scores}
+    show_run(counts, report.notes, REPORT, report.stopped)

@@ -9,7 +9,6 @@ The judge's dimensions have the arms "own", "reference", "other" and "empty", th
 "other" and "question". benchmark.json holds the same report that write_benchmark returns.
 """
 
-import csv
 import json
 import math
 from collections import Counter, defaultdict
@@ -26,12 +25,13 @@ from sciqag_lib.benchmark.judging import ARMS, DIMENSIONS, TOP, Item, Partners
 from sciqag_lib.benchmark.tally import DimensionResult, measure_dimension, pick_samples
 from sciqag_lib.engines.embeddings import Embedder
 from sciqag_lib.errors import InputError
-from sciqag_lib.inference.ledger import Ledger, name_full_disk
+from sciqag_lib.inference.ledger import Ledger, name_full_disk, read_settings
+from sciqag_lib.inference.tally import SHOWN
 from sciqag_lib.metrics import text_overlap
 from sciqag_lib.metrics.controls import show_few
 from sciqag_lib.metrics.text_overlap import MEASURES, score_references
 from sciqag_lib.paths import REPO_ROOT
-from sciqag_lib.tables import show_notes, write_report, write_table
+from sciqag_lib.tables import read_published, show_notes, write_report, write_table
 from sciqag_lib.tasks.questions import Question
 
 if TYPE_CHECKING:  # pandas takes a second to import
@@ -40,19 +40,10 @@ if TYPE_CHECKING:  # pandas takes a second to import
 VERSION = 1  # of what moves a number here
 REPORT = "benchmark.json"
 PUBLISHED = REPO_ROOT / "data" / "sciqag_24d_published.csv"
-COLUMNS = {
-    "id": "text",
-    "question": "text",
-    "doi": "text",
-    "category": "text",
-    "arm": "text",
-    "dimension": "text",
-    "scale": "text",
-    "score": "real",
-    "reasons": "text",
-    "missing": "text",
-    "attempts": "whole",
-}
+PUBLISHED_COLUMNS = {"model": str, "setting": str, **dict.fromkeys(DIMENSIONS, float), "judge": str}
+PUBLISHED_COLUMNS |= {"questions": int, "date": str, "source": str}
+TEXTS = ("id", "question", "doi", "category", "arm", "dimension", "scale")
+COLUMNS = dict.fromkeys(TEXTS, "text") | {"score": "real", "reasons": "text", "missing": "text", "attempts": "whole"}
 ARM_NAMES = {
     "own": "this run",
     "reference": "the reference answers",
@@ -149,22 +140,6 @@ def _describe_sample(sample: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def read_published(path: str | Path = PUBLISHED) -> list[dict[str, Any]]:
-    """The published rows; lines that begin with "#" are comments. InputError: a column or a number is missing."""
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    try:
-        return [
-            {**row, **{name: float(row[name]) for name in DIMENSIONS}, "questions": int(row["questions"])}
-            for row in rows
-        ]
-    except (KeyError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path}: expected the columns model, setting, {', '.join(DIMENSIONS)}, judge, questions, "
-            f"date, source with numbers in their place: {error}"
-        ) from error
-
-
 # From the files of a run to its report -------------------------------------------------------------------------------
 
 
@@ -172,24 +147,20 @@ def write_benchmark(output_dir: str | Path, embedder: Embedder | None = None, se
     """Rebuild scores (.parquet, .csv) and benchmark.json from the answers and judgements in `output_dir`; each
     atomically. Without an embedder there is no embedding similarity, and without judgements there are the measures
     alone. InputError: there are no answers."""
-    with name_full_disk(Path(output_dir)):
-        return _write_benchmark(Path(output_dir), embedder, seed)
-
-
-def _write_benchmark(output_dir: Path, embedder: Embedder | None, seed: int) -> BenchmarkReport:
+    output_dir = Path(output_dir)
     rows: list[dict[str, Any]] = []  # one per question; see measure_dimension
     samples: list[dict[str, Any]] = []
     missing: dict[str, Counter[str]] = defaultdict(Counter)  # by dimension: own scores without a value, by reason
     notes: list[str] = []
-    with ExitStack() as stack:
-        answers = stack.enter_context(benchmark_answers.open_answers(output_dir))
-        partners = benchmark_judging.open_partners(output_dir, answers, seed)
-        judging = _open_judging(output_dir, stack)
+    with name_full_disk(output_dir), ExitStack() as stack:
+        stack.enter_context(benchmark_answers.open_answers(output_dir))  # they must not change meanwhile
+        questions = benchmark_judging.read_answers(output_dir)
+        partners = benchmark_judging.find_partners(questions, seed)
+        path = output_dir / benchmark_judging.LEDGER
+        settings = read_settings(path) if path.exists() else {}
+        judging = stack.enter_context(Ledger(path, settings)) if settings else None
         table = stack.enter_context(write_table(output_dir, "scores", COLUMNS))
-        entries = (
-            (question, question.reference, _list_texts(question, partners))
-            for question in benchmark_judging.read_answers(output_dir)
-        )
+        entries = ((question, question.reference, _list_texts(question, partners)) for question in questions)
         for question, measured in score_references(entries, embedder):
             judged = _read_judged(judging, question, notes) if judging else {}
             scores = list(_list_scores(question, measured, judged))
@@ -200,27 +171,24 @@ def _write_benchmark(output_dir: Path, embedder: Embedder | None, seed: int) -> 
             samples.append(_make_sample(question, own))
             for name, score in own.items():
                 missing[name].update([score["missing"]] if score["missing"] else [])
-    frame = _make_frame(rows)
-    names = [name for name in (*DIMENSIONS, *MEASURES) if f"own.{name}" in frame]
-    dimensions = {name: measure_dimension(frame, name, dict(missing[name]), seed) for name in names}
-    report = _make_report(output_dir, dimensions, dict(sorted(Counter(frame["category"]).items())), embedder)
-    by_judge = frame.filter([f"own.{name}" for name in DIMENSIONS]).astype(float).mean(axis=1)
-    trusted = bool(judging) and not report.useless and not report.unproven and by_judge.notna().any()
-    by_words = frame.get("own.token_f1", by_judge * math.nan)
-    report.samples = pick_samples(by_judge if trusted else by_words, samples)
-    report.sorted_by = "the judge's mean score" if trusted else "token F1"
-    report.notes += notes[: benchmark_answers.LISTED]
-    write_report(output_dir / REPORT, report)
-    return report
-
-
-def _open_judging(output_dir: Path, stack: ExitStack) -> Ledger | None:
-    path = output_dir / benchmark_judging.LEDGER
-    return stack.enter_context(Ledger(path, benchmark_answers.read_settings(path))) if path.exists() else None
+        frame = _make_frame(rows)
+        names = [name for name in (*DIMENSIONS, *MEASURES) if f"own.{name}" in frame]
+        dimensions = {name: measure_dimension(frame, name, dict(missing[name]), seed) for name in names}
+        report = _make_report(output_dir, dimensions, settings)
+        report.categories = dict(sorted(Counter(frame["category"]).items()))
+        report.encoder = embedder.model_id if embedder else ""
+        by_judge = frame.filter([f"own.{name}" for name in DIMENSIONS]).astype(float).mean(axis=1)
+        trusted = bool(judging) and not report.useless and not report.unproven and by_judge.notna().any()
+        by_words = frame.get("own.token_f1", by_judge * math.nan)
+        report.samples = pick_samples(by_judge if trusted else by_words, samples)
+        report.sorted_by = "the judge's mean score" if trusted else "token F1"
+        report.notes += notes[:SHOWN]
+        write_report(output_dir / REPORT, report)
+        return report
 
 
 def _list_texts(question: Question, partners: Partners) -> dict[str, str]:
-    other = partners.find(question.question_id, question.answer or "")
+    other = partners.find(question.question_id)
     return {"own": question.answer or "", **({"other": other[1]} if other else {}), "question": question.question}
 
 
@@ -265,13 +233,10 @@ def _make_sample(question: Question, own: dict[str, dict[str, Any]]) -> dict[str
     }
 
 
-def _make_report(
-    output_dir: Path, dimensions: dict[str, DimensionResult], categories: dict[str, int], embedder: Embedder | None
-) -> BenchmarkReport:
-    answered, judged = read_json(output_dir / benchmark_answers.REPORT), {}
-    if (output_dir / benchmark_judging.LEDGER).exists():
-        settings = benchmark_answers.read_settings(output_dir / benchmark_judging.LEDGER)
-        judged = {"model": f"{settings['engine']} {settings['model']}", "settings": settings}
+def _make_report(output_dir: Path, dimensions: dict[str, DimensionResult], settings: dict[str, Any]) -> BenchmarkReport:
+    """The report without what comes of the answers' rows; `settings` are the judge's, {} where nothing was judged."""
+    answered = read_json(output_dir / benchmark_answers.REPORT)
+    judged = {"model": f"{settings['engine']} {settings['model']}", "settings": settings} if settings else {}
     if (output_dir / benchmark_judging.REPORT).exists():  # not there where the judging was killed
         judged = read_json(output_dir / benchmark_judging.REPORT)
     verdicts = {name: [null.verdict for null in each.nulls.values()] for name, each in dimensions.items()}
@@ -285,12 +250,12 @@ def _make_report(
         judge=judged.get("model", ""),
         judged=judged.get("date", ""),
         judge_settings=judged.get("settings", {}),
-        encoder=embedder.model_id if embedder else "",
+        encoder="",
         dimensions=dimensions,
-        categories=categories,
+        categories={},
         useless=[name for name, each in verdicts.items() if any(text.startswith("useless") for text in each)],
         unproven=[name for name in DIMENSIONS if set(verdicts.get(name, ["none"])) <= {"undecided"}],
-        published=read_published(),
+        published=read_published(PUBLISHED, PUBLISHED_COLUMNS),
         samples={},
         sorted_by="",
         notes=answered["notes"] + judged.get("notes", []),
@@ -335,4 +300,4 @@ def show_benchmark(report: BenchmarkReport) -> None:
         )
     groups = max((each.score.papers for each in report.dimensions.values()), default=0)
     show_few(groups, "questions, or papers of them")
-    show_notes(report.notes, benchmark_answers.LISTED, REPORT)
+    show_notes(report.notes, SHOWN, REPORT)

@@ -25,11 +25,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciqag_lib.downstream.evaluation import Settings
-from sciqag_lib.errors import InputError
 from sciqag_lib.metrics.controls import FEW_GROUPS
 from sciqag_lib.metrics.intervals import Estimate
 from sciqag_lib.paths import REPO_ROOT
-from sciqag_lib.tables import write_report, write_table
+from sciqag_lib.tables import read_published, write_report, write_table
 from sciqag_lib.tasks.evaluation import Scores, estimate_sides, find_unreadable, judge_standing, score_task
 from sciqag_lib.tasks.short_answers import count_classes
 from sciqag_lib.tasks.task import Found, Task
@@ -93,20 +92,6 @@ class DownstreamReport:
         return frame
 
 
-def read_published(path: str | Path = PUBLISHED) -> list[dict[str, Any]]:
-    """The published rows; lines that begin with "#" are comments. InputError: a column or a number is missing."""
-    import pandas
-
-    expected = f"{path}: expected the columns {', '.join(PUBLISHED_COLUMNS)}, two of them numbers"
-    try:
-        frame = pandas.read_csv(path, comment="#", usecols=list(PUBLISHED_COLUMNS), dtype=PUBLISHED_COLUMNS)
-    except ValueError as error:
-        raise InputError(f"{expected}: {error}") from error
-    if frame.isna().any(axis=None):
-        raise InputError(f"{expected}; found an empty cell")
-    return frame.to_dict("records")
-
-
 def find_published(report: DownstreamReport, result: Result) -> list[dict[str, Any]]:
     """The published rows of a result's task, by its name."""
     name = result.task.casefold()
@@ -126,7 +111,9 @@ def compare_models(
     """
     prompts = {"prompt": ", ".join(sorted({task.prompt for task in tasks}))}
     bad = {task.name: len(task.bad) for task in tasks}
-    report = DownstreamReport(dict(models), asdict(settings) | prompts, [], read_published(), bad, list(notes))
+    report = DownstreamReport(
+        dict(models), asdict(settings) | prompts, [], read_published(PUBLISHED, PUBLISHED_COLUMNS), bad, list(notes)
+    )
     with write_table(Path(output_dir), "rows", COLUMNS) as table:
         for task in tasks:
             sides = {side: found[side][task.name] for side in SIDES}

@@ -8,8 +8,6 @@
 - report.json: what was done, what was not and why, computed from what is on disk.
 """
 
-import json
-from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -17,16 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from sciqag_lib.inference.forecast import Plan
 from sciqag_lib.inference.ledger import Ledger
-from sciqag_lib.inference.loop import show_stopped
-from sciqag_lib.inference.tally import LISTED, Tally
+from sciqag_lib.inference.tally import LISTED, Tally, show_run
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.records.papers import PAPER_KEYS, read_records
-from sciqag_lib.tables import JsonList, show_notes
+from sciqag_lib.tables import JsonList, write_report
 
 if TYPE_CHECKING:  # pandas takes a second to import
     from pandas import DataFrame
-
-SHOWN = 20  # papers that are not done, and bad records, printed one by one
 
 
 def write_outputs(ledger: Ledger, plan: Plan, output_dir: Path, stopped: str = "") -> dict[str, Any]:
@@ -37,7 +32,8 @@ def write_outputs(ledger: Ledger, plan: Plan, output_dir: Path, stopped: str = "
             JsonList(stack.enter_context(write_atomic(output_dir / f"{name}.json")))
             for name in ("original_output", "processed_output", "evidence")
         )
-        for line in ordered_lines(ledger, plan.item_ids):
+        # What an earlier run with another file or limit put on the ledger stays there, and is not mixed in.
+        for line in filter(None, map(ledger.read, plan.item_ids)):
             tally.add(line)
             if line.get("input"):
                 original.add({"doi": line["paper"]["doi"], "input": line["input"], "output": line["output"]})
@@ -47,19 +43,8 @@ def write_outputs(ledger: Ledger, plan: Plan, output_dir: Path, stopped: str = "
         for writer in (original, processed, evidence):
             writer.end()
     report = make_report(tally, ledger, plan, stopped)
-    with write_atomic(output_dir / "report.json") as file:
-        json.dump(report, file, ensure_ascii=False, indent=1)
-        file.write("\n")
+    write_report(output_dir / "report.json", report)
     return report
-
-
-def ordered_lines(ledger: Ledger, item_ids: list[str]) -> Iterator[dict[str, Any]]:
-    """The latest line of each item of this input, in its order. What an earlier run with another file or limit put
-    on the ledger stays there, and is not mixed in."""
-    for item_id in item_ids:
-        line = ledger.read(item_id)
-        if line:
-            yield line
 
 
 def processed_record(line: dict[str, Any]) -> dict[str, Any]:
@@ -114,19 +99,9 @@ def make_report(tally: Tally, ledger: Ledger, plan: Plan, stopped: str) -> dict[
 
 def show_report(report: dict[str, Any]) -> None:
     """Print what was done of a run, and what was not."""
-    papers, pairs, tokens = report["papers"], report["pairs"], report["tokens"]
-    print(
-        f"papers: {papers['done']:,} done, {papers['failed']:,} failed, {papers['unfinished']:,} unfinished, "
-        f"{papers['not_asked']:,} not asked, of {papers['considered']:,}"
-    )
-    if papers["only_on_ledger"]:
-        print(f"        {papers['only_on_ledger']:,} more are on the ledger, from runs with another file_path or limit")
-    print(f"pairs:  {pairs['asked']:,} asked = {pairs['delivered']:,} delivered + {pairs['missing']:,} missing")
-    print(f"tokens: {tokens['prompt']:,} prompt + {tokens['new']:,} new")
-    lines = [f"{entry['status']}: {entry['doi']}: {entry['reason']} {entry['message']}" for entry in report["not_done"]]
-    show_notes(lines, SHOWN, "report.json")
-    show_notes(report["not_usable"], SHOWN, "report.json", "not usable")
-    show_stopped(report["stopped"])
+    notes = [f"{entry['status']}: {entry['doi']}: {entry['reason']} {entry['message']}" for entry in report["not_done"]]
+    counts = {name: report[name] for name in ("papers", "pairs", "tokens")}
+    show_run(counts, notes + report["not_usable"], "report.json", report["stopped"])
 
 
 def list_reasons(report: dict[str, Any]) -> "DataFrame":

@@ -78,11 +78,9 @@ class GenerationJob:
                 )
 
     def plan(self, ledger: Ledger) -> int:
-        engine = self.engine
-        self.planned = Plan(str(self.file_path), engine.context_size, self.recipe.context_size, engine.tokens_exact)
-        self.planned.settings = {**self.fingerprint(), "seq_len": self.recipe.seq_len}
-        plan_items(self, self.planned, self.list_items(self.planned), ledger, "no paper that can be asked")
-        return self.planned.num_to_ask
+        settings = {**self.fingerprint(), "seq_len": self.recipe.seq_len}
+        self.planned = Plan(str(self.file_path), self.recipe.context_size, settings)
+        return plan_items(self, self.planned, self.list_items(self.planned), ledger, "no paper that can be asked")
 
     def estimate(self, paper: Paper) -> Cost:
         try:
@@ -134,13 +132,7 @@ class GenerationJob:
             "reason": "" if found else "no_pairs",
             "message": "",
             "delivered": found,
-            "missing": outcome.missing,
-            "rejected": outcome.rejected,
-            "keywords": outcome.keywords,
-            "input": outcome.input,
-            "output": outcome.output,
-            "cut_characters": outcome.cut_characters,
-            "pairs": [asdict(pair) for pair in outcome.pairs],
+            **asdict(outcome),
         }
 
     def write(self, ledger: Ledger, stopped: str) -> dict[str, Any]:

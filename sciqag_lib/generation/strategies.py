@@ -26,7 +26,7 @@ from sciqag_lib.generation.evidence_first import (
 from sciqag_lib.generation.parsing import ParsedReply, format_pairs, parse_reply
 from sciqag_lib.generation.recipe import Recipe, output_room
 from sciqag_lib.inference.loop import Asking, Round
-from sciqag_lib.inference.prompts import Fitted, fit_text, plain_text, render
+from sciqag_lib.inference.prompts import fit_text, plain_text, render
 from sciqag_lib.inference.seeds import derive_seed
 from sciqag_lib.records.papers import Paper, QAPair
 from sciqag_lib.text.sentences import split_sentences
@@ -39,13 +39,13 @@ PASSAGE_WORDS = 350
 class Outcome:
     """What asking one paper came to: `len(pairs) + len(missing)` is always what was asked for."""
 
-    pairs: list[QAPair]
     missing: list[str]  # a reason for each pair that could not be had
     rejected: dict[str, int] = field(default_factory=dict)  # pairs the model gave that were not kept, by reason
     keywords: list[str] = field(default_factory=list)  # the model's own, where it wrote some
     input: str = ""  # the first complete prompt
     output: str = ""  # whole_paper: the first raw reply; else the pairs in the published form
     cut_characters: int = 0  # how much of the paper's text did not fit into the first prompts
+    pairs: list[QAPair] = field(default_factory=list)
 
 
 class Collector:
@@ -93,7 +93,7 @@ class Collector:
     def outcome(self, otherwise: str = "too_few_given", **more: Any) -> Outcome:
         latest_first = list(reversed(self.last_reasons))
         missing = (latest_first + [otherwise] * self.missing)[: self.missing]
-        return Outcome(self.accepted, missing, dict(self.rejected), **more)
+        return Outcome(missing, dict(self.rejected), pairs=self.accepted, **more)
 
 
 def reply_problem(reply: ParsedReply) -> str:
@@ -105,78 +105,56 @@ def reply_problem(reply: ParsedReply) -> str:
 
 def ask_whole_paper(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
     """The published way: one prompt with the paper, keywords and then all pairs; what is missing is asked again."""
-    collector, keywords, first = Collector(paper, recipe.n_qa), [], None
-    again, seen = "", set()
-    for round_number in range(MAX_ROUNDS):
-        asked = collector.missing
-        room = output_room(recipe, asked, engine.context_size)
-        try:
-            fitted = fit_paper(paper.txt, recipe, engine, asked, again, room)
-        except InputError:
-            if first is None:
-                raise
-            break  # the accepted questions leave no room to ask for more: what there is counts
-        if recipe.temperature == 0 and fitted.prompt in seen:
-            break  # the same prompt would get the same reply
-        seen.add(fitted.prompt)
-        request = make_request(paper, recipe, fitted.prompt, room, 0, round_number)
-        [completion] = yield Round([request], len(paper.txt) - fitted.kept)
-        reply = parse_reply(completion.text, finished=completion.finish_reason != "length")
-        first = first or (fitted, completion.text)
-        keywords = keywords or reply.keywords
-        collector.last_reasons.clear()
-        collector.take_reply(reply, asked)
-        if not collector.missing:
-            break
-        again = again_text(recipe, collector.accepted, readable=bool(reply.pairs))
-    fitted, raw = first
-    return collector.outcome(
-        keywords=keywords, input=engine.format(fitted.prompt), output=raw, cut_characters=len(paper.txt) - fitted.kept
-    )
+    return _ask_parts(paper, recipe, engine, [(0, len(paper.txt))], whole=True)
 
 
 def ask_passages(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
     """Pairs spread evenly over the paper's passages, so that its end is asked about as much as its beginning."""
-    passages = split_passages(paper.txt)
-    collector, first_prompt = Collector(paper, recipe.n_qa), None
-    unused, again, cut, seen = list(range(len(passages))), "", 0, set()
+    return _ask_parts(paper, recipe, engine, split_passages(paper.txt), whole=False)
+
+
+def _ask_parts(paper: Paper, recipe: Recipe, engine: Engine, parts: list[tuple[int, int]], whole: bool) -> Asking:
+    """Pairs about parts of a text. Of a `whole` paper, the first reply and its keywords are kept as they are."""
+    collector, first_prompt, first_reply, keywords = Collector(paper, recipe.n_qa), None, "", []
+    unused, again, cut, seen = list(range(len(parts))), "", 0, set()
     for round_number in range(MAX_ROUNDS):
-        shares = spread(collector.missing, unused or list(range(len(passages))))
+        shares = spread(collector.missing, unused or list(range(len(parts))))
         unused = [number for number in unused if number not in shares]
         requests, asked, cut_now = [], [], 0
         for number, share in shares.items():
-            start, end = passages[number]
-            room = output_room(recipe, share, engine.context_size)
+            start, end = parts[number]
+            room, title = output_room(recipe, share, engine.context_size), "" if whole else paper.title
             try:
-                fitted = fit_paper(paper.txt[start:end], recipe, engine, share, again, room, paper.title)
+                prompt, kept = fit_paper(paper.txt[start:end], recipe, engine, share, again, room, title)
             except InputError:
                 if round_number == 0:
                     raise
-                continue
-            if recipe.temperature == 0 and fitted.prompt in seen:
+                continue  # the accepted questions leave no room to ask for more: what there is counts
+            if recipe.temperature == 0 and prompt in seen:
                 continue  # the same prompt would get the same reply
-            seen.add(fitted.prompt)
+            seen.add(prompt)
             asked.append(share)
-            cut_now += end - start - fitted.kept
-            requests.append(make_request(paper, recipe, fitted.prompt, room, number, round_number))
+            cut_now += end - start - kept
+            requests.append(make_request(paper, recipe, prompt, room, number, round_number))
         if not requests:
             break
-        if round_number == 0:
-            first_prompt, cut = requests[0].prompt, cut_now
         completions = yield Round(requests, cut_now)
+        if round_number == 0:
+            first_prompt, first_reply, cut = requests[0].prompt, completions[0].text, cut_now
         collector.last_reasons.clear()
         readable = False
         for share, completion in zip(asked, completions):
             reply = parse_reply(completion.text, finished=completion.finish_reason != "length")
-            # A model that gives more than its share must not take the place of a later passage.
-            reply.pairs = reply.pairs[:share]
-            readable = readable or bool(reply.pairs)
+            if not whole:  # a model that gives more than its share must not take the place of a later passage
+                reply.pairs = reply.pairs[:share]
+            readable, keywords = readable or bool(reply.pairs), keywords or reply.keywords
             collector.take_reply(reply, share)
         if not collector.missing:
             break
         again = again_text(recipe, collector.accepted, readable)
-    output = format_pairs(list_keywords(paper), collector.accepted)
-    return collector.outcome(input=engine.format(first_prompt), output=output, cut_characters=cut)
+    output = first_reply if whole else format_pairs(list_keywords(paper), collector.accepted)
+    more = {"input": engine.format(first_prompt), "output": output, "cut_characters": cut}
+    return collector.outcome(keywords=keywords if whole else [], **more)
 
 
 def ask_evidence_first(paper: Paper, recipe: Recipe, engine: Engine) -> Asking:
@@ -238,7 +216,7 @@ STRATEGIES: dict[str, Callable[[Paper, Recipe, Engine], Asking]] = {
 
 def fit_paper(
     text: str, recipe: Recipe, engine: Engine, num_pairs: int, again: str, room: int, title: str = ""
-) -> Fitted:
+) -> tuple[Prompt, int]:
     """The recipe's prompt around as much of `text` as leaves `room` tokens of the context for the reply."""
 
     def make_prompt(part: str) -> Prompt:

@@ -9,7 +9,7 @@ A row of plan.csv:
 import csv
 import os.path
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -57,59 +57,44 @@ class Cost:
 
 @dataclass
 class Plan:
-    """What a run is about to do, in totals; each paper has its row in plan.csv."""
+    """What a run is about to do; each paper has its row in plan.csv."""
 
     file_path: str
-    context_size: int
-    context_asked: int
-    tokens_exact: bool
-    room: int = 0  # tokens kept free for a reply, at most
+    context_asked: int  # tokens; the engine's own context may be smaller
+    settings: dict = field(default_factory=dict)  # the run's fingerprint, and what is recorded beside it
     item_ids: list[str] = field(default_factory=list)  # in the order of the file
-    num_to_ask: int = 0
-    num_cut: int = 0
-    prompt_tokens: int = 0
-    fresh_tokens: float = 0.0  # prompt tokens that a prefix cache does not spare
-    new_tokens: int = 0
-    seconds: float | None = None
+    costs: list[Cost] = field(default_factory=list)  # of the items that are to be asked about
     duplicates: list[str] = field(default_factory=list)
     bad_records: list[str] = field(default_factory=list)
-    settings: dict = field(default_factory=dict)  # the run's fingerprint, and what is recorded beside it
+    seconds: float | None = None
 
-    def add(self, cost: Cost) -> None:
-        """Count an item that is to be asked about."""
-        self.num_to_ask += 1
-        self.room = max(self.room, cost.room)
-        self.prompt_tokens += cost.prompt_tokens
-        self.fresh_tokens += cost.fresh_tokens
-        self.new_tokens += cost.new_tokens
-        self.num_cut += cost.is_cut
+    def total(self, name: str) -> Any:
+        """The sum of one of the numbers of Cost."""
+        return sum(getattr(cost, name) for cost in self.costs)
 
-    def show(self) -> None:
+    def show(self, engine: Engine) -> None:
         """Print what is asked, left out and cut, and the forecast."""
-        kind = "tokens" if self.tokens_exact else "tokens, estimated: this server does not count them"
+        kind = "tokens" if engine.tokens_exact else "tokens, estimated: this server does not count them"
+        room = max((cost.room for cost in self.costs), default=0)
         print(
-            f"context: {self.context_size:,} tokens ({self.context_asked:,} asked for); "
-            f"kept for a reply: {f'{self.room:,}' if self.room else 'nothing to ask'}; counts are in {kind}"
+            f"context: {engine.context_size:,} tokens ({self.context_asked:,} asked for); "
+            f"kept for a reply: {f'{room:,}' if room else 'nothing to ask'}; counts are in {kind}"
         )
         show_notes(self.bad_records, LISTED, "report.json", "not usable")
         show_notes(self.duplicates, LISTED, "report.json", "duplicate")
-        finished = len(self.item_ids) - self.num_to_ask
         print(
-            f"papers: {len(self.item_ids):,}, finished before: {finished:,}, to ask: {self.num_to_ask:,}, "
-            f"cut to fit: {self.num_cut:,}, duplicates: {len(self.duplicates):,}, "
-            f"not usable: {len(self.bad_records):,}"
+            f"papers: {len(self.item_ids):,}, finished before: {len(self.item_ids) - len(self.costs):,}, "
+            f"to ask: {len(self.costs):,}, cut to fit: {self.total('is_cut'):,}, "
+            f"duplicates: {len(self.duplicates):,}, not usable: {len(self.bad_records):,}"
         )
-        if self.num_to_ask:
-            time_needed = format_seconds(self.seconds) if self.seconds else "an unknown time"
-            print(
-                f"forecast: {self.prompt_tokens:,} prompt and about {self.new_tokens:,} new tokens, "
-                f"about {time_needed}; pairs that are asked again come on top"
-            )
+        if self.costs:
+            tokens = [self.total(name) for name in ("prompt_tokens", "fresh_tokens", "new_tokens")]
+            self.seconds = show_forecast(engine, *tokens, "pairs that are asked again come on top")
 
 
-def plan_items(job: Any, plan: Plan, items: Iterator[tuple[int, str, Any]], ledger: Ledger, nothing: str) -> None:
+def plan_items(job: Any, plan: Plan, items: Iterator[tuple[int, str, Any]], ledger: Ledger, nothing: str) -> int:
     """Fill in `plan` from the items of a job with `estimate(item) -> Cost`, write plan.csv beside the ledger, forecast
-    tokens and time, and print it all.
+    tokens and time, and print it all; how many items are to be asked about.
 
     InputError: there is no item, `nothing` in words. FingerprintMismatch: a finished item has changed.
     """
@@ -118,29 +103,57 @@ def plan_items(job: Any, plan: Plan, items: Iterator[tuple[int, str, Any]], ledg
         writer.writeheader()
         for position, item_id, item in tqdm(items, desc="counting tokens", unit=job.unit):
             plan.item_ids.append(item_id)
-            name = job.describe(item)["paper"]["doi"]
-            ledger.check_unchanged(item_id, job.digest(item), f"{name}: {job.digested}")
+            name = _check_unchanged(job, item_id, item, ledger)
             finished = ledger.finished(item_id)
             cost = Cost(status=f"{ledger.status(item_id)} before") if finished else job.estimate(item)
             writer.writerow({"position": position, "doi": name, "characters": len(item.txt), **vars(cost)})
-            if not finished:
-                plan.add(cost)
+            plan.costs += [] if finished else [cost]
     if not plan.item_ids:
         detail = f"; the first of {len(plan.bad_records)} faults: {plan.bad_records[0]}" if plan.bad_records else ""
         raise InputError(f"{plan.file_path}: holds {nothing}{detail}")
-    if plan.num_to_ask:
-        plan.seconds = forecast_seconds(plan, job.engine)
-    plan.show()
+    plan.show(job.engine)
+    return len(plan.costs)
 
 
-def count_items(job: Any, ledger: Ledger) -> tuple[int, int]:
-    """How many items a job has, and how many of them are to be asked. FingerprintMismatch: a finished one changed."""
+def plan_prompts(
+    job: Any, ledger: Ledger, unit: str, make_prompt: Callable[[Any], Prompt], new_tokens: int, calls: int = 1
+) -> int:
+    """Print what is about to be asked, in tokens and time, from the first prompts; how many items that is. `new_tokens`
+    are expected of each reply, and `calls` prompts like that of `make_prompt` are asked about an item.
+
+    FingerprintMismatch: a finished item has changed.
+    """
     considered = to_ask = 0
     for _, item_id, item in job.list_items():
-        ledger.check_unchanged(item_id, job.digest(item), f"{job.describe(item)['paper']['doi']}: {job.digested}")
+        _check_unchanged(job, item_id, item, ledger)
         considered += 1
         to_ask += not ledger.finished(item_id)
-    return considered, to_ask
+    print(f"{unit}: {considered:,}, finished before: {considered - to_ask:,}, to ask: {to_ask:,}")
+    if to_ask:
+        engine = job.engine
+        texts = [engine.format(make_prompt(item)) for _, _, item in islice(job.list_items(), SAMPLED)]
+        prompt_tokens = int(calls * to_ask * sum(engine.count_tokens(texts)) / len(texts))
+        shared = len(os.path.commonprefix(texts)) * len(texts) / sum(map(len, texts)) if engine.reuses_prefix else 0.0
+        fresh_tokens, new_tokens = prompt_tokens * (1 - shared), calls * to_ask * new_tokens
+        show_forecast(engine, prompt_tokens, fresh_tokens, new_tokens, f"from the first {len(texts)} prompts")
+    return to_ask
+
+
+def _check_unchanged(job: Any, item_id: str, item: Any, ledger: Ledger) -> str:
+    """What to call the item. FingerprintMismatch: it is finished and has changed."""
+    name = job.describe(item)["paper"]["doi"]
+    ledger.check_unchanged(item_id, job.digest(item), f"{name}: {job.digested}")
+    return name
+
+
+def show_forecast(
+    engine: Engine, prompt_tokens: int, fresh_tokens: float, new_tokens: int, remark: str
+) -> float | None:
+    """Print what a run will take; the seconds, None where they are not known."""
+    seconds = forecast_seconds(engine, fresh_tokens, new_tokens)
+    time_needed = format_seconds(seconds) if seconds else "an unknown time"
+    print(f"forecast: {prompt_tokens:,} prompt and about {new_tokens:,} new tokens, about {time_needed}; {remark}")
+    return seconds
 
 
 def format_seconds(seconds: float) -> str:
@@ -149,15 +162,15 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def forecast_seconds(plan: Plan, engine: Engine) -> float | None:
+def forecast_seconds(engine: Engine, fresh_tokens: float, new_tokens: float) -> float | None:
     """From the speed of two short requests about nothing: one prompt with 1 new token, one with 17. None where
     one of them fails: the run then meets the same error and reports it."""
     size = min(PROBE_WORDS, engine.context_size // 4)
     seconds = []
-    for number, new_tokens in enumerate((1, 17)):
+    for number, asked in enumerate((1, 17)):
         prompt = Prompt(text=" ".join(f"{number} {word}" for word in range(size // 2)))
         started = time.perf_counter()
-        [completion] = complete(engine, [Request(f"speed#{number}", prompt, Sampling(min(new_tokens, size)))])
+        [completion] = complete(engine, [Request(f"speed#{number}", prompt, Sampling(min(asked, size)))])
         seconds.append(time.perf_counter() - started)
         if completion.finish_reason == "error":
             return None
@@ -165,28 +178,5 @@ def forecast_seconds(plan: Plan, engine: Engine) -> float | None:
             prompt_rate = max(1, completion.prompt_tokens) / max(1e-6, seconds[0])
         elif completion.new_tokens > 1:
             new_rate = (completion.new_tokens - 1) / max(1e-6, seconds[1] - seconds[0])
-            return (plan.fresh_tokens / prompt_rate + plan.new_tokens / new_rate) / engine.concurrency
-    return plan.fresh_tokens / prompt_rate / engine.concurrency
-
-
-def show_forecast(
-    engine: Engine, unit: str, considered: int, to_ask: int, prompts: Iterator[Prompt], new_tokens: int, calls: int = 1
-) -> None:
-    """Print what is about to be asked, in tokens and time, from the first prompts; `new_tokens` are expected of each
-    reply, and `calls` of these prompts are asked about one thing."""
-    print(f"{unit}: {considered:,}, finished before: {considered - to_ask:,}, to ask: {to_ask:,}")
-    if not to_ask:
-        return
-    texts = [engine.format(prompt) for prompt in islice(prompts, SAMPLED)]
-    counts = engine.count_tokens(texts)
-    plan = Plan("", engine.context_size, engine.context_size, engine.tokens_exact)
-    plan.prompt_tokens = int(calls * to_ask * sum(counts) / len(counts))
-    plan.new_tokens = calls * to_ask * new_tokens
-    shared = len(os.path.commonprefix(texts)) * len(texts) / sum(map(len, texts)) if engine.reuses_prefix else 0.0
-    plan.fresh_tokens = plan.prompt_tokens * (1 - shared)
-    seconds = forecast_seconds(plan, engine)
-    time_needed = format_seconds(seconds) if seconds else "an unknown time"
-    print(
-        f"forecast: about {plan.prompt_tokens:,} prompt and {plan.new_tokens:,} new tokens, at most about "
-        f"{time_needed}; from the first {len(counts)} prompts"
-    )
+            return (fresh_tokens / prompt_rate + new_tokens / new_rate) / engine.concurrency
+    return fresh_tokens / prompt_rate / engine.concurrency

@@ -23,7 +23,7 @@ from sciqag_lib.engines import Completion, Prompt, Request, Sampling
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.loop import Round
 from sciqag_lib.inference.prompts import PromptFile, fill, load_prompt
-from sciqag_lib.inference.replies import strip_reasoning
+from sciqag_lib.inference.replies import replace_surrogates, strip_reasoning
 from sciqag_lib.inference.seeds import derive_seed
 
 MAX_ATTEMPTS = 3  # the first time, and twice for scores that could not be read
@@ -64,6 +64,11 @@ class Judge:
     def list_levels(self, dimension: str) -> str:
         """One line for each score, the highest first."""
         return "\n".join(f"{score}: {label}" for score, label in self.label_levels(dimension))
+
+    def list_scales(self, dimensions: Iterable[str]) -> str:
+        """What is asked about each dimension, and its levels."""
+        asks = {name: self.prompt.texts["dimensions"][name]["asks"] for name in dimensions}
+        return "\n".join(f"{name}: {text}\n{self.list_levels(name)}" for name, text in asks.items())
 
     def make_schema(self, dimensions: tuple[str, ...], count: int) -> dict[str, Any]:
         """What a reply must look like. The list is in an object, since hosted servers refuse a schema of a list."""
@@ -117,10 +122,7 @@ class Judge:
         reasons = entry.get("reasons", "")
         if isinstance(reasons, list):
             reasons = " ".join(part for part in reasons if isinstance(part, str))
-        reasons = " ".join(reasons.split()) if isinstance(reasons, str) else ""
-        reasons = reasons.encode("utf-16", "surrogatepass").decode(
-            "utf-16", "replace"
-        )  # no file takes a lone surrogate
+        reasons = replace_surrogates(" ".join(reasons.split())) if isinstance(reasons, str) else ""
         score = _read_number(entry.get(key))
         if score is None:
             return Reading(None, reasons, "unreadable")

@@ -58,9 +58,7 @@ class Ledger:
     def __init__(self, path: "str | Path", fingerprint: dict[str, Any]):
         self.path = Path(path)
         self.unreadable = 0  # lines that were no JSON: their items are asked again
-        self._lines: dict[
-            str, int
-        ] = {}  # offset * len(STATUSES) + the status's number: a tuple would be twice as large
+        self._lines: dict[str, int] = {}  # offset * len(STATUSES) + the status's number: half as large as a tuple
         self._lock = filelock.FileLock(f"{self.path}.lock")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,24 +79,22 @@ class Ledger:
             raise
 
     def _open(self, fingerprint: dict[str, Any]) -> None:
-        self._size = os.fstat(self._descriptor).st_size
-        header = None
-        end = 0
-        for offset, line, whole in _read_lines(self.path):
-            if not whole:  # torn by a crash: the item never counted as done
-                break
-            end = offset + len(line)
-            record = _parse_line(line)
-            if record is None or (record.get("kind") == "item" and record.get("status") not in STATUSES):
-                self.unreadable += 1
-                log.warning("%s: the line at byte %d cannot be read; its item is asked again", self.path, offset)
-            elif record["kind"] == "run":
-                header = header or record
-            else:
-                self._note(record, offset)
-        if end < self._size:
-            os.ftruncate(self._descriptor, end)
-            self._size = end
+        header, self._size = None, 0
+        with open(self.path, "rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):  # torn by a crash: the item never counted as done
+                    os.ftruncate(self._descriptor, self._size)
+                    break
+                record = _parse_line(line)
+                if record is None:
+                    self.unreadable += 1
+                    place = f"the line at byte {self._size}"
+                    log.warning("%s: %s cannot be read; its item is asked again", self.path, place)
+                elif record["kind"] == "run":
+                    header = header or record
+                else:
+                    self._note(record, self._size)
+                self._size += len(line)
         if header is None:
             if self._lines:
                 raise LedgerError(f"{self.path}: has items but no readable first line; use another output_dir")
@@ -181,25 +177,14 @@ class Ledger:
         self.close()
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
-    """Offset, bytes and wholeness (it ends in a newline) of each line."""
-    offset = 0
-    with open(path, "rb") as file:
-        for line in file:
-            yield offset, line, line.endswith(b"\n")
-            offset += len(line)
-
-
 def _parse_line(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line.decode("utf-8", "surrogatepass"))
     except ValueError:
         return None
-    if not isinstance(record, dict) or record.get("kind") not in ("run", "item"):
-        return None
-    if record["kind"] == "item" and not isinstance(record.get("id"), str):
-        return None
-    return record
+    kind = record.get("kind") if isinstance(record, dict) else ""
+    is_item = kind == "item" and isinstance(record.get("id"), str) and record.get("status") in STATUSES
+    return record if is_item or kind == "run" else None
 
 
 def _compare_fingerprints(path: Path, header: dict[str, Any], fingerprint: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from sciqag_lib.engines import Completion, Engine, EngineError, Request
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.ledger import Ledger, name_full_disk
+from sciqag_lib.inference.replies import replace_surrogates
 from sciqag_lib.inference.seeds import digest_of
 
 log = logging.getLogger(__name__)
@@ -194,21 +195,17 @@ class Run:
 
     def _take(self, completion: Completion) -> None:
         task, place, digest, reserved = self._in_flight.pop(completion.id)
-        completion.text = _whole_characters(completion.text)
+        completion.text = replace_surrogates(completion.text)
         self.budget.reserved_tokens -= reserved
         self.budget.spent_tokens += completion.prompt_tokens + completion.new_tokens
         task.outstanding -= 1
         task.calls.append(_call_record(completion, digest))
         task.replies[place] = completion
         if completion.finish_reason == "error":
-            task.failure = ("engine_error", completion.error)
             log.warning("%s: %s", task.item_id, completion.error)
-            if completion.fatal:
-                self.fatal = self.stopped = completion.error
-        if task.failure[0]:
-            self._queue = deque(entry for entry in self._queue if entry[0] is not task)
-            if not task.outstanding:
-                self._record_unfinished(task)
+            self._fail(task, "engine_error", completion.error, completion.fatal)
+        elif task.failure[0]:
+            self._fail(task, *task.failure)
         elif all(task.replies):
             self._advance(task, task.replies)
 
@@ -225,17 +222,12 @@ class Run:
                 self._record(task, {"status": "failed", "reason": "prompt_too_long", "message": str(error)})
                 return
             except EngineError as error:  # a server that counts tokens and is gone
-                task.failure = ("engine_error", str(error))
-                if getattr(error, "fatal", False):
-                    self.fatal = self.stopped = str(error)
-                self._queue = deque(entry for entry in self._queue if entry[0] is not task)
-                self._record_unfinished(task)
+                self._fail(task, "engine_error", str(error), getattr(error, "fatal", False))
                 return
             except Exception as error:
                 # One item that trips a fault of ours must not take the others with it; it is asked again.
                 log.exception("%s: this item could not be processed", task.item_id)
-                task.failure = ("internal_error", f"{type(error).__name__}: {error}")
-                self._record_unfinished(task)
+                self._fail(task, "internal_error", f"{type(error).__name__}: {error}")
                 return
             if not all(replies):
                 return
@@ -275,21 +267,19 @@ class Run:
         if result["status"] != "unfinished":
             self._bar.update()
 
-    def _record_unfinished(self, task: Task) -> None:
-        reason, message = task.failure
-        self._record(task, {"status": "unfinished", "reason": reason, "message": message})
+    def _fail(self, task: Task, reason: str, message: str, fatal: bool = False) -> None:
+        """Ask no more about an item, and record it as unfinished once all that is under way has come back."""
+        task.failure = (reason, message)
+        if fatal:
+            self.fatal = self.stopped = message
+        self._queue = deque(entry for entry in self._queue if entry[0] is not task)
+        if not task.outstanding:
+            self._record(task, {"status": "unfinished", "reason": reason, "message": message})
 
     def _abandon_queue(self) -> None:
         """Items that were under way when the run stopped keep their answered calls on the ledger."""
         for task in {id(entry[0]): entry[0] for entry in self._queue}.values():
-            task.failure = ("engine_error" if self.fatal else "budget", self.stopped)
-            self._record_unfinished(task)
-        self._queue.clear()
-
-
-def _whole_characters(text: str) -> str:
-    """`text` without half surrogate pairs, which some servers' JSON holds and no UTF-8 file can store."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            self._fail(task, "engine_error" if self.fatal else "budget", self.stopped)
 
 
 def _call_record(completion: Completion, digest: str) -> dict[str, Any]:

@@ -113,16 +113,8 @@ def render(prompt: PromptFile, form: str, values: dict[str, str]) -> Prompt:
     return Prompt(text=fill(form, parts, "prompt form"))
 
 
-@dataclass(frozen=True)
-class Fitted:
-    prompt: Prompt
-    tokens: int  # of the complete prompt
-    kept: int  # characters of the text that are in it
-    room: int  # tokens the prompt was allowed
-
-
-def fit_text(engine: Engine, make_prompt: Callable[[str], Prompt], text: str, room: int) -> Fitted:
-    """The prompt with as much of the beginning of `text` as leaves it within `room` tokens.
+def fit_text(engine: Engine, make_prompt: Callable[[str], Prompt], text: str, room: int) -> tuple[Prompt, int]:
+    """The prompt with as much of the beginning of `text` as leaves it within `room` tokens, and how many characters.
 
     The cut falls on the end of a paragraph or sentence where there is one in the last fifth of what fits.
     Raises InputError where the prompt alone, without any text, is longer than `room`.
@@ -134,7 +126,7 @@ def fit_text(engine: Engine, make_prompt: Callable[[str], Prompt], text: str, ro
 
     prompt, tokens = count(len(text))
     if tokens <= room:
-        return Fitted(prompt, tokens, len(text), room)
+        return prompt, len(text)
     empty_tokens = count(0)[1]
     if empty_tokens > room:
         raise InputError(
@@ -153,7 +145,7 @@ def fit_text(engine: Engine, make_prompt: Callable[[str], Prompt], text: str, ro
     while tokens > room:  # a shorter text can have one token more, where the cut broke up a merge
         kept = kept * 99 // 100
         prompt, tokens = count(kept)
-    return Fitted(prompt, tokens, kept, room)
+    return prompt, kept
 
 
 def _round_cut(text: str, kept: int) -> int:

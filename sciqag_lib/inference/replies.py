@@ -10,6 +10,11 @@ REASONING_TAG = re.compile(
 END_OF_TURN = re.compile(r"<\|(?:im_end|eot_id|endoftext|return|end|end_of_text)\|>|</s>|<end_of_turn>")
 
 
+def replace_surrogates(text: str) -> str:
+    """The text without half surrogate pairs, which some servers' JSON holds and no UTF-8 file can store."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def strip_reasoning(text: str) -> tuple[str, list[str]]:
     """The text without its reasoning, and ["only_reasoning"] where a block never ends or nothing follows it."""
     body = text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,10 +1,14 @@
 """Counts over the lines of a ledger."""
 
 import datetime
-from array import array
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sciqag_lib.inference.loop import show_stopped
+from sciqag_lib.tables import show_notes
+
+SHOWN = 20  # notes that are printed
 LISTED = 1000  # papers that failed or are unfinished, and bad records, listed one by one in report.json
 
 
@@ -18,7 +22,7 @@ class Tally:
         }
         self.counts: Counter[str] = Counter()
         self.not_done: list[dict[str, str]] = []
-        self.started, self.ended = array("d"), array("d")
+        self.spans: list[tuple[float, float]] = []  # in which each was under way
 
     def add(self, line: dict[str, Any]) -> None:
         status = line["status"]
@@ -26,19 +30,12 @@ class Tally:
         self.counts["prompt_tokens"] += line["prompt_tokens"]
         self.counts["new_tokens"] += line["new_tokens"]
         self.counts["reused_tokens"] += line.get("reused_tokens", 0)
-        self.started.append(line["started"])
-        self.ended.append(line["ended"])
+        self.spans.append((line["started"], line["ended"]))
         if status != "done":
             self.reasons[status][line["reason"]] += 1
             if len(self.not_done) < LISTED:
-                self.not_done.append(
-                    {
-                        "doi": line["paper"]["doi"],
-                        "status": status,
-                        "reason": line["reason"],
-                        "message": line["message"],
-                    }
-                )
+                found = {key: line[key] for key in ("status", "reason", "message")}
+                self.not_done.append({"doi": line["paper"]["doi"], **found})
         if status != "unfinished":
             self.counts["asked"] += line["asked"]
             self.counts["delivered"] += line.get("delivered", 0)
@@ -48,8 +45,7 @@ class Tally:
     def busy_seconds(self) -> float:
         """Wall time in which at least one paper was under way, over all runs on this ledger."""
         total, until = 0.0, float("-inf")
-        for place in sorted(range(len(self.started)), key=self.started.__getitem__):
-            start, end = self.started[place], self.ended[place]
+        for start, end in sorted(self.spans):
             total += max(0.0, end - max(start, until))
             until = max(until, end)
         return total
@@ -71,8 +67,18 @@ class Tally:
         """A sentence about each item that is not done."""
         return [f"{entry['doi']}: {entry['status']}: {entry['reason']} {entry['message']}" for entry in self.not_done]
 
-    def format_date(self) -> str:
-        """The day on which the last of the lines was written, UTC; "" where there is none."""
-        if not self.ended:
-            return ""
-        return datetime.datetime.fromtimestamp(max(self.ended), datetime.UTC).date().isoformat()
+    def summarize(self) -> dict[str, Any]:
+        """Tokens, seconds, and the day on which the last of the lines was written, UTC; "" where there is none."""
+        last = max((end for _, end in self.spans), default=None)
+        date = "" if last is None else datetime.datetime.fromtimestamp(last, datetime.UTC).date().isoformat()
+        return {"tokens": self.count_tokens(), "seconds": round(self.busy_seconds(), 1), "date": date}
+
+
+def show_run(counts: Mapping[str, Mapping[str, Any]], notes: Sequence[str], file: str, stopped: str) -> None:
+    """Print what came of a job: of each thing that is counted its whole numbers by name, the first notes, of which
+    `file` holds all, and why the run ended early."""
+    for title, numbers in counts.items():
+        whole = {name.replace("_", " "): number for name, number in numbers.items() if isinstance(number, int)}
+        print(f"{title}: " + ", ".join(f"{number:,} {name}" for name, number in whole.items()))
+    show_notes(notes, SHOWN, file)
+    show_stopped(stopped)

@@ -173,24 +173,22 @@ class CallPlanner:
 
     def plan(self) -> list[PairCall]:
         """Those that show the paper first, one arm after the other, so that each prompt begins like the one before."""
-        with_paper = [self._plan_arm(arm, groups, True) for arm, groups in self._list_groups(True)]
-        without = [self._plan_arm(arm, groups, False) for arm, groups in self._list_groups(False)]
-        return [call for calls in (*with_paper, *without) for call in calls]
+        return [call for shows_paper in (True, False) for arm in self.arms for call in self._plan_arm(arm, shows_paper)]
 
-    def _list_groups(self, shows_paper: bool) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-        """For each arm the sets of dimensions that are asked together."""
+    def _group_dimensions(self, arm: str, shows_paper: bool) -> list[tuple[str, ...]]:
+        """The sets of dimensions that are asked together."""
         asked = self.judging.dimensions
-        together = self.judging.together and self.item.txt and len(asked) > 1
-        for arm in self.arms:
-            wanted = [name for name in KINDS if name in asked and (arm == "own" or name in NULLS[arm])]
-            if together:
-                groups = [asked] if wanted and shows_paper else []
-            else:
-                groups = [(name,) for name in wanted if (name not in WITHOUT_PAPER) == shows_paper]
-            if groups and (self.item.txt or not shows_paper):
-                yield arm, groups
+        wanted = [name for name in KINDS if name in asked and (arm == "own" or name in NULLS[arm])]
+        if shows_paper and not self.item.txt:
+            return []
+        if self.judging.together and self.item.txt and len(asked) > 1:
+            return [asked] if wanted and shows_paper else []
+        return [(name,) for name in wanted if (name not in WITHOUT_PAPER) == shows_paper]
 
-    def _plan_arm(self, arm: str, groups: list[tuple[str, ...]], shows_paper: bool) -> Iterator[PairCall]:
+    def _plan_arm(self, arm: str, shows_paper: bool) -> Iterator[PairCall]:
+        groups = self._group_dimensions(arm, shows_paper)
+        if not groups:
+            return
         limit = self.engine.context_size // 2 if shows_paper else self.engine.context_size - self.count_beginning("")
         for places in self._split(arm, tuple(range(len(self.arms[arm]))), groups, limit - SPARE_TOKENS):
             block, judged_on, problem = self._choose_block(arm, places, groups, shows_paper)

@@ -120,12 +120,8 @@ def write_task(
     values = {"code": code, "count": str(len(pairs)), "kind": kind, "top": str(judging.top)}
     values["again"] = judging.fill("again", values) if again else ""
     if judging.together and len(dimensions) > 1:
-        blocks = [
-            f"{name}: {judging.prompt.texts['dimensions'][name]['asks']}\n{judging.list_levels(name)}"
-            for name in dimensions
-        ]
-        example = "".join(f'"{name}": number, ' for name in dimensions)
-        values |= {"dimensions": "\n".join(blocks), "example": "{" + example + '"reasons": "one short sentence"}'}
+        example = "".join(f'"{name}": number, ' for name in dimensions) + '"reasons": "one short sentence"'
+        values |= {"dimensions": judging.list_scales(dimensions), "example": "{" + example + "}"}
         task = judging.fill("together", values)
     else:
         [name] = dimensions

@@ -25,9 +25,8 @@ import numpy as np
 from sciqag_lib.checks.grounding import find_evidence, index_paper
 from sciqag_lib.inference.forecast import Plan
 from sciqag_lib.inference.ledger import Ledger
-from sciqag_lib.inference.loop import show_stopped
 from sciqag_lib.inference.seeds import digest_of
-from sciqag_lib.inference.tally import Tally
+from sciqag_lib.inference.tally import Tally, show_run
 from sciqag_lib.metrics.controls import judge_control, show_few
 from sciqag_lib.metrics.intervals import NOTHING, Estimate, bootstrap_mean
 from sciqag_lib.paths import write_atomic
@@ -35,28 +34,16 @@ from sciqag_lib.racar.calls import NULLS, Item, list_texts
 from sciqag_lib.racar.judging import VERSION
 from sciqag_lib.records.papers import read_records
 from sciqag_lib.records.qa_records import read_pair
-from sciqag_lib.tables import JsonList, show_notes, write_report, write_table
+from sciqag_lib.tables import JsonList, write_report, write_table
 
 if TYPE_CHECKING:  # pandas takes a second to import
     from pandas import DataFrame, Series
     from pandas.core.groupby import SeriesGroupBy
 
 REPORT = "racar.json"
-COLUMNS = {
-    "record": "text",
-    "doi": "text",
-    "pair": "whole",
-    "arm": "text",
-    "dimension": "text",
-    "repeat": "whole",
-    "scale": "text",
-    "score": "whole",
-    "reasons": "text",
-    "missing": "text",
-    "judged_on": "text",
-    "attempts": "whole",
-    "digest": "text",
-}  # the last: of the paper's text and the pair, on own pairs
+WHOLE = ("pair", "repeat", "score", "attempts")
+NAMES = ("record", "doi", "pair", "arm", "dimension", "repeat", "scale", "score", "reasons", "missing", "judged_on")
+COLUMNS = {name: "whole" if name in WHOLE else "text" for name in (*NAMES, "attempts", "digest")}
 SCORE_COLUMNS = ["item", "pair", "score", "arm", "dimension", "missing"]  # of the scores that are averaged
 LISTED = 20
 ARM_NAMES = {
@@ -369,17 +356,10 @@ def show_racar(report: RacarReport) -> None:
     if not report.model:
         print("nothing was judged")
         return
-    papers, scores = report.papers, report.scores
     way = "all dimensions in one call" if report.together else "each dimension alone"
     print(f"judge: {report.model} | scale {report.scale}, {way}, repeats: {report.repeats} | {report.prompt}")
-    print(
-        f"papers: {papers['done']:,} done, {papers['failed']:,} failed, {papers['unfinished']:,} unfinished, "
-        f"{papers['not_asked']:,} not asked; judged on excerpts: {papers['excerpt']:,}"
-    )
-    print(f"scores: {scores['asked']:,} asked = {scores['delivered']:,} delivered + {scores['missing']:,} missing")
     _show_verdict(report)
-    show_notes(report.notes, LISTED, REPORT)
-    show_stopped(report.stopped)
+    show_run({"papers": report.papers, "scores": report.scores}, report.notes, REPORT, report.stopped)
 
 
 def _show_verdict(report: RacarReport) -> None:

@@ -66,13 +66,9 @@ class RacarJob:
         return list_items(self.file_path, self.judging, [], self.limit)
 
     def plan(self, ledger: Ledger) -> int:
-        self.planned = Plan(
-            str(self.file_path), self.engine.context_size, self.engine.context_size, self.engine.tokens_exact
-        )
-        self.planned.settings = self.fingerprint()
+        self.planned = Plan(str(self.file_path), self.engine.context_size, self.fingerprint())
         items = list_items(self.file_path, self.judging, self.planned.bad_records, self.limit)
-        plan_items(self, self.planned, items, ledger, "no question-answer pair that can be judged")
-        return self.planned.num_to_ask
+        return plan_items(self, self.planned, items, ledger, "no question-answer pair that can be judged")
 
     def estimate(self, item: Item) -> Cost:
         planner = CallPlanner(item, self.judging, self.engine)

@@ -129,24 +129,18 @@ def _find_problem(value: Any) -> str:
 class QuestionFile:
     """Contents of a test file, and which of its questions are asked: made by scan_questions."""
 
-    path: Path
     every: dict[str, tuple[int, Question]]  # all its questions by id, each with its place in the file
     ids: list[str]  # of the questions that are asked, in the order of the file
-    num_duplicates: int
-    num_bad: int
+    counts: dict[str, Any]  # name and digest of the file, questions, duplicates, not_usable, without_reference
     notes: list[str]  # what is left out, and why
-
-    def __post_init__(self) -> None:
-        self.name = self.path.name
-        self.dois = {question.doi for _, question in self.every.values()} - {""}
-        self.num_usable = len(self.every)
-        self.num_without_reference = sum(not question.reference for _, question in self.every.values())
-        pairs = [(question_id, question.reference) for question_id, (_, question) in self.every.items()]
-        self.digest = digest_of(sorted(map(digest_of, pairs)))  # whatever their order
 
     def read(self) -> Iterator[tuple[int, str, Question]]:
         """Place in the file, id and question of those that are asked."""
         return ((self.every[name][0], name, self.every[name][1]) for name in self.ids)
+
+    @cached_property
+    def dois(self) -> set[str]:
+        return {question.doi for _, question in self.every.values()} - {""}
 
     @cached_property
     def _names(self) -> dict[str, str]:
@@ -159,12 +153,12 @@ class QuestionFile:
     def list_unknown(self) -> list[str]:
         """A note for each category that is not a published one."""
         names = Counter(self.category_of(question) for _, question in self.every.values() if question.category)
-        unknown = Counter({name: count for name, count in names.items() if fold_name(name) not in self._names})
         return [
             f"category{suggest_name(name, self._names.values())}: none of the published ones, "
             f"{count:,} question{'s' * (count > 1)}, kept under that name"
-            for name, count in unknown.most_common(LISTED)
-        ]
+            for name, count in names.most_common()
+            if fold_name(name) not in self._names
+        ][:LISTED]
 
 
 def scan_questions(path: str | Path, seed: int = 0, limit: int | None = None) -> QuestionFile:
@@ -173,21 +167,32 @@ def scan_questions(path: str | Path, seed: int = 0, limit: int | None = None) ->
     check_parameters(("limit", limit, limit is None or limit >= 1, "at least 1 question, or None for all"))
     every: dict[str, tuple[int, Question]] = {}
     notes: list[str] = []
-    num_bad = 0
+    repeated = 0
     for place, entry in enumerate(read_questions(path)):
         if isinstance(entry, BadRecord):
-            num_bad += 1
             notes.append(str(entry))
         elif entry.question_id in every:
             first = every[entry.question_id][1].where
             notes.append(f"{entry.where}: the question of {first} again; it is asked once")
+            repeated += 1
         else:
             every[entry.question_id] = place, entry
     if not every:
-        raise InputError(f"{path}: holds no question{f'; the first of {num_bad} faults: {notes[0]}' if notes else ''}")
+        raise InputError(
+            f"{path}: holds no question{f'; the first of {len(notes)} faults: {notes[0]}' if notes else ''}"
+        )
     chosen = set(heapq.nsmallest(limit or len(every), every, key=lambda name: rank(seed, "question", name)))
     ids = [name for name in every if name in chosen]
-    file = QuestionFile(Path(path), every, ids, len(notes) - num_bad, num_bad, notes[:LISTED])
+    references = {name: question.reference for name, (_, question) in every.items()}
+    counts = {
+        "name": Path(path).name,
+        "digest": digest_of(sorted(map(digest_of, references.items()))),  # whatever their order
+        "questions": len(every),
+        "duplicates": repeated,
+        "not_usable": len(notes) - repeated,
+        "without_reference": sum(not reference for reference in references.values()),
+    }
+    file = QuestionFile(every, ids, counts, notes[:LISTED])
     file.notes += file.list_unknown()
     return file
 
