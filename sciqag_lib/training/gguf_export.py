@@ -9,17 +9,16 @@ Example of a tensor: model.layers.0.self_attn.q_proj.weight [576, 576] -> blk.0.
 import argparse
 import json
 import math
-import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sciqag_lib.engines.gguf_tokenizer import read_vocabulary, write_vocabulary
 from sciqag_lib.errors import InputError
+from sciqag_lib.paths import write_atomic
 
 Kind = Literal["f16", "q8_0", "f32"]
 SUPPORTED = ("LlamaForCausalLM",)
@@ -42,10 +41,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Export:
-    path: Path
-    kind: Kind
     num_tensors: int
-    num_bytes: int
     notes: list[str]  # where llama.cpp will do something slightly else than transformers
 
 
@@ -64,11 +60,11 @@ def export_gguf(model_dir: str | Path, output_path: str | Path, kind: Kind = "f1
     files = _locate_tensors(model_dir)
     tensors = _plan_tensors(model_dir, config, files, kind)
     vocabulary = read_vocabulary(model_dir, config.vocab_size, _list_eos(model_dir, config))
-    with _replace_when_whole(output_path) as temporary:
-        writer = _open_writer(temporary, output_path.stem, config, kind)
+    with write_atomic(output_path, binary=True) as file:  # by its name: gguf opens files itself
+        writer = _open_writer(file.name, output_path.stem, config, kind)
         write_vocabulary(writer, vocabulary)
         _write_tensors(writer, tensors, files, compute_rope_factors(config))
-    return Export(output_path, kind, len(tensors), output_path.stat().st_size, vocabulary.notes)
+    return Export(len(tensors), vocabulary.notes)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     for note in export.notes:
         print(f"note: {note}")
-    print(f"{export.path}: {export.num_tensors} tensors, {export.kind}, {export.num_bytes / 1e6:.1f} MB")
+    num_bytes = args.output_path.stat().st_size
+    print(f"{args.output_path}: {export.num_tensors} tensors, {args.type}, {num_bytes / 1e6:.1f} MB")
     return 0
 
 
@@ -321,18 +318,6 @@ def permute_rows(values: Any, heads: int) -> Any:
     Rotary embedding turns pairs of rows: transformers pairs row i with i + half, llama.cpp neighbours 2i and 2i + 1.
     """
     return values.unflatten(0, (heads, 2, -1)).transpose(1, 2).reshape(values.shape)
-
-
-@contextmanager
-def _replace_when_whole(path: Path) -> Iterator[Path]:
-    """The path of a temporary file beside `path` (gguf opens files itself), renamed over it when the block ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name[:100]}.", dir=path.parent) as folder:
-        temporary = Path(folder) / "part.gguf"
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
 
 
 if __name__ == "__main__":
