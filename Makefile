@@ -28,7 +28,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
-	$(QUIET) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not gpu" $(NBVAL) tests notebooks
+	$(QUIET) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not gpu" $(NBVAL) notebooks tests
 
 test-slow: $(INSTALLED)
 	$(QUIET) $(BIN)/python -m pytest -m "slow and not gpu" tests
