@@ -214,7 +214,7 @@ def test_make_installs_torch_first_and_only_once(tmp_path: Path) -> None:
 
 def test_make_test_is_strict_about_notebooks_and_skips_the_slow(tmp_path: Path) -> None:
     command = run_make("--dry-run", "test", f"VENV={tmp_path}").stdout.splitlines()[-1]
-    assert "--nbval " in command and "--nbval-current-env" in command and command.endswith("tests notebooks")
+    assert "--nbval " in command and "--nbval-current-env" in command and command.endswith("notebooks tests")
     assert '-m "not slow and not gpu"' in command
     assert '-m "slow and not gpu"' in run_make("--dry-run", "test-slow", f"VENV={tmp_path}").stdout.splitlines()[-1]
 
