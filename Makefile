@@ -17,6 +17,7 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
 QUIET := HF_HUB_OFFLINE=1 TQDM_DISABLE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TOKENIZERS_PARALLELISM=false
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300
+WORKERS ?= 2  # processes of the quick tests; a file's tests and a notebook's cells stay together
 
 .PHONY: demo test test-slow lab figures bench gpu clean
 .DEFAULT_GOAL := demo
@@ -27,7 +28,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
-	$(QUIET) $(BIN)/python -m pytest -m "not slow and not gpu" $(NBVAL) tests notebooks
+	$(QUIET) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not gpu" $(NBVAL) notebooks tests
 
 test-slow: $(INSTALLED)
 	$(QUIET) $(BIN)/python -m pytest -m "slow and not gpu" tests

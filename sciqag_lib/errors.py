@@ -27,3 +27,8 @@ def check_parameters(*expectations: tuple[str, Any, bool, str]) -> None:
     for name, value, holds, expected in expectations:
         if not holds:
             raise InputError(f"{name}: expected {expected}, found {value!r}")
+
+
+def first_note(notes: list[str]) -> str:
+    """The end of a message that nothing could be used."""
+    return f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""

@@ -143,3 +143,7 @@ def add_legend(figure: "Figure", colors: Mapping[str, str], names: Mapping[str, 
 def say(axes: "Axes", text: str, height: float = 0.5) -> None:
     """Words in the middle of empty axes, at this share of their height."""
     axes.text(0.5, height, text, transform=axes.transAxes, ha="center")
+
+
+def count_things(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' * (number != 1)}"

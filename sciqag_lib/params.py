@@ -10,7 +10,6 @@ Refused by name: keys that no notebook has, values of a wrong type, duplicate ke
 import ast
 import difflib
 import re
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,35 +126,45 @@ def _nearest(word: str, choices: list[str]) -> str:
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
+SIMPLE_TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "list": list, "dict": dict}
+
+
 def _check_type(key: str, value: Any, step: Step) -> list[str]:
     parameter = step.known[key.rpartition(".")[2]]
-    type_name, default = parameter["inferred_type_name"], parameter["default"]
+    type_name, default = parameter["inferred_type_name"], _read_default(parameter["default"])
     if type_name == "None":  # papermill's word for: no annotation
-        type_name = _name_type(default)
-    fits = _fits(value, type_name)
-    if isinstance(value, str) and TEXT_NUMBER.fullmatch(value) and (type_name == "Any" or not fits):
+        type_name = "Any" if default is None else type(default).__name__
+    annotation = ast.parse(type_name, mode="eval").body
+    is_number = isinstance(value, str) and TEXT_NUMBER.fullmatch(value)
+    if is_number and (type_name == "Any" or not _is_type(value, annotation)):
         return [f"{key}: {value!r} is text to YAML; write a number with a point and a signed exponent, as in 1.0e-5"]
-    if fits:
+    if _is_type(value, annotation):
         return []
     return [f"{key}: expected {type_name} ({step.name} has {parameter['default']}), found {value!r}"]
 
 
-def _name_type(source: str) -> str:
+def _read_default(source: str) -> Any:
     try:
-        default = ast.literal_eval(source)
+        return ast.literal_eval(source)
     except (ValueError, SyntaxError):
-        return "Any"
-    return "Any" if default is None else type(default).__name__
+        return None
 
 
-def _fits(value: Any, annotation: str) -> bool:
+def _is_type(value: Any, annotation: ast.expr) -> bool:
     """Whether a YAML value fits an annotation such as Optional[int]; one that is not understood fits all."""
-    import pydantic
-
-    try:
-        pydantic.TypeAdapter(eval(annotation, dict(vars(typing)))).validate_python(value, strict=True)
-    except pydantic.ValidationError:
-        return False
-    except (NameError, SyntaxError, TypeError, pydantic.errors.PydanticUserError):
+    if isinstance(annotation, ast.Constant):
+        return value is None  # of Union[int, None]
+    if isinstance(annotation, ast.Name):
+        expected = SIMPLE_TYPES.get(annotation.id.lower() if annotation.id in ("List", "Dict") else annotation.id)
+        if isinstance(value, bool) and expected is not bool:  # a bool is an int to Python
+            return expected is None
+        return expected is None or isinstance(value, expected)
+    if not isinstance(annotation, ast.Subscript) or not isinstance(annotation.value, ast.Name):
         return True
-    return True
+    inner = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
+    name = annotation.value.id
+    if name in ("Optional", "Union"):
+        return name == "Optional" and value is None or any(_is_type(value, choice) for choice in inner)
+    if name in ("list", "List"):
+        return isinstance(value, list) and all(_is_type(item, inner[0]) for item in value)
+    return isinstance(value, dict) if name in ("dict", "Dict") else True

@@ -66,9 +66,10 @@ def write_atomic(path: str | Path, binary: bool = False, durable: bool = True) -
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)  # opened anew below, so that the file that is handed out knows its name
     try:
         form: dict[str, Any] = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8", "newline": "\n"}
-        with open(handle, **form) as file:
+        with open(temporary, **form) as file:
             yield file
             file.flush()
             if durable:

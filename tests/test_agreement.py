@@ -296,23 +296,23 @@ def test_a_judge_is_held_against_the_length_of_the_answer(tmp_path):
 def test_two_sets_of_pairs_are_compared_paper_by_paper(tmp_path):
     """Papers a and b; set 1: a 3, 3, b 2; set 2: a 2, b 1, 1, 2, c 3 (not shared): 8/3 - 6/4."""
 
-    def make(name: str, scores: dict[str, list[int]]):
+    def make(name: str, scores: dict[str, list[int]], kind: str = "expert"):
         rows = [
-            [f"10.1/{paper}", number, "accuracy", "gpt", "judge", score, ""]
+            [f"10.1/{paper}", number, "accuracy", "ann", kind, score, ""]
             for paper, given in scores.items()
             for number, score in enumerate(given)
         ]
         return read_scores(write(tmp_path / name, rows))
 
     first, second = make("1.csv", {"a": [3, 3], "b": [2]}), make("2.csv", {"a": [2], "b": [1, 1, 2], "c": [3]})
-    [one] = compare_sets(first, second, ("new", "old"), "gpt")
+    [one] = compare_sets(first, second, ("new", "old"))
     assert (one.value_first, one.value_second) == pytest.approx((8 / 3, 6 / 4)) and (one.pairs, one.papers) == (7, 2)
     # Twice a: 3 - 2 = 1; twice b: 2 - 4/3 = 2/3; once each: 7/6: the ends of the interval are the least and the most.
     assert (one.low, one.high) == pytest.approx((2 / 3, 7 / 6)) and one.verdict == "new is scored higher"
-    [alone] = compare_sets(make("1.csv", {"d": [3, 3]}), second, ("new", "old"), "gpt")
+    [alone] = compare_sets(make("1.csv", {"d": [3, 3]}), second, ("new", "old"))
     assert alone.verdict == "not compared (no paper is in both sets)" and math.isnan(alone.difference)
-    with pytest.raises(InputError, match="expected scores by experts .*raters are gpt"):
-        compare_sets(first, second, ("new", "old"))
+    with pytest.raises(InputError, match="expected scores by experts .*raters are ann"):
+        compare_sets(first, make("2.csv", {"a": [2]}, "judge"), ("new", "old"))
 
 
 # Figures -------------------------------------------------------------------------------------------------------------
@@ -351,28 +351,15 @@ def test_the_bars_are_the_values_beside_the_published_ones(tmp_path):
     assert all(path.stat().st_size > 5000 for path in save_figure(figure, tmp_path, "agreement"))
 
 
-def test_alpha_was_not_published_and_judges_can_be_chosen(tmp_path):
-    report = analyse(tmp_path, score_rows(RATERS))
-    figure = draw_agreement(report, ["alpha_ordinal"], ["poor"])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "poor",
-        "experts against each other",
-        "judge's scores shuffled: 97.5% below",
-    ]
-    for arguments in ((["kappa"],), (["spearman"] * 3,), (["spearman"], ["great"])):
-        with pytest.raises(ValueError, match="expected 1 or 2 of the measures"):
-            draw_agreement(report, *arguments)
-
-
 def test_what_is_not_defined_has_a_cross_and_no_bar(tmp_path):
     rows = [
         row[:5] + [3 if row[3] == "_poor" else row[5]] + row[6:]
         for row in score_rows({**RATERS, "_poor": RATERS["poor"]})
     ]
-    figure = draw_agreement(analyse(tmp_path, rows), ["pearson"])
+    figure = draw_agreement(analyse(tmp_path, rows))
     labels = [text.get_text().strip() for text in figure.legends[0].get_texts()]
     assert "not defined" in labels and "_poor" in labels
-    crosses = [line for line in figure.axes[0].get_lines() if line.get_marker() == "x" and len(line.get_xdata())]
+    crosses = [line for line in figure.axes[1].get_lines() if line.get_marker() == "x" and len(line.get_xdata())]
     assert len(crosses) == 1 and list(crosses[0].get_ydata()) == [0]
 
 

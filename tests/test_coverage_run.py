@@ -67,8 +67,8 @@ def test_a_paper_by_hand_beside_random_scores(tmp_path):
     assert (row["doi"], row["questions"], row["sentences"], row["top"]) == ("10.1/a", 2, 20, 3)
     assert (row["pooled"], row["individual"], row["union"]) == (0.2, 0.25, 0.4)
     for name in DEFINITIONS:
-        assert row[f"{name}_random"] == round(getattr(random, name), 4)
-        assert row[f"{name}_difference"] == pytest.approx(row[name] - getattr(random, name), abs=1e-4)
+        assert row[f"{name}_random"] == round(random[name], 4)
+        assert row[f"{name}_difference"] == pytest.approx(row[name] - random[name], abs=1e-4)
         assert report.values[name].mean == row[name] and math.isnan(report.values[name].low)
         assert report.random[name].mean == row[f"{name}_random"]
         assert report.difference[name].mean == row[f"{name}_difference"] < 0

@@ -153,20 +153,13 @@ def test_description_says_which_attention(transformers_engine: Any) -> None:
 
 
 def test_dtype_is_the_faster_of_the_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([float(n) for n in range(1000)])
-    slow = {"dtype": torch.bfloat16}
-    multiply = torch.mm
+    for slow, fast in ((torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)):
 
-    def mm(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        if left.dtype == slow["dtype"]:
-            next(clock)
-        return multiply(left, right)
+        def measure(multiply: Any, slow: torch.dtype = slow, **_: Any) -> list[float]:
+            return [3.0, 2.0 if multiply().dtype == slow else 1.0]
 
-    monkeypatch.setattr(loading.time, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(torch, "mm", mm)
-    assert choose_dtype(torch.device("cpu")) == torch.float32
-    slow["dtype"] = torch.float32
-    assert choose_dtype(torch.device("cpu")) == torch.bfloat16
+        monkeypatch.setattr(loading.timeit, "repeat", measure)
+        assert choose_dtype(torch.device("cpu")) == fast
 
 
 def test_nucleus_sampling_keeps_the_likeliest_that_make_up_top_p() -> None:

@@ -95,16 +95,18 @@ def test_missing_scores_are_hatched_and_counted() -> None:
     assert len(every.axes[0].patches) == 6 and legend_texts(every) == ["no score (6)"]
 
 
-def test_red_dots_stand_on_the_cells_over_the_threshold() -> None:
+def test_red_dots_stand_on_the_cells_over_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = draw_question_similarity(SCORES, "A paper", mode="llm")
     (dots,) = judged.axes[0].get_lines()
     assert [(int(x), int(y)) for x, y in dots.get_xydata()] == [(1, 1)]
     assert legend_texts(judged) == ["no score (1)", "over 0.7 (1)"]
     assert judged.axes[1].get_ylabel() == "judged intent similarity"
     assert not draw_question_similarity(SCORES, "A paper").axes[0].get_lines()  # 0.7 is said of judged scores only
-    exact = draw_question_similarity(SCORES, "A paper", threshold=0.71)
+    monkeypatch.setattr("sciqag_lib.analysis.figures.LLM_THRESHOLD", 0.71)
+    exact = draw_question_similarity(SCORES, "A paper", "llm")
     assert legend_texts(exact) == ["no score (1)", "over 0.71 (0)"]
-    negative = draw_question_similarity(SCORES, "A paper", threshold=-0.5)
+    monkeypatch.setattr("sciqag_lib.analysis.figures.LLM_THRESHOLD", -0.5)
+    negative = draw_question_similarity(SCORES, "A paper", "llm")
     assert len(negative.axes[0].get_lines()[0].get_xydata()) == 2  # the pairs, not the empty upper triangle
 
 
@@ -256,13 +258,13 @@ def test_order_of_papers_does_not_matter_for_coverage(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 60, 61, 20_000])
 def test_coverage_of_few_and_many_papers(count: int) -> None:
     values = np.linspace(0, 1, count).tolist()
-    figure = draw_coverage(coverage_table(values, values), ["union"])
-    (axes,) = figure.axes
+    figure = draw_coverage(coverage_table(values, values))
+    axes = figure.axes[2]
     answers, random = line_labelled(axes, "answers"), line_labelled(axes, "random")
     assert len(answers.get_xdata()) == len(random.get_xdata()) == count
     assert (answers.get_linestyle(), answers.get_marker()) == (("None", "o") if count <= 60 else ("-", "None"))
     assert bool(random.get_rasterized()) is (count > 2000)
-    assert axes.get_xlim() == (-0.5, count - 0.5) and figure.get_figwidth() == 3.4
+    assert axes.get_xlim() == (-0.5, count - 0.5) and figure.get_figwidth() == 7
     assert axes.get_title() == f"union: {count:,} paper{'s' if count > 1 else ''}"
 
 
@@ -271,8 +273,6 @@ def test_coverage_without_values_or_columns() -> None:
     assert figure.axes[0].get_title() == "pooled: 0 papers\n(1 without a value)"
     with pytest.raises(ValueError, match="missing \\['union_random'\\]"):
         draw_coverage(coverage_table([0.5], [0.5]).drop(columns="union_random"))
-    with pytest.raises(ValueError, match="a definition"):
-        draw_coverage(coverage_table([0.5], [0.5]), [])
 
 
 def test_pipeline_text_lies_in_its_box_and_overlaps_nothing() -> None:
@@ -330,12 +330,11 @@ def test_any_title_fits_and_is_no_formula(name: str, title: str) -> None:
     assert ("…" in shown) == (len(title) > 150)
 
 
-@pytest.mark.parametrize("definitions", [["pooled", "individual", "union"], ["union"]])
 @pytest.mark.parametrize("count", [25, 20_000])
-def test_panels_leave_no_text_outside_or_on_another(count: int, definitions: list[str]) -> None:
+def test_panels_leave_no_text_outside_or_on_another(count: int) -> None:
     values = np.linspace(0.01, 0.98, count)
     table = coverage_table([np.nan, *values], np.append(values, 0.5).tolist())
-    figure = draw_coverage(table, definitions)
+    figure = draw_coverage(table)
     figure.set_dpi(200)
     extents = [text.get_window_extent() for text in visible_texts(figure) if drawn(figure, text)]
     assert min(extent.x0 for extent in extents) > 2 and min(extent.y0 for extent in extents) > 2  # pixels

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from sciqag_lib import tables
-from sciqag_lib.metrics.intervals import Estimate, estimate_between, estimate_mean, estimate_values
+from sciqag_lib.metrics.intervals import Estimate, bootstrap_mean, estimate_between, estimate_mean
 from sciqag_lib.tables import write_table
 
 
@@ -60,8 +60,8 @@ def test_one_paper_has_no_interval_and_none_no_value():
 def test_papers_without_a_value_are_left_out():
     estimate = estimate_mean([1.0, math.nan, 0.0, 3.0], [2, 5, 0, 2])
     assert estimate.mean == 1.0 and estimate.papers == 2  # (1 + 3) / (2 + 2)
-    assert estimate_values([0.5, math.nan, 0.7]).mean == pytest.approx(0.6)
-    assert estimate_values([0.5, math.nan, 0.7]).papers == 2 and estimate_values([math.nan]).papers == 0
+    assert bootstrap_mean([0.5, math.nan, 0.7], range(3)).mean == pytest.approx(0.6)
+    assert bootstrap_mean([0.5, math.nan, 0.7], range(3)).papers == 2 and bootstrap_mean([math.nan], ["a"]).papers == 0
 
 
 def test_two_papers_between_them_have_a_mean_and_no_interval():

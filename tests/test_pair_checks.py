@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pyarrow.parquet
 import pytest
 from fake_encoder import make_embedder
@@ -16,8 +17,7 @@ from sciqag_lib.checks.grounding import PaperIndex
 from sciqag_lib.checks.pair_checks import (
     COLUMNS,
     SHARES,
-    Tally,
-    check_records,
+    estimate_columns,
     find_context_phrase,
     measure_support,
     name_form,
@@ -26,7 +26,7 @@ from sciqag_lib.checks.pair_checks import (
 from sciqag_lib.checks.rules import REASONS, check_pair
 from sciqag_lib.errors import InputError
 from sciqag_lib.metrics import intervals
-from sciqag_lib.records.papers import Paper, QAPair
+from sciqag_lib.records.papers import QAPair
 
 DATA = Path(__file__).parents[1] / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -192,23 +192,21 @@ def test_shares_and_null_by_hand(tmp_path):
     assert report.question_words.mean == pytest.approx((9 + 8 + 9) / 3)
 
 
-def test_the_null_baseline_is_the_paper_before_and_the_first_has_the_last():
-    def record(number: int, answer: int) -> Paper:
-        pairs = [QAPair("How much?", f"Zinc held {answer} % tin.")]
-        return Paper(f"d{number}", f"Zinc held {number} % tin.", [], pairs=pairs)
-
+def test_the_null_baseline_is_the_paper_before_and_the_first_has_the_last(tmp_path):
     for step, found in ((-1, 4), (1, 0)):
-        tally = Tally()
-        list(check_records([record(number, (number + step) % 4) for number in range(4)], tally))
-        assert tally.estimate_shares("null_", 0)["numbers_found"].mean == found / 4
+        records = [
+            {"doi": f"d{n}", "txt": f"Zinc held {n} % tin.", "Q&A": [{"Q": "How much?", "A": f"{(n + step) % 4} %."}]}
+            for n in range(4)
+        ]
+        assert check(tmp_path, records)[0].null["numbers_found"].mean == found / 4
 
 
-def test_the_null_takes_some_answers_from_all_over_a_paper(monkeypatch):
+def test_the_null_takes_some_answers_from_all_over_a_paper(tmp_path, monkeypatch):
     monkeypatch.setattr(pair_checks, "NULL_ANSWERS", 2)
-    pairs = [QAPair("How much?", f"Zinc held {number} % tin.") for number in range(4)]
-    tally, other = Tally(), Paper("b", "It held 2 % tin.", [])
-    list(check_records([Paper("a", "It held 9 % tin.", [], pairs=pairs), other], tally))
-    assert tally.estimate_shares("null_", 0)["numbers_found"].mean == 1 / 2  # the answers 0 and 2
+    pairs = [{"Q": "How much?", "A": f"Zinc held {number} % tin."} for number in range(4)]
+    other = {"doi": "b", "txt": "It held 2 % tin.", "Q&A": [{"Q": "How much?", "A": "None."}]}
+    report, _ = check(tmp_path, [{"doi": "a", "txt": "It held 9 % tin.", "Q&A": pairs}, other])
+    assert report.null["numbers_found"].mean == 1 / 2  # the answers 0 and 2
 
 
 def test_records_without_a_paper_neither_have_nor_serve_as_null(tmp_path):
@@ -419,12 +417,11 @@ def test_a_share_of_none_or_all_has_an_interval_of_some_width(tmp_path):
 
 
 def test_many_records_are_drawn_in_blocks_with_the_same_mean(monkeypatch):
+    pairs = pandas.DataFrame({"record": range(1001), "duplicate": [number % 4 == 0 for number in range(1001)]})
+
     def estimate(max_units: int):
         monkeypatch.setattr(pair_checks, "MAX_UNITS", max_units)
-        tally = Tally()
-        for number in range(1001):
-            tally.add("duplicate", number % 4 == 0, 1)
-        return tally.estimate_mean("duplicate", 0)
+        return estimate_columns(pairs, ["duplicate"], 0)["duplicate"]
 
     one_by_one, blocks = estimate(2000), estimate(100)
     assert one_by_one.mean == blocks.mean == 251 / 1001 and one_by_one.papers == blocks.papers == 1001

@@ -295,7 +295,7 @@ def test_a_saved_model_knows_nothing_of_it(tmp_path) -> None:
 @pytest.mark.parametrize(("length", "group"), [(8192, 2048), (12288, 3072), (16384, 4096), (32768, 8192), (4096, 1024),
                                                (12000, 8192), (100, 8192)])  # fmt: skip
 def test_group_of_the_published_fine_tuning(length: int, group: int) -> None:
-    assert choose_group(length) == group and choose_group(length, 64) == 64
+    assert choose_group(length) == group
 
 
 def test_groups_by_hand() -> None:
@@ -409,8 +409,6 @@ def make_other(kind: type, **changes):
 @pytest.mark.parametrize(("config", "arguments", "message"), [
     (make_config(), {"name": "s3"}, "expected one of segments, s2, found 's3'"),
     (make_config(num_attention_heads=3, num_key_value_heads=3, hidden_size=36), {}, "3 heads, which have no halves"),
-    (make_config(), {"num_sequence_ranks": 2}, "Ulysses"),
-    (make_config(), {"num_tensor_ranks": 2}, "tensor parallelism"),
     (make_other(MistralConfig, sliding_window=64), {"name": "segments"}, "before them (sliding_window)"),
     (make_other(Gemma2Config), {}, "before them (sliding_attention); with attn_logit_softcapping"),
     (make_config(is_causal=False), {}, "is_causal False"),
@@ -424,7 +422,7 @@ def test_sound_combinations_pass() -> None:
     mistral = make_other(MistralConfig, sliding_window=None)
     for config in (make_config(), make_other(Qwen2Config), mistral, GPT2Config()):
         check_attention(config, "s2")
-    check_attention(make_config(), "segments", num_sequence_ranks=2, num_tensor_ranks=2)
+    check_attention(make_config(), "segments")
     check_attention(make_config(num_attention_heads=3, num_key_value_heads=3, hidden_size=36), "segments")
 
 
@@ -436,20 +434,20 @@ def test_sound_combinations_pass() -> None:
     ({"position_ids": torch.arange(5)[None]}, r"expected \(1, 6\), found \(1, 5\)"),
     ({"attention_mask": torch.ones(1, 1, 6, 6, dtype=torch.bool)}, "no 4D mask"),
 ])  # fmt: skip
-@pytest.mark.parametrize("function", [attention.attend_s2, attention.attend_segments])
-def test_what_would_be_wrong_is_refused_while_it_runs(function, kwargs: dict, message: str) -> None:
+@pytest.mark.parametrize("shifts", [True, False])
+def test_what_would_be_wrong_is_refused_while_it_runs(shifts: bool, kwargs: dict, message: str) -> None:
     module = make_model("s2").model.layers[0].self_attn
     query, key = torch.zeros(1, 4, 6, 8), torch.zeros(1, 2, 6, 8)
     arguments = {"attention_mask": None, "position_ids": torch.arange(6)[None], "use_cache": False, **kwargs}
     with pytest.raises(InputError, match=message):
-        function(module, query, key, key, **arguments)
+        attention.attend_examples(module, query, key, key, shifts=shifts, **arguments)
 
 
 def test_heads_of_another_process_are_missed() -> None:
     module = make_model("s2").model.layers[0].self_attn
     half = torch.zeros(1, 2, 6, 8)
     with pytest.raises(InputError, match="all of the model's 4 in one process, found 2"):
-        attention.attend_s2(module, half, half, half, None, position_ids=torch.arange(6)[None])
+        attention.attend_examples(module, half, half, half, None, shifts=True, position_ids=torch.arange(6)[None])
 
 
 def test_masks_that_are_more_than_causal_are_refused() -> None:

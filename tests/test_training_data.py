@@ -148,7 +148,7 @@ def test_generator_data_shows_the_model_what_inference_shows_it(tmp_path):
     [record] = json.loads((tmp_path / "train.json").read_text(encoding="utf-8"))
     assert list(record) == ["instruction", "input", "output"]
     assert record["output"] == "Keywords: gold, films\n\nQ1: Why?\nA1: So.\n\nQ2: How?\nA2: Thus."
-    assert (made.written, made.num_bad) == (1, 2) and [bad.field for bad in made.bad_records] == ["txt", "Q&A"]
+    assert made.written == 1 and [bad.field for bad in made.bad_records] == ["txt", "Q&A"]
     prompt = load_prompt("whole_paper")
     encoder = ExampleEncoder(TOKENIZER, 10_000, "llama2", prompt.texts["system"])
     [example] = read_examples(tmp_path / "train.json")

@@ -146,41 +146,38 @@ def analyse_agreement(
         scale,
         experts,
         names,
-        len(table.pairs),
-        len(np.unique(table.papers)),
-        rows,
-        comparisons,
-        left_out,
-        [str(record) for record in table.bad],
-        table.notes,
+        num_pairs=len(table.pairs),
+        num_papers=len(np.unique(table.papers)),
+        rows=rows,
+        comparisons=comparisons,
+        left_out=left_out,
+        bad=[str(record) for record in table.bad],
+        notes=table.notes,
     )
     report.notes += _describe_left_out(left_out) + _describe_limits(report)
-    _write(Path(output_dir), report)
+    with write_tables(Path(output_dir), TABLES) as tables:
+        tables["agreement"].add(_round({**asdict(row), **asdict(row.result)}) for row in rows)
+        tables["comparisons"].add(_round(asdict(row)) for row in comparisons)
+        tables["left_out"].add(left_out)
+    write_report(Path(output_dir) / REPORT, report)
     return report
 
 
 def _measure_dimension(table: ScoreTable, dimension: str, seed: int) -> list[AgreementRow]:
-    experts, mean = table.of_kind("expert"), table.experts_mean(dimension)
-    rows = [
-        _measure(EXPERTS, dimension, measure, table.ratings(dimension, experts), table.papers, seed, experts)
-        for measure in MEASURES
-    ]
-    columns = [(judge, table.ratings(dimension, [judge])[:, 0], tuple(MEASURES)) for judge in table.of_kind("judge")]
+    experts, mean, rows = table.of_kind("expert"), table.experts_mean(dimension), []
+    compared = {judge: (table.ratings(dimension, [judge]), tuple(MEASURES)) for judge in table.of_kind("judge")}
     if np.isfinite(table.lengths).any():
-        columns.append((LENGTH_JUDGE, table.lengths, CORRELATIONS))
-    for rater, column, measures in columns:
-        ratings, names = np.column_stack([column, mean]), (rater, MEAN_OF_EXPERTS)
-        rows += [_measure(rater, dimension, measure, ratings, table.papers, seed, names) for measure in measures]
+        compared[LENGTH_JUDGE] = table.lengths, CORRELATIONS
+    sides = [(EXPERTS, "each other", table.ratings(dimension, experts), experts, tuple(MEASURES))]
+    for rater, (column, measures) in compared.items():
+        ratings = np.column_stack([column, mean])
+        sides.append((rater, MEAN_OF_EXPERTS, ratings, (rater, MEAN_OF_EXPERTS), measures))
+    for rater, against, ratings, names, measures in sides:
+        for measure in measures:
+            result = measure_agreement(measure, ratings, table.papers, seed, shuffle=rater != EXPERTS, names=names)
+            published = None if rater in NO_JUDGES else PUBLISHED.get(measure, {}).get(dimension)
+            rows.append(AgreementRow(rater, against, dimension, measure, result, published))
     return rows
-
-
-def _measure(
-    rater: str, dimension: str, measure: str, ratings: np.ndarray, papers: np.ndarray, seed: int, names: Sequence[str]
-) -> AgreementRow:
-    result = measure_agreement(measure, ratings, papers, seed, shuffle=rater != EXPERTS, names=names)
-    published = None if rater in NO_JUDGES else PUBLISHED.get(measure, {}).get(dimension)
-    against = "each other" if rater == EXPERTS else MEAN_OF_EXPERTS
-    return AgreementRow(rater, against, dimension, measure, result, published)
 
 
 def _compare_with_length(table: ScoreTable, dimension: str, seed: int) -> list[Comparison]:
@@ -212,18 +209,17 @@ def _find_left_out(table: ScoreTable, dimension: str) -> list[dict[str, str]]:
 
 def _describe_left_out(left_out: list[dict[str, str]]) -> list[str]:
     """One note for the same pairs left out for the same reason, whichever the dimensions."""
-    pairs: dict[tuple[str, str, str], list[str]] = {}
-    for entry in left_out:
-        key = (entry["rater"], entry["reason"], entry["dimension"])
-        pairs.setdefault(key, []).append(f"{entry['paper']} pair {entry['pair']}")
-    groups: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    for (rater, reason, dimension), names in pairs.items():
-        groups.setdefault((rater, reason, tuple(names)), []).append(dimension)
+    import pandas
+
+    frame = pandas.DataFrame(left_out, columns=list(TABLES["left_out"]), dtype=object)
+    frame["pairs"] = frame["paper"] + " pair " + frame["pair"]
+    groups = frame.groupby(["rater", "reason", "dimension"], sort=False)["pairs"].agg(tuple).reset_index()
+    groups = groups.groupby(["rater", "reason", "pairs"], sort=False)["dimension"].agg(", ".join)
     return [
-        f"{rater}: {len(names):,} pair{'s' * (len(names) > 1)} left out of {', '.join(dimensions)}, {reason}: "
-        + ", ".join(names[:3])
-        + ", ..." * (len(names) > 3)
-        for (rater, reason, names), dimensions in groups.items()
+        f"{rater}: {len(pairs):,} pair{'s' * (len(pairs) > 1)} left out of {dimensions}, {reason}: "
+        + ", ".join(pairs[:3])
+        + ", ..." * (len(pairs) > 3)
+        for (rater, reason, pairs), dimensions in groups.items()
     ]
 
 
@@ -250,23 +246,15 @@ def _describe_limits(report: AgreementReport) -> list[str]:
 
 
 def _describe_reasons(report: AgreementReport) -> list[str]:
-    places: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}  # dicts: sets that keep their order
+    places: dict[tuple[str, str], list[AgreementRow]] = {}
     for row in report.rows:
         if row.result.reason and not (row.rater == EXPERTS and len(report.experts) == 1):
-            dimensions, measures = places.setdefault((row.rater, row.result.reason), ({}, {}))
-            dimensions[row.dimension] = measures[MEASURES[row.measure]] = None
+            places.setdefault((row.rater, row.result.reason), []).append(row)
     return [
-        f"{rater}, {', '.join(dimensions)} ({', '.join(measures)}): {reason}"
-        for (rater, reason), (dimensions, measures) in places.items()
+        f"{rater}, {', '.join(dict.fromkeys(row.dimension for row in rows))} "
+        f"({', '.join(dict.fromkeys(MEASURES[row.measure] for row in rows))}): {reason}"
+        for (rater, reason), rows in places.items()
     ]
-
-
-def _write(folder: Path, report: AgreementReport) -> None:
-    with write_tables(folder, TABLES) as tables:
-        tables["agreement"].add(_round({**asdict(row), **asdict(row.result)}) for row in report.rows)
-        tables["comparisons"].add(_round(asdict(row)) for row in report.comparisons)
-        tables["left_out"].add(report.left_out)
-    write_report(folder / REPORT, report)
 
 
 def _round(row: dict[str, Any]) -> dict[str, Any]:

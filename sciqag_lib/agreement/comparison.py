@@ -10,16 +10,21 @@ Each verdict is on its own: of twenty comparisons of equals one is expected to s
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sciqag_lib.agreement.score_table import DIMENSIONS, ScoreTable
 from sciqag_lib.errors import InputError
-from sciqag_lib.metrics.intervals import estimate_mean
+from sciqag_lib.metrics.intervals import bootstrap_mean
 from sciqag_lib.metrics.reliability import MEASURES, MIN_PAIRS, agree, explain_undefined, resample_papers
 from sciqag_lib.records.papers import normalize_doi
 
+if TYPE_CHECKING:
+    import pandas
+
 MEAN = "mean_score"
+UNDEFINED = (math.nan,) * 5  # the values of what is not compared
 
 
 @dataclass(frozen=True)
@@ -69,15 +74,12 @@ def compare_agreement(
     shared = np.isfinite(ratings).all(1) & np.isfinite(experts)
     ratings, experts, papers = ratings[shared], experts[shared], papers[shared]
     sides = [np.stack([column, experts], axis=1) for column in ratings.T]
-    results = []
+    size, results = (len(papers), len(np.unique(papers))), []
     for measure in measures:
-        reasons = [
-            reason
-            for name, side in zip(names, sides)
-            if (reason := explain_undefined(measure, side, (name, "experts' mean")))
-        ]
-        if reasons:
-            results.append(_make(names, dimension, measure, (math.nan,) * 5, papers, f"not compared ({reasons[0]})"))
+        reasons = [explain_undefined(measure, side, (name, "experts' mean")) for name, side in zip(names, sides)]
+        if any(reasons):
+            verdict = f"not compared ({reasons[0] or reasons[1]})"
+            results.append(Comparison(*names, dimension, measure, *UNDEFINED, *size, verdict))
             continue
         ones = np.ones((1, len(papers)))
         values = [float(agree(measure, side, ones)[0]) for side in sides]
@@ -85,9 +87,10 @@ def compare_agreement(
         def difference(weights: np.ndarray, measure: str = measure) -> np.ndarray:
             return agree(measure, sides[0], weights) - agree(measure, sides[1], weights)
 
-        low, high, reason = resample_papers(difference, papers, 2 * ratings.size, seed)
-        verdict = f"not told ({reason})" if reason else _judge(names, low, high, papers, "agrees more with the experts")
-        results.append(_make(names, dimension, measure, (*values, values[0] - values[1], low, high), papers, verdict))
+        interval = resample_papers(difference, papers, 2 * ratings.size, seed)
+        verdict = _judge(names, *interval, size, "agrees more with the experts")
+        values += [values[0] - values[1], *interval[:2]]
+        results.append(Comparison(*names, dimension, measure, *values, *size, verdict))
     return results
 
 
@@ -96,54 +99,47 @@ def _compare_means(
 ) -> Comparison:
     shared = np.isfinite(ratings).all(1)
     ratings, papers = ratings[shared], papers[shared]
+    size = len(papers), len(np.unique(papers))
     if len(papers) < MIN_PAIRS:
         verdict = f"not compared ({len(papers)} pairs scored by both, at least {MIN_PAIRS} are needed)"
-        return _make(names, dimension, MEAN, (math.nan,) * 5, papers, verdict)
-    _, inverse = np.unique(papers, return_inverse=True)
-    estimate = estimate_mean(np.bincount(inverse, ratings[:, 0] - ratings[:, 1]), np.bincount(inverse), seed)
-    values = (*map(float, ratings.mean(0)), estimate.mean, estimate.low, estimate.high)
-    verdict = _judge(names, estimate.low, estimate.high, papers, "scores higher")
-    return _make(names, dimension, MEAN, values, papers, verdict)
+        return Comparison(*names, dimension, MEAN, *UNDEFINED, *size, verdict)
+    found = bootstrap_mean(ratings[:, 0] - ratings[:, 1], papers, seed)
+    reason = "no interval from one paper" if math.isnan(found.low) else ""
+    verdict = _judge(names, found.low, found.high, reason, size, "scores higher")
+    values = (*map(float, ratings.mean(0)), found.mean, found.low, found.high)
+    return Comparison(*names, dimension, MEAN, *values, *size, verdict)
 
 
-def compare_sets(
-    first: ScoreTable, second: ScoreTable, names: tuple[str, str], rater: str | None = None, seed: int = 0
-) -> list[Comparison]:
-    """Two sets of pairs written about the same papers, by two models or prompts: the difference of their mean scores.
+def compare_sets(first: ScoreTable, second: ScoreTable, names: tuple[str, str], seed: int = 0) -> list[Comparison]:
+    """Two sets of pairs written about the same papers, by two models or prompts: the difference of the experts' mean
+    scores.
 
-    The pairs of a paper are other ones in each set, so papers are what is paired; `pairs` counts those of both sets. A
-    rater of None is the experts' mean. InputError: the scales differ, or the rater scored only one set, or neither.
+    The pairs of a paper are other ones in each set, so papers are what is paired; `pairs` counts those of both sets.
+    InputError: the scales differ, or experts scored only one set, or neither.
     """
     if first.scale != second.scale:
         raise InputError(f"scale: expected the same for both sets, found 1 to {first.scale} and 1 to {second.scale}")
     results = []
     for dimension in DIMENSIONS:
-        sides = [_mean_by_paper(table, dimension, rater) for table in (first, second)]
-        shared = sorted(set(sides[0]) & set(sides[1]))
-        if not sides[0] or not sides[1]:
-            continue
-        sums, counts = (
-            np.array([[side[paper][part] for paper in shared] for side in sides], float).reshape(2, -1)
-            for part in (0, 1)
-        )
-        results.append(_compare_sums(names, dimension, sums, counts, seed))
+        sides = [_sum_by_paper(table, dimension) for table in (first, second)]
+        if all(map(len, sides)):
+            shared = sides[0].index.intersection(sides[1].index)
+            sums, counts = (np.array([side.loc[shared, part] for side in sides], float) for part in ("sum", "count"))
+            results.append(_compare_sums(names, dimension, sums, counts, seed))
     if not results:
         raise InputError(
-            f"expected scores by {rater or 'experts'} on the same dimension in both sets, found none; the "
+            f"expected scores by experts on the same dimension in both sets, found none; the "
             f"sets' raters are {', '.join(sorted({*first.raters, *second.raters}))}"
         )
     return results
 
 
-def _mean_by_paper(table: ScoreTable, dimension: str, rater: str | None) -> dict[str, tuple[float, int]]:
-    """Sum and number of the scores of each paper that has any."""
-    scores = table.experts_mean(dimension) if rater is None else table.ratings(dimension, [rater])[:, 0]
-    found: dict[str, tuple[float, int]] = {}
-    for (paper, _), score in zip(table.pairs, scores):
-        if np.isfinite(score):
-            total, number = found.get(normalize_doi(paper), (0.0, 0))
-            found[normalize_doi(paper)] = (total + float(score), number + 1)
-    return found
+def _sum_by_paper(table: ScoreTable, dimension: str) -> "pandas.DataFrame":
+    """Sum and count of the experts' mean scores of each paper that has any."""
+    import pandas
+
+    scores = pandas.Series(table.experts_mean(dimension), [normalize_doi(paper) for paper, _ in table.pairs])
+    return scores.dropna().groupby(level=0).agg(["sum", "count"])
 
 
 def _compare_sums(
@@ -151,39 +147,23 @@ def _compare_sums(
 ) -> Comparison:
     """sums, counts: (2, papers)."""
     papers = np.arange(sums.shape[1])
-    pairs = int(counts.sum())
+    size = int(counts.sum()), len(papers)
     if not len(papers):
-        return _make(names, dimension, MEAN, (math.nan,) * 5, papers, "not compared (no paper is in both sets)", pairs)
+        return Comparison(*names, dimension, MEAN, *UNDEFINED, *size, "not compared (no paper is in both sets)")
 
     def means(weights: np.ndarray) -> np.ndarray:
         return (weights @ sums.T) / (weights @ counts.T)
 
     first, second = map(float, means(np.ones((1, len(papers))))[0])
-    low, high, reason = resample_papers(lambda weights: -np.diff(means(weights))[:, 0], papers, 4 * len(papers), seed)
-    verdict = f"not told ({reason})" if reason else _judge(names, low, high, papers, "is scored higher", pairs)
-    return _make(names, dimension, MEAN, (first, second, first - second, low, high), papers, verdict, pairs)
+    interval = resample_papers(lambda weights: -np.diff(means(weights))[:, 0], papers, 4 * len(papers), seed)
+    verdict = _judge(names, *interval, size, "is scored higher")
+    return Comparison(*names, dimension, MEAN, first, second, first - second, *interval[:2], *size, verdict)
 
 
-def _judge(
-    names: tuple[str, str], low: float, high: float, papers: np.ndarray, what: str, pairs: int | None = None
-) -> str:
-    if math.isnan(low):
-        return "not told (no interval from one paper)"
+def _judge(names: tuple[str, str], low: float, high: float, reason: str, size: tuple[int, int], what: str) -> str:
+    """`reason`: why there is no interval; size: pairs, papers."""
+    if reason:
+        return f"not told ({reason})"
     if low > 0 or high < 0:
         return f"{names[0] if low > 0 else names[1]} {what}"
-    number, of = len(papers) if pairs is None else pairs, len(np.unique(papers))
-    return f"no difference can be told from this many pairs ({number:,} of {of:,} papers)"
-
-
-def _make(
-    names: tuple[str, str],
-    dimension: str,
-    measure: str,
-    values: tuple[float, ...],
-    papers: np.ndarray,
-    verdict: str,
-    pairs: int | None = None,
-) -> Comparison:
-    return Comparison(
-        *names, dimension, measure, *values, len(papers) if pairs is None else pairs, len(np.unique(papers)), verdict
-    )
+    return f"no difference can be told from this many pairs ({size[0]:,} of {size[1]:,} papers)"

@@ -6,7 +6,6 @@ read off its figure. Style, sizes and saving are those of sciqag_lib.figure_styl
 
 import math
 import textwrap
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,6 @@ from sciqag_lib.agreement.comparison import MEAN, Comparison
 from sciqag_lib.figure_style import (
     BLUE,
     LIGHT,
-    ONE_COLUMN,
     PALETTE,
     TWO_COLUMNS,
     center_zero,
@@ -38,55 +36,35 @@ SHUFFLED_LABEL, UNDEFINED_LABEL = "judge's scores shuffled: 97.5% below", "not d
 Bar = tuple[str, str, list[Agreement]]  # label, colour, one value for each dimension
 
 
-def draw_agreement(
-    report: AgreementReport, measures: Sequence[str] = CORRELATIONS, judges: Sequence[str] | None = None
-) -> "Figure | None":
-    """Bars with 95% intervals, a panel for each measure: judges beside the published one, experts, answer length.
+def draw_agreement(report: AgreementReport) -> "Figure | None":
+    """Bars with 95% intervals, a panel for each correlation: judges beside the published one, experts, answer length.
 
-    measures: one or two of reliability.MEASURES; only correlations were published. The line across a judge's bar is
-    the upper end of where 95% of its shuffled scores lie. `judges` of None is the first six: more would be too
-    thin. None for a report without rows. ValueError: an unknown measure or judge, or more than two or six of them.
+    The line across a judge's bar is the upper end of where 95% of its shuffled scores lie. The first six judges are
+    drawn: more would be too thin. None for a report without rows.
     """
     if not report.rows:
         return None
-    judges = list(report.judges[:MAX_JUDGES] if judges is None else judges)
-    wrong = [name for name in (*measures, *judges) if name not in MEASURES and name not in report.judges]
-    if wrong or not 1 <= len(measures) <= 2 or len(judges) > MAX_JUDGES:
-        raise ValueError(
-            f"expected 1 or 2 of the measures {', '.join(MEASURES)} and at most {MAX_JUDGES} of the "
-            f"judges {', '.join(report.judges)}, found {', '.join(wrong or [*measures, *judges])}"
-        )
+    judges = report.judges[:MAX_JUDGES]
     dimensions = list(dict.fromkeys(row.dimension for row in report.rows))
     title = (
         f"Agreement with experts: {report.num_pairs:,} pairs of {report.num_papers:,} papers, "
         f"{len(report.experts)} expert{'s' * (len(report.experts) > 1)}, scale 1 to {report.scale}"
     )
-    width = TWO_COLUMNS if len(measures) > 1 else ONE_COLUMN
-    with new_figure(title, width, 3.4, ncols=len(measures)) as (figure, panels):
+    with new_figure(title, TWO_COLUMNS, 3.4, ncols=len(CORRELATIONS)) as (figure, panels):
         handles: dict[str, object] = {}
-        for axes, measure in zip(np.atleast_1d(panels), measures):
+        for axes, measure in zip(panels, CORRELATIONS):
             _draw_panel(axes, report, measure, dimensions, judges)
             handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels())}
         labels = sorted(handles, key=(SHUFFLED_LABEL, UNDEFINED_LABEL).count)  # the bars first
-        figure.legend(
-            [handles[label] for label in labels],
-            labels,
-            loc="outside lower center",
-            ncols=3 if width == TWO_COLUMNS else 2,
-        )
+        figure.legend([handles[label] for label in labels], labels, loc="outside lower center", ncols=3)
     return figure
 
 
-def draw_comparison(
-    report: AgreementReport,
-    first: str | None = None,
-    second: str | None = None,
-    measures: Sequence[str] = ("spearman", MEAN),
-) -> "Figure | None":
+def draw_comparison(report: AgreementReport, first: str | None = None, second: str | None = None) -> "Figure | None":
     """first minus second for each dimension with 95% intervals; filled where they can be told apart. Without names the
     first two judges; None where there are none.
 
-    ValueError: the report compares no such two, in this order, by these measures.
+    ValueError: the report compares no such two, in this order.
     """
     if first is None and len(report.judges) < 2:
         return None
@@ -95,22 +73,18 @@ def draw_comparison(
         (one.dimension, one.measure): one for one in report.comparisons if (one.first, one.second) == (first, second)
     }
     dimensions = list(dict.fromkeys(dimension for dimension, _ in found))
-    missing = [measure for measure in measures if not any(name == measure for _, name in found)]
-    if missing or not measures:
+    if not found:
         couples = dict.fromkeys(f"{one.first!r} and {one.second!r}" for one in report.comparisons)
         raise ValueError(
-            f"expected two that are compared ({', '.join(couples) or 'none'}) and measures they are "
-            f"compared by, found {first!r} and {second!r} by {', '.join(missing) or 'none'}"
+            f"expected two that are compared ({', '.join(couples) or 'none'}), found {first!r} and {second!r}"
         )
-    width = TWO_COLUMNS if len(measures) > 1 else ONE_COLUMN
     title = f"{first} minus {second}, 95% intervals"
-    with new_figure(title, width, 1.3 + 0.26 * len(dimensions), ncols=len(measures)) as (figure, panels):
-        for axes, measure in zip(np.atleast_1d(panels), measures):
+    with new_figure(title, TWO_COLUMNS, 1.3 + 0.26 * len(dimensions), ncols=2) as (figure, (left, right)):
+        for axes, measure in ((left, "spearman"), (right, MEAN)):
             _draw_differences(axes, [found.get((dimension, measure)) for dimension in dimensions])
-            label_rows(axes, dimensions if measure == measures[0] else [], len(dimensions))
-            axes.set_xlabel(
-                "difference in " + ("mean score" if measure == MEAN else f"agreement with experts, {MEASURES[measure]}")
-            )
+            label_rows(axes, dimensions if axes is left else [], len(dimensions))
+        left.set_xlabel(f"difference in agreement with experts, {MEASURES['spearman']}")
+        right.set_xlabel("difference in mean score")
         handles = [
             axes.plot([], [], "o", markersize=4, color=BLUE, markerfacecolor=face, label=label)[0]
             for face, label in ((BLUE, "differ"), ("white", "no difference can be told"))
@@ -121,16 +95,13 @@ def draw_comparison(
 
 def _draw_panel(axes: "Axes", report: AgreementReport, measure: str, dimensions: list[str], judges: list[str]) -> None:
     bars = _list_bars(report, measure, dimensions, judges)
-    published = report.published.get(measure)
-    number = len(bars) + bool(published)
-    width = GROUP_WIDTH / number
+    published = [report.published[measure].get(name, math.nan) for name in dimensions]
+    width = GROUP_WIDTH / (len(bars) + 1)
     start = (width - GROUP_WIDTH) / 2
     places = np.arange(len(dimensions))
-    if published:
-        axes.bar(places + start, [published.get(name, math.nan) for name in dimensions], 0.9 * width, color="white",
-                 edgecolor="black", linewidth=0.6, hatch="////", yerr=PUBLISHED_ERROR, label=report.published_label,
-                 error_kw={"elinewidth": 0.8})  # fmt: skip
-    for place, bar in enumerate(bars, bool(published)):
+    axes.bar(places + start, published, 0.9 * width, color="white", edgecolor="black", linewidth=0.6, hatch="////",
+             yerr=PUBLISHED_ERROR, label=report.published_label, error_kw={"elinewidth": 0.8})  # fmt: skip
+    for place, bar in enumerate(bars, start=1):
         _draw_bar(axes, places + start + place * width, 0.9 * width, bar, shuffled=bar[0] in judges)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xticks(places, dimensions, rotation=25, ha="right", rotation_mode="anchor")
@@ -160,25 +131,14 @@ def _draw_bar(axes: "Axes", places: np.ndarray, width: float, bar: Bar, shuffled
     shown = textwrap.fill(label, MAX_LABEL, max_lines=3, placeholder=" ...")
     shown = f" {shown}" if shown.startswith("_") else shown  # else pyplot takes it for a label to hide
     axes.bar(places, np.nan_to_num(values), width, color=color, label=shown)
-    with_interval = np.array([math.isfinite(one.low) for one in found])
+    known = np.array([math.isfinite(one.low) for one in found])
     errors = np.array([[one.value - one.low, one.high - one.value] for one in found]).T
-    if with_interval.any():
-        axes.errorbar(
-            places[with_interval],
-            values[with_interval],
-            yerr=np.clip(errors[:, with_interval], 0, None),
-            fmt="none",
-            ecolor="black",
-            elinewidth=0.8,
-            capsize=1.5,
-        )
+    if known.any():
+        style = {"fmt": "none", "ecolor": "black", "elinewidth": 0.8, "capsize": 1.5}
+        axes.errorbar(places[known], values[known], yerr=np.clip(errors[:, known], 0, None), **style)
     if shuffled:
-        line = {
-            "color": "white",
-            "linewidth": 1.2,
-            "solid_capstyle": "butt",
-            "path_effects": [withStroke(linewidth=2.4, foreground="black")],
-        }
+        line = {"color": "white", "linewidth": 1.2, "solid_capstyle": "butt"}
+        line["path_effects"] = [withStroke(linewidth=2.4, foreground="black")]
         for place, one in zip(places, found):
             axes.plot([place - width / 2, place + width / 2], [one.null_high] * 2, zorder=3, **line)
         axes.plot([], [], label=SHUFFLED_LABEL, **line)

@@ -14,7 +14,6 @@ the same paper, and a higher one is not better in itself.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,15 +22,6 @@ from sciqag_lib.inference.seeds import derive_seed
 DEFINITIONS = ("pooled", "individual", "union")
 NUM_CHUNKS, TOP_SHARE = 10, 0.15  # as published
 NUM_DRAWS = 100  # random score matrices a paper: the mean's standard error is then below 0.01
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Shares of chunks, 0 to 1; nan where k is 0 or there is no pair."""
-
-    pooled: float
-    individual: float
-    union: float
 
 
 def count_top(num_sentences: int, share: float = TOP_SHARE) -> int:
@@ -57,15 +47,15 @@ def rank_sentences(scores: np.ndarray, number: int) -> np.ndarray:
     return np.argsort(-scores, axis=-1, kind="stable")[..., :number]
 
 
-def measure_coverage(scores: np.ndarray, num_chunks: int = NUM_CHUNKS, share: float = TOP_SHARE) -> Coverage:
-    """The three definitions for `scores` (pairs, sentences), higher for sentences closer to a pair.
+def measure_coverage(scores: np.ndarray, num_chunks: int = NUM_CHUNKS, share: float = TOP_SHARE) -> dict[str, float]:
+    """The share of chunks, 0-1, by definition, for `scores` (pairs, sentences), higher for sentences closer to a pair;
+    nan where k is 0 or there is no pair.
 
     Raises ValueError where a score is no number.
     """
     if not np.isfinite(scores).all():
         raise ValueError("expected finite scores, found nan or infinity")
-    values = _measure_all(scores[None], num_chunks, share)
-    return Coverage(*(float(value[0]) for value in values))
+    return {name: float(value) for name, [value] in _measure_all(scores[None], num_chunks, share).items()}
 
 
 def measure_random(
@@ -76,32 +66,32 @@ def measure_random(
     num_chunks: int = NUM_CHUNKS,
     share: float = TOP_SHARE,
     num_draws: int = NUM_DRAWS,
-) -> Coverage:
+) -> dict[str, float]:
     """The mean over `num_draws` matrices of random scores; the seed is derived from (seed, doi), so that the order of
     papers does not matter."""
     random = np.random.default_rng(derive_seed(seed, doi))
     at_once = max(1, 2_000_000 // max(1, num_pairs * num_sentences))
-    sums, drawn = np.zeros(len(DEFINITIONS)), 0
-    while drawn < num_draws:
-        count = min(at_once, num_draws - drawn)
-        scores = random.random((count, num_pairs, num_sentences), np.float32)
-        sums += [value.sum() for value in _measure_all(scores, num_chunks, share)]
-        drawn += count
-    return Coverage(*(float(value) for value in sums / num_draws))
+    sums = dict.fromkeys(DEFINITIONS, 0.0)
+    for drawn in range(0, num_draws, at_once):
+        scores = random.random((min(at_once, num_draws - drawn), num_pairs, num_sentences), np.float32)
+        for name, values in _measure_all(scores, num_chunks, share).items():
+            sums[name] += float(values.sum())
+    return {name: total / num_draws for name, total in sums.items()}
 
 
-def _measure_all(scores: np.ndarray, num_chunks: int, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _measure_all(scores: np.ndarray, num_chunks: int, share: float) -> dict[str, np.ndarray]:
     """The definitions for `scores` (draws, pairs, sentences): each (draws,)."""
     num_draws, num_pairs, num_sentences = scores.shape
     top = count_top(num_sentences, share)
     if not top or not num_pairs:
-        return tuple(np.full(num_draws, np.nan) for _ in DEFINITIONS)
+        return dict.fromkeys(DEFINITIONS, np.full(num_draws, np.nan))
     chunks = assign_chunks(num_sentences, num_chunks)
     existing = len(np.unique(chunks))
     # Ranking all scores and taking sentences as they first appear is ranking each sentence by its best score.
     pooled = _hit_chunks(chunks[rank_sentences(scores.max(axis=1), top)], num_chunks)
     own = _hit_chunks(chunks[rank_sentences(scores, top)], num_chunks)  # (draws, pairs, chunks)
-    return (pooled.sum(-1) / existing, own.sum(-1).mean(-1) / existing, own.any(1).sum(-1) / existing)
+    hits = pooled.sum(-1), own.sum(-1).mean(-1), own.any(1).sum(-1)
+    return {name: number / existing for name, number in zip(DEFINITIONS, hits)}
 
 
 def _hit_chunks(chunks: np.ndarray, num_chunks: int) -> np.ndarray:

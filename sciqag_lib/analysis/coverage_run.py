@@ -11,7 +11,7 @@ sentences of each pair.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +33,8 @@ from sciqag_lib.analysis.coverage import (
 )
 from sciqag_lib.checks.answer_numbers import NumberCounts, count_numbers
 from sciqag_lib.engines.embeddings import Embedder
-from sciqag_lib.errors import InputError
-from sciqag_lib.metrics.intervals import Estimate, estimate_values
+from sciqag_lib.errors import InputError, first_note
+from sciqag_lib.metrics.intervals import Estimate, bootstrap_mean
 from sciqag_lib.records.evidence import EvidenceFile
 from sciqag_lib.records.papers import Paper, Section
 from sciqag_lib.records.qa_records import read_usable
@@ -48,9 +48,10 @@ VERSION = 1
 PUBLISHED = {"pooled": 0.68, "individual": 0.6423, "union": 0.786}
 TOP_LISTED = 10  # sentences of each pair, as in the published scatter
 MIN_STRETCH, STRETCHES = 5, 3  # sentences; stretches listed of each paper
+ENDS = ("", "_random", "_difference")  # of the columns of a definition
 COLUMNS = {
     "coverage": {"doi": "text", "questions": "whole", "sentences": "whole", "top": "whole"}
-    | {name + end: "real" for name in DEFINITIONS for end in ("", "_random", "_difference")},
+    | {name + end: "real" for name in DEFINITIONS for end in ENDS},
     "top_sentences": {"doi": "text"}
     | dict.fromkeys(("question", "rank", "sentence", "start", "end"), "whole")
     | {"score": "real"},
@@ -150,28 +151,35 @@ def analyse_coverage(
         raise InputError(
             f"expected num_chunks of at least 1 and top_share over 0, at most 1; found {num_chunks!r} and {top_share!r}"
         )
-    output_dir, notes = Path(output_dir), []
-    rows: list[list[float]] = []
-    counts = {"pairs": 0, "sections": 0, "untouched": 0}
+    import pandas
+
+    output_dir, notes, rows, places = Path(output_dir), [], [], []
     records = read_papers_with_qas(file_path, notes, limit, evidence_path)
     with write_tables(output_dir, COLUMNS) as tables:
         for paper in tqdm(score_papers(records, embedder, notes), unit="paper", desc="covering"):
-            row = measure_paper(paper, num_chunks, top_share, seed)
-            if not row["top"]:
+            rows.append(measure_paper(paper, num_chunks, top_share, seed))
+            if not rows[-1]["top"]:
                 notes.append(
                     f"{paper.record.name}: {len(paper.spans)} sentences, of which {top_share:.0%} is less than "
                     "one, so it has no value"
                 )
-            tables["coverage"].add([row])
-            rows.append([row[name + end] for name in DEFINITIONS for end in ("", "_random", "_difference")])
-            counts["pairs"] += len(paper.record.pairs)
-            _add_places(tables, paper, top_share, counts)
+            _add_top_sentences(tables["top_sentences"], paper)
+            places += _add_places(tables, paper, top_share) if rows[-1]["top"] else []
         if not rows:
-            raise InputError(
-                f"{file_path}: holds no paper with text and pairs"
-                + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else "")
-            )
-    report = _make_report(embedder.model_id, np.array(rows), num_chunks, top_share, counts, notes, seed)
+            raise InputError(f"{file_path}: holds no paper with text and pairs{first_note(notes)}")
+        tables["coverage"].add(rows)
+    table = pandas.DataFrame(rows)
+    report = CoverageReport(
+        embedder.model_id,
+        num_chunks,
+        top_share,
+        len(table),
+        int(table["questions"].sum()),
+        *({name: bootstrap_mean(table[name + end], table.index, seed) for name in DEFINITIONS} for end in ENDS),
+        sections_untouched=sum(not touched for sentences, touched in places if sentences),
+        sections=sum(sentences > 0 for sentences, _ in places),
+        notes=notes,
+    )
     write_report(output_dir / "coverage.json", report)
     return report
 
@@ -179,42 +187,36 @@ def analyse_coverage(
 def measure_paper(paper: ScoredPaper, num_chunks: int, top_share: float, seed: int) -> dict[str, Any]:
     """A row of coverage.parquet."""
     num_pairs, num_sentences = paper.scores.shape
-    values = asdict(measure_coverage(paper.scores, num_chunks, top_share))
-    random = asdict(measure_random(num_pairs, num_sentences, paper.record.doi, seed, num_chunks, top_share))
-    row: dict[str, Any] = {
-        "doi": paper.record.doi,
-        "questions": num_pairs,
-        "sentences": num_sentences,
-        "top": count_top(num_sentences, top_share),
-    }
+    found = measure_coverage(paper.scores, num_chunks, top_share)
+    random = measure_random(num_pairs, num_sentences, paper.record.doi, seed, num_chunks, top_share)
+    top = count_top(num_sentences, top_share)
+    row = {"doi": paper.record.doi, "questions": num_pairs, "sentences": num_sentences, "top": top}
     for name in DEFINITIONS:
-        row |= {
-            name: round(values[name], 4),
-            f"{name}_random": round(random[name], 4),
-            f"{name}_difference": round(values[name] - random[name], 4),
-        }
+        values = found[name], random[name], found[name] - random[name]
+        row |= {name + end: round(value, 4) for end, value in zip(ENDS, values)}
     return row
 
 
-def _add_places(tables: dict[str, TableWriter], paper: ScoredPaper, top_share: float, counts: dict[str, int]) -> None:
-    doi, spans = paper.record.doi, paper.spans
-    for question, places in enumerate(rank_sentences(paper.scores, TOP_LISTED)):
+def _add_top_sentences(table: TableWriter, paper: ScoredPaper) -> None:
+    for question, places in enumerate(rank_sentences(paper.scores, TOP_LISTED).tolist()):
         for rank, place in enumerate(places, start=1):
             score = round(float(paper.scores[question, place]), 4)
-            tables["top_sentences"].add_row(doi, question, rank, int(place), *spans[place], score)
-    if not count_top(len(spans), top_share):  # no sentence is a best one: nothing is touched, and nothing untouched
-        return
-    touched = touch_sentences(paper.scores, top_share)
-    for section in paper.record.sections:
-        after = _skip_heading(section, paper.record.txt)
-        hit, sentences = share_touched(spans, touched, after, section.end)
-        counts["sections"] += bool(sentences)
-        counts["untouched"] += bool(sentences) and not hit
-        tables["sections"].add_row(doi, section.title, section.start, section.end, sentences, hit)
+            table.add_row(paper.record.doi, question, rank, place, *paper.spans[place], score)
+
+
+def _add_places(tables: dict[str, TableWriter], paper: ScoredPaper, top_share: float) -> list[tuple[int, int]]:
+    """Adds the sections and stretches of a paper; how many sentences each section has, and how many are touched."""
+    record, spans, touched = paper.record, paper.spans, touch_sentences(paper.scores, top_share)
+    counts = []
+    for section in record.sections:
+        hit, sentences = share_touched(spans, touched, _skip_heading(section, record.txt), section.end)
+        counts.append((sentences, hit))
+        tables["sections"].add_row(record.doi, section.title, section.start, section.end, sentences, hit)
     for first, end in find_untouched(touched, MIN_STRETCH)[:STRETCHES]:
         start, stop = spans[first][0], spans[end - 1][1]
-        begins = paper.record.txt[start : start + 80]
-        tables["stretches"].add_row(doi, first, end - 1, start, stop, end - first, begins)
+        begins = record.txt[start : start + 80]
+        tables["stretches"].add_row(record.doi, first, end - 1, start, stop, end - first, begins)
+    return counts
 
 
 def _skip_heading(section: Section, txt: str) -> int:
@@ -222,24 +224,6 @@ def _skip_heading(section: Section, txt: str) -> int:
     line_end = txt.find("\n", section.start, section.end)
     first_line = txt[section.start : section.end if line_end < 0 else line_end].strip()
     return section.start + len(first_line) if section.title.endswith(first_line) else section.start
-
-
-def _make_report(
-    model: str, rows: np.ndarray, num_chunks: int, top_share: float, counts: dict[str, int], notes: list[str], seed: int
-) -> CoverageReport:
-    estimates = [estimate_values(column, seed) for column in rows.T]
-    by_kind = [dict(zip(DEFINITIONS, estimates[place::3])) for place in range(3)]
-    return CoverageReport(
-        model,
-        num_chunks,
-        top_share,
-        len(rows),
-        counts["pairs"],
-        *by_kind,
-        counts["untouched"],
-        counts["sections"],
-        notes,
-    )
 
 
 def count_answer_numbers(file_path: str | Path, limit: int | None = None) -> NumberCounts:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciqag_lib.figure_style import BLUE, LIGHT, ONE_COLUMN, ORANGE, RED, TWO_COLUMNS, new_figure
+from sciqag_lib.analysis.coverage import DEFINITIONS
+from sciqag_lib.figure_style import BLUE, LIGHT, ONE_COLUMN, ORANGE, RED, TWO_COLUMNS, count_things, new_figure
 
 if TYPE_CHECKING:  # pyplot, pandas and seaborn take a second to import
     import pandas as pd
@@ -33,25 +34,21 @@ MAX_DOTS = 60  # papers; with more of them dots run together
 MAX_VECTOR = 2000  # points; more of them make a PDF slow, so they become pixels in it
 
 
-def draw_question_similarity(
-    scores: np.ndarray, title: str, mode: str = "embedding", threshold: float | None = None
-) -> "Figure":
-    """Heat map of one paper's questions, each against those before it; a red dot where a score is over `threshold`.
+def draw_question_similarity(scores: np.ndarray, title: str, mode: str = "embedding") -> "Figure":
+    """Heat map of one paper's questions, each against those before it; in mode "llm" a red dot where a score is over
+    LLM_THRESHOLD.
 
-    scores: (n, n), n at least 2, only what lies below the diagonal is read; NaN is a missing score. A threshold of
-    None is the published 0.7 in mode "llm", and none in mode "embedding".
+    scores: (n, n), n at least 2, only what lies below the diagonal is read; NaN is a missing score.
     """
     scores, label = _check_scores(scores), _score_label(mode)
     n = len(scores)
     if scores.shape != (n, n) or n < 2:
         raise ValueError(f"scores: expected n x n with n at least 2, found {scores.shape}; one question has no pair")
-    if threshold is None and mode == "llm":
-        threshold = LLM_THRESHOLD
     width = ONE_COLUMN if n <= 10 else TWO_COLUMNS
     cell = min(1.2, (width - 1.0) / (n - 1))  # inches
     with new_figure(title, width, cell * (n - 1) + 1.0, layout="compressed") as (figure, axes):
         _draw_triangle(axes, scores, label)
-        handles = [*_mark_missing(axes, scores), *_mark_similar(axes, scores, threshold, cell)]
+        handles = _mark_missing(axes, scores) + (_mark_similar(axes, scores, cell) if mode == "llm" else [])
         if handles:
             figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
@@ -129,44 +126,37 @@ def draw_sentence_deviation(scores: np.ndarray, title: str) -> "Figure":
 
     scores: (pairs, sentences) of cosine similarity; a NaN is left out, a sentence of NaN alone is a gap.
     """
+    import pandas as pd
+
     scores = _check_matrix(scores)
-    counts = np.sum(~np.isnan(scores), axis=0)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is the gap of a sentence without scores
-        center = np.nansum(scores, axis=0) / counts
-        deviation = np.sqrt(np.nansum((scores - center) ** 2, axis=0) / counts)
-    num_sentences = scores.shape[1]
-    mean = np.mean(deviation[counts > 0]) if counts.any() else np.nan
+    deviation = pd.DataFrame(scores).std(ddof=0)
+    num_sentences, mean = len(deviation), deviation.mean()
     with new_figure(title, TWO_COLUMNS, 2.3) as (figure, axes):
         axes.stairs(deviation, np.arange(num_sentences + 1) - 0.5, color=BLUE, fill=True,
                     rasterized=num_sentences > MAX_VECTOR)  # fmt: skip
         axes.axhline(mean, color="black", linestyle="--", linewidth=0.8, label=f"mean {mean:.3f}")
-        axes.set_ylabel(f"standard deviation of\ncosine similarity over {_count(len(scores), 'pair')}")
+        axes.set_ylabel(f"standard deviation of\ncosine similarity over {count_things(len(scores), 'pair')}")
         _number_sentences(axes, num_sentences)
-        axes.set_ylim(0, (np.nanmax(deviation, initial=0) or 0.1) * 1.25)
+        axes.set_ylim(0, (deviation.fillna(0).max() or 0.1) * 1.25)
         axes.legend(loc="upper right")
     return figure
 
 
-def draw_coverage(table: "pd.DataFrame", definitions: Sequence[str] = ("pooled", "individual", "union")) -> "Figure":
+def draw_coverage(table: "pd.DataFrame") -> "Figure":
     """Coverage of each paper beside that of random scores on it: one panel per definition, papers sorted by value.
 
     table: a row per paper with `doi` and, for each definition d, `d`, `d_random` and `d_difference` (shares, 0-1).
     Papers whose value or baseline is missing are left out of that panel and counted in its title.
     """
-    needed = ["doi", *(name + end for name in definitions for end in ("", "_random", "_difference"))]
+    needed = ["doi", *(name + end for name in DEFINITIONS for end in ("", "_random", "_difference"))]
     missing = [name for name in needed if name not in table]
-    if missing or not definitions:
-        raise ValueError(f"table: expected the columns {needed}, missing {missing or 'a definition'}")
-    width = ONE_COLUMN if len(definitions) == 1 else TWO_COLUMNS
+    if missing:
+        raise ValueError(f"table: expected the columns {needed}, missing {missing}")
     title = "Sentence coverage beside random scores on the same papers"
-    with new_figure(title, width, 2.9, ncols=len(definitions)) as (figure, panels):
-        for axes, name in zip(np.atleast_1d(panels), definitions):
+    with new_figure(title, TWO_COLUMNS, 2.9, ncols=len(DEFINITIONS)) as (figure, panels):
+        for axes, name in zip(panels, DEFINITIONS):
             _draw_definition(axes, table, name)
     return figure
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 def _score_label(mode: str) -> str:
@@ -222,14 +212,12 @@ def _mark_missing(axes: "Axes", scores: np.ndarray) -> list[Any]:
     return [Patch(label=f"no score ({len(missing)})", **MISSING)] if len(missing) else []
 
 
-def _mark_similar(axes: "Axes", scores: np.ndarray, threshold: float | None, cell: float) -> list[Any]:
+def _mark_similar(axes: "Axes", scores: np.ndarray, cell: float) -> list[Any]:
     """A dot in the corner of each cell over the threshold; the legend's entry for them."""
-    if threshold is None:
-        return []
-    rows, columns = np.nonzero(np.tril(np.ones(scores.shape, bool), -1) & (scores > threshold))
+    rows, columns = np.nonzero(np.tril(np.ones(scores.shape, bool), -1) & (scores > LLM_THRESHOLD))
     size = min(4.0, 0.25 * cell * 72)  # points
     return axes.plot(columns + 0.85, rows - 1 + 0.16, "o", color=RED, markersize=size, markeredgecolor="white",
-                     markeredgewidth=0.4, label=f"over {threshold:g} ({len(rows)})")  # fmt: skip
+                     markeredgewidth=0.4, label=f"over {LLM_THRESHOLD:g} ({len(rows)})")  # fmt: skip
 
 
 def _as_shares(counts: np.ndarray, num_bins: int, name: str) -> np.ndarray:
@@ -294,7 +282,9 @@ def _draw_definition(axes: "Axes", table: "pd.DataFrame", name: str) -> None:
     axes.plot(rank, value, "o" if few else "-", color=BLUE, markersize=3.2, linewidth=1.5, markeredgewidth=0,
               label=f"answers: mean {means[0]:.3f}")  # fmt: skip
     axes.plot([], [], " ", label=f"difference: mean {means[2]:+.3f}")
-    axes.set_title(f"{name}: {_count(count, 'paper')}" + (f"\n({left_out:,} without a value)" if left_out else ""))
+    axes.set_title(
+        f"{name}: {count_things(count, 'paper')}" + (f"\n({left_out:,} without a value)" if left_out else "")
+    )
     axes.set(xlabel="paper, sorted by its value", ylabel="share of chunks hit", ylim=(-0.03, 1.03))
     axes.set_xlim(-0.5, max(count, 1) - 0.5)
     _tick_integers(axes.xaxis, count, 5)

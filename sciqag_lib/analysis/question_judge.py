@@ -19,18 +19,16 @@ from sciqag_lib.analysis.similarity import (
     SimilarityReport,
     SimilarityTables,
     claim_folder,
-    count_scores,
-    first_note,
+    estimate_scores,
     usable_records,
 )
 from sciqag_lib.engines import Engine, Prompt, Request
-from sciqag_lib.errors import InputError
+from sciqag_lib.errors import InputError, first_note
 from sciqag_lib.inference.judge import Call, Judge, Readings, ask_judge, finish_scores, list_scores
 from sciqag_lib.inference.ledger import Ledger
 from sciqag_lib.inference.loop import Asking, Budget, run_job, show_stopped
 from sciqag_lib.inference.prompts import load_prompt, plain_text, render
 from sciqag_lib.inference.seeds import digest_of
-from sciqag_lib.metrics.intervals import estimate_mean
 from sciqag_lib.records.papers import Paper
 from sciqag_lib.tables import write_report, write_tables
 
@@ -146,7 +144,24 @@ class JudgeJob:
 
     def write(self, ledger: Ledger, stopped: str) -> SimilarityReport:
         show_stopped(stopped)
-        return _write_tables(self, ledger)
+        nulls: list[np.ndarray] = []
+        with write_tables(self.output_dir, COLUMNS) as writers:
+            tables = SimilarityTables("llm", writers)
+            tables.notes = notes = list(self.notes)
+            for _, item_id, item in self.list_items():
+                line = ledger.read(item_id)
+                if not line or not ledger.finished(item_id):
+                    reason = f" ({line['reason']}: {line['message']})" if line else ""
+                    notes.append(f"{item.record.doi}: not judged yet{reason}")
+                elif "scores" not in line:
+                    notes.append(f"{item.record.doi}: {line['message']}")
+                else:
+                    tables.add(item.record.doi, item.record.questions, _matrix(line["scores"], len(item.record.pairs)))
+                    nulls.append(np.array([score / 100 for score in line["null_scores"] if score is not None]))
+            by = f"{self.engine.name} {self.engine.model_id}"
+            report = tables.report(by, *estimate_scores(nulls, "llm", self.judge.seed), self.judge.seed)
+        write_report(self.output_dir / REPORT, report)
+        return report
 
 
 def judge_similarity(
@@ -169,32 +184,6 @@ def judge_similarity(
     judge = Judge(prompt=load_prompt(prompt), dimensions=("similarity",), low=0, top=100, seed=seed, with_reasons=False)
     job = JudgeJob(file_path, output_dir, engine, judge, limit)
     return run_job(job, output_dir / "ledger.jsonl", Budget(max_total_tokens, max_minutes))
-
-
-def _write_tables(job: JudgeJob, ledger: Ledger) -> SimilarityReport:
-    sums, numbers, null_counts = [], [], count_scores(np.zeros(0), "llm")
-    with write_tables(job.output_dir, COLUMNS) as writers:
-        tables = SimilarityTables("llm", writers)
-        tables.notes = notes = list(job.notes)
-        for _, item_id, item in job.list_items():
-            line = ledger.read(item_id)
-            if not line or not ledger.finished(item_id):
-                reason = f" ({line['reason']}: {line['message']})" if line else ""
-                notes.append(f"{item.record.doi}: not judged yet{reason}")
-                continue
-            if "scores" not in line:
-                notes.append(f"{item.record.doi}: {line['message']}")
-                continue
-            tables.add(item.record.doi, item.record.questions, _matrix(line["scores"], len(item.record.pairs)))
-            null = np.array([score / 100 for score in line["null_scores"] if score is not None])
-            sums.append(null.sum())
-            numbers.append(len(null))
-            null_counts = null_counts + count_scores(null, "llm")
-        by = f"{job.engine.name} {job.engine.model_id}"
-        null = estimate_mean(sums, numbers, job.judge.seed)
-        report = tables.report(by, null, null_counts, job.judge.seed)
-    write_report(job.output_dir / REPORT, report)
-    return report
 
 
 def _matrix(scores: list[int | None], size: int) -> np.ndarray:

@@ -13,6 +13,8 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import nlargest
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from tqdm import tqdm
 
 from sciqag_lib.checks.duplicates import QuestionStore, check_threshold, write_near_duplicates
 from sciqag_lib.engines.embeddings import Embedder
-from sciqag_lib.errors import InputError
+from sciqag_lib.errors import InputError, first_note
 from sciqag_lib.metrics.intervals import Estimate, estimate_between, estimate_mean
 from sciqag_lib.records.papers import Paper
 from sciqag_lib.records.qa_records import read_usable
@@ -38,14 +40,9 @@ MAX_NULL_PAPERS = 300  # 3,000 questions, 4.5 million pairs: more would not move
 LISTED = 20
 COLUMNS = {
     "similarity": {"doi": "text", "i": "whole", "j": "whole", "score": "real"},
-    "papers": {
-        "doi": "text",
-        "questions": "whole",
-        "pairs": "whole",
-        "missing": "whole",
-        "mean": "real",
-        "max": "real",
-    },
+    "papers": {"doi": "text"}
+    | dict.fromkeys(("questions", "pairs", "missing"), "whole")
+    | {"mean": "real", "max": "real"},
 }
 
 
@@ -100,9 +97,9 @@ class SimilarityTables:
         for i, j, value in zip(rows.tolist(), columns.tolist(), values.tolist()):
             pair = {"doi": doi, "i": i, "j": j, "score": round(value, 4)}
             self._tables["similarity"].add([pair])
-            if len(self._best) < LISTED and not math.isnan(value) or self._best and value > self._best[-1][0]:
+            if not math.isnan(value):
                 self._best.append((value, pair | {"question_i": questions[i], "question_j": questions[j]}))
-                self._best = sorted(self._best, key=lambda entry: -entry[0])[:LISTED]
+        self._best = nlargest(LISTED, self._best, key=itemgetter(0))
         mean, best = (round(known.mean(), 4), round(known.max(), 4)) if len(known) else (math.nan, math.nan)
         missing = len(values) - len(known)
         self._tables["papers"].add_row(doi, len(questions), len(values), missing, float(mean), float(best))
@@ -112,22 +109,29 @@ class SimilarityTables:
     def report(self, model: str, null: Estimate, null_counts: np.ndarray, seed: int) -> SimilarityReport:
         scores = np.concatenate([np.zeros(0), *self.known])
         judged = len(scores) if self.mode == "llm" else 0
+        within, counts = estimate_scores(self.known, self.mode, seed)
         return SimilarityReport(
-            self.mode,
-            model,
-            estimate_mean([known.sum() for known in self.known], [len(known) for known in self.known], seed),
-            null,
-            len(self.known),
-            len(scores) + self.missing,
-            self.missing,
-            float((scores < LOW).mean()) if judged else None,
-            float((scores > HIGH).mean()) if judged else None,
-            [round(float(edge), 4) for edge in EDGES[self.mode]],
-            count_scores(scores, self.mode).tolist(),
-            null_counts.tolist(),
-            [entry for _, entry in self._best],
-            self.notes,
+            mode=self.mode,
+            model=model,
+            within=within,
+            null=null,
+            num_papers=len(self.known),
+            num_pairs=len(scores) + self.missing,
+            num_missing=self.missing,
+            share_low=float((scores < LOW).mean()) if judged else None,
+            share_high=float((scores > HIGH).mean()) if judged else None,
+            edges=[round(float(edge), 4) for edge in EDGES[self.mode]],
+            within_counts=counts.tolist(),
+            null_counts=null_counts.tolist(),
+            most_similar=[pair for _, pair in self._best],
+            notes=self.notes,
         )
+
+
+def estimate_scores(papers: list[np.ndarray], mode: str, seed: int) -> tuple[Estimate, np.ndarray]:
+    """The mean of the scores of all papers, and how many are in each bin."""
+    mean = estimate_mean([scores.sum() for scores in papers], [len(scores) for scores in papers], seed)
+    return mean, count_scores(np.concatenate([np.zeros(0), *papers]), mode)
 
 
 def count_scores(values: np.ndarray, mode: str) -> np.ndarray:
@@ -216,25 +220,17 @@ def claim_folder(output_dir: str | Path, mode: str) -> Path:
     """The folder, made where it is missing; InputError where it holds the other mode's scores."""
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
-    found = read_report(output_dir)
-    before = found.get("mode") if found else "llm" if (output_dir / "ledger.jsonl").exists() else mode
+    before = "llm" if (output_dir / "ledger.jsonl").exists() else mode
+    try:
+        before = json.loads((output_dir / REPORT).read_text(encoding="utf-8")).get("mode")
+    except (OSError, ValueError):
+        pass  # no run ended there
     if before != mode:
         raise InputError(
             f"{output_dir}: holds scores of mode {before!r}, which are never mixed with those of mode "
             f"{mode!r}; choose another output_dir"
         )
     return output_dir
-
-
-def read_report(output_dir: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads((output_dir / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None  # no run ended there
-
-
-def first_note(notes: list[str]) -> str:
-    return f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""
 
 
 def read_scores(output_dir: str | Path, doi: str | None = None) -> tuple[str, np.ndarray]:

@@ -17,10 +17,10 @@ another paper, the record before in the file. One row per paper, over which the 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sciqag_lib.checks.grounding import PaperIndex
 from sciqag_lib.metrics.intervals import estimate_mean
@@ -31,6 +31,7 @@ from sciqag_lib.text.quantities import Quantity, find_quantities, same_unit
 if TYPE_CHECKING:
     import pandas
 
+T = TypeVar("T")
 _DIGIT = re.compile(r"\b\d")
 PAPER_KEYS = (
     "doi", "answers", "answers_with_digits", "answers_with_numbers", "answers_found", "numbers", "numbers_found",
@@ -70,28 +71,25 @@ def count_numbers(papers: Iterable[Paper]) -> NumberCounts:
 
     The null baseline of a paper is the text of the record before it, the first's that of the last. Where that text is
     the paper's own (a file of one paper, or a copy under another doi) its null_ counts are 0: missing, not zero found.
-    Memory: two papers' numbers at a time, beside the rows. ValueError: a record without text, which the caller skips.
+    Memory: three papers' numbers at a time, beside the rows. ValueError: a record without text, which the caller skips.
     """
     counts = NumberCounts()
-    first: tuple[str, dict[str, Any], list[list[Quantity]]] | None = None
-    previous: PaperIndex | None = None
-    for paper in papers:
-        txt = paper.txt
-        if not txt.strip():
-            raise ValueError(f"{paper.doi}: expected the paper's text, found none; skip the record")
-        index = PaperIndex(txt, [])  # its numbers alone: no sentences
-        numbers = [list_numbers(pair.answer) for pair in paper.pairs]
-        row = _count_paper(paper, numbers, index, counts.misses)
-        counts.papers.append(row)
-        if previous is None:
-            first = (txt, row, numbers)
-        else:
-            _count_null(row, txt, numbers, previous)
-        previous = index
-    if first is not None and previous is not None:
-        txt, row, numbers = first
-        _count_null(row, txt, numbers, previous)
+    counted = (_count_paper(paper, counts) for paper in papers)
+    for (row, numbers, index), (_, _, other) in pair_with_previous(counted):
+        if other.txt != index.txt:
+            _count_null(row, numbers, other)
     return counts
+
+
+def pair_with_previous(entries: Iterable[T]) -> Iterator[tuple[T, T]]:
+    """Each entry with the one before it, and at the end the first with the last; none where there is only one."""
+    first, previous = None, None
+    for entry in entries:
+        if previous is not None:
+            yield entry, previous
+        first, previous = first or entry, entry
+    if first is not previous:
+        yield first, previous
 
 
 def write_numbers(counts: NumberCounts, output_dir: Path) -> None:
@@ -118,13 +116,12 @@ def explain_miss(number: Quantity, index: PaperIndex) -> str:
     return "in the paper with another unit: " + ", ".join(units) if units else "in the paper without a unit"
 
 
-def _count_paper(
-    paper: Paper,
-    numbers: list[list[Quantity]],
-    index: PaperIndex,
-    misses: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """The row of a paper, its baseline still 0; what is not found is added to `misses`."""
+def _count_paper(paper: Paper, counts: NumberCounts) -> tuple[dict[str, Any], list[list[Quantity]], PaperIndex]:
+    """Adds the row of a paper, its baseline still 0, and what is not found in it; with the numbers of each answer."""
+    if not paper.txt.strip():
+        raise ValueError(f"{paper.doi}: expected the paper's text, found none; skip the record")
+    index = PaperIndex(paper.txt, [])  # its numbers alone: no sentences
+    numbers = [list_numbers(pair.answer) for pair in paper.pairs]
     row: dict[str, Any] = {**dict.fromkeys(PAPER_KEYS, 0), "doi": paper.doi, "answers": len(paper.pairs)}
     for place, (pair, found) in enumerate(zip(paper.pairs, numbers)):
         reasons = [explain_miss(number, index) for number in found]
@@ -133,17 +130,18 @@ def _count_paper(
         row["answers_found"] += bool(found) and not any(reasons)
         row["numbers"] += len(found)
         row["numbers_found"] += reasons.count("")
-        for number, reason in zip(found, reasons):
-            if reason:
-                known = {"doi": paper.doi, "pair": place, "question": pair.question, "answer": pair.answer}
-                misses.append({**known, "number": number.text, "unit": " ".join(number.unit), "reason": reason})
-    return row
+        known = {"doi": paper.doi, "pair": place, "question": pair.question, "answer": pair.answer}
+        counts.misses += [
+            {**known, "number": number.text, "unit": " ".join(number.unit), "reason": reason}
+            for number, reason in zip(found, reasons)
+            if reason
+        ]
+    counts.papers.append(row)
+    return row, numbers, index
 
 
-def _count_null(row: dict[str, Any], txt: str, numbers: list[list[Quantity]], other: PaperIndex) -> None:
+def _count_null(row: dict[str, Any], numbers: list[list[Quantity]], other: PaperIndex) -> None:
     """Fills in the baseline of a paper from another paper's numbers."""
-    if other.txt == txt:
-        return
     for found in filter(None, numbers):
         hits = [not explain_miss(number, other) for number in found]
         row["null_answers"] += 1

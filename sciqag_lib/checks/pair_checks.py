@@ -18,10 +18,10 @@ Rows of checks.parquet (also .csv; rows count from 0, an absent value is null):
 """
 
 import re
-from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,16 +29,16 @@ import numpy as np
 from tqdm import tqdm
 
 from sciqag_lib.checks import rules as checks
-from sciqag_lib.checks.answer_numbers import explain_miss, list_numbers
+from sciqag_lib.checks.answer_numbers import explain_miss, list_numbers, pair_with_previous
 from sciqag_lib.checks.duplicates import ROUNDING, QuestionStore, check_threshold, digest_question, find_near_duplicates
 from sciqag_lib.checks.grounding import PaperIndex, find_evidence, list_terms
 from sciqag_lib.checks.questions import AUXILIARY, is_not_question, is_not_self_contained
 from sciqag_lib.engines.embeddings import Embedder
-from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.errors import InputError
 from sciqag_lib.metrics.intervals import Estimate, estimate_mean
+from sciqag_lib.records import qa_records
 from sciqag_lib.records.papers import Paper, QAPair
-from sciqag_lib.records.qa_records import read_qa_records
-from sciqag_lib.tables import write_report, write_table
+from sciqag_lib.tables import TableWriter, write_report, write_table
 from sciqag_lib.text.sentences import split_sentences
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ COLUMNS = (
     | {"question_form": "text", "question_words": "whole", "answer_words": "whole", "rejected_by": "text"}
 )
 NEEDS_PAPER = ("wrong_number", "unsupported")  # of checks.REASONS
+FROM_PAPER = ("numbers_found", "support", *(f"rejected_{reason}" for reason in NEEDS_PAPER))
 SHARES = {  # name in the report -> how it is printed
     "context_bound_strict": "context-bound, strict form",
     "context_bound_loose": "context-bound, loose form",
@@ -188,60 +189,22 @@ class PairCheckReport:
         return pandas.DataFrame.from_dict(rows, orient="index", columns=["pairs", "against another paper"]).map(str)
 
 
-class Tally:
-    """Sums and numbers of values a record, for means whose interval is taken over records."""
+def estimate_columns(pairs: "pandas.DataFrame", names: Iterable[str], seed: int) -> dict[str, Estimate]:
+    """The mean of columns of a table with a row per pair; intervals are taken over its column `record`.
 
-    def __init__(self) -> None:
-        self._values: dict[str, tuple[array, array]] = defaultdict(lambda: (array("d"), array("d")))
-        self.forms: Counter[str] = Counter()
-        self.num_records = self.num_papers = self.num_pairs = 0
-
-    def add(self, name: str, total: float, count: int) -> None:
-        sums, counts = self._values[name]
-        sums.append(total)
-        counts.append(count)
-
-    def add_record(self, rows: Sequence[dict[str, Any]], has_paper: bool, encoded: bool) -> None:
-        self.num_records, self.num_papers = self.num_records + 1, self.num_papers + has_paper
-        self.num_pairs += len(rows)
-        self.forms.update(row["question_form"] for row in rows)
-        for name in ("context_bound_strict", "context_bound_loose", "question_words", "answer_words"):
-            self.add(name, sum(row[name] for row in rows), len(rows))
-        for name in ("duplicate", "near_duplicate") if encoded else ("duplicate",):
-            self.add(name, sum(row[name + "_of"] is not None for row in rows), len(rows))
-        self.add("with_numbers", sum(row["numbers_total"] > 0 for row in rows), len(rows))
-        self.add("rejected", sum(bool(row["rejected_by"]) for row in rows), len(rows))
-        rejected = [row["rejected_by"].split() for row in rows]
-        for reason in checks.REASONS:
-            if has_paper or reason not in NEEDS_PAPER:
-                self.add(f"rejected_{reason}", sum(reason in reasons for reasons in rejected), len(rows))
-        if has_paper:
-            self._add_grounding("", rows)
-
-    def add_null(self, answers: Sequence[str], other: PaperIndex) -> None:
-        """The answers of one paper against another."""
-        rows = [check_against(answer, other) for answer in answers]
-        for reason in NEEDS_PAPER:
-            self.add(f"null_rejected_{reason}", sum(reason in row["rejected"] for row in rows), len(rows))
-        self._add_grounding("null_", rows)
-
-    def _add_grounding(self, prefix: str, rows: Sequence[dict[str, Any]]) -> None:
-        self.add(prefix + "numbers_found", sum(r["numbers_found"] for r in rows), sum(r["numbers_total"] for r in rows))
-        known = [row["support"] for row in rows if row["support"] is not None]
-        self.add(prefix + "support", sum(known), len(known))
-
-    def estimate_mean(self, name: str, seed: int) -> Estimate:
-        sums, counts = (np.frombuffer(values, float) for values in self._values[name])
-        if len(sums) <= MAX_UNITS:
-            return estimate_mean(sums, counts, seed)
-        starts = np.linspace(0, len(sums), MAX_UNITS, endpoint=False).astype(int)
+    numbers_found is divided by numbers_total, all others by their known values.
+    """
+    _, records = np.unique(pairs["record"], return_inverse=True)
+    num_records = records.max() + 1
+    starts = np.linspace(0, num_records, min(num_records, MAX_UNITS), endpoint=False).astype(int)
+    estimates = {}
+    for name in names:
+        sums = np.bincount(records, pairs[name].astype(float).fillna(0))
+        counts = np.bincount(records, pairs["numbers_total"] if name == "numbers_found" else pairs[name].notna())
         found = estimate_mean(np.add.reduceat(sums, starts), np.add.reduceat(counts, starts), seed)
-        return replace(found, papers=int((counts > 0).sum()))
-
-    def estimate_shares(self, prefix: str, seed: int) -> dict[str, Estimate]:
-        """Those of SHARES that were added under `prefix`."""
-        known = [name for name in SHARES if prefix + name in self._values]
-        return {name: _widen(self.estimate_mean(prefix + name, seed)) for name in known}
+        found = replace(found, papers=int((counts > 0).sum()))
+        estimates[name] = _widen(found) if name in SHARES else found
+    return estimates
 
 
 def _widen(share: Estimate) -> Estimate:
@@ -268,51 +231,61 @@ def write_pair_checks(
     Near-duplicates are looked for where an `embedder` is given; the file is then read twice. `near_duplicate` is a
     cosine, `limit` a number of records. InputError: the file cannot be read, or holds no pair.
     """
+    import pandas
+
     check_threshold(near_duplicate)
     output_dir, bad, notes = Path(output_dir), [], []
-    tally, first_rows = Tally(), {}  # the latter by digest: texts would fill the memory
-    near = find_near_rows(file_path, embedder, near_duplicate, limit, notes) if embedder else None
+    near = find_near_rows(file_path, embedder, near_duplicate, limit, notes) if embedder else repeat(None)
+    first_rows: dict[bytes, int] = {}
     with write_table(output_dir, "checks", COLUMNS) as table:
         records = tqdm(read_usable(file_path, limit, bad, notes), unit="paper", desc="checking")
-        for record, rows in check_records(records, tally):
-            for pair, row in enumerate(rows):
-                number = tally.num_pairs + pair
-                first = first_rows.setdefault(digest_question(row["question"]), number)
-                row |= {
-                    "doi": record.name,
-                    "pair": pair,
-                    "duplicate_of": None if first == number else first,
-                    "near_duplicate_of": None if near is None or near[number] < 0 else near[number],
-                }
-            tally.add_record(rows, bool(record.txt.strip()), near is not None)
-            table.add({name: row[name] for name in COLUMNS} for row in rows)
-        if not tally.num_pairs:
+        null = list(check_null(check_records(records, table, first_rows, iter(near))))
+        if not first_rows:
             raise InputError("; ".join([f"{file_path}: holds no pair that can be checked", *(bad + notes)[:1]]))
+    pairs = read_verdicts(output_dir / "checks.parquet")
+    papers = pairs[pairs["numbers_found"].notna()]
+    names = [name for name in SHARES if name not in FROM_PAPER and (embedder or name != "near_duplicate")]
+    estimates = estimate_columns(pairs, [*names, "question_words", "answer_words"], seed)
+    estimates |= estimate_columns(papers, FROM_PAPER, seed) if len(papers) else {}
     report = PairCheckReport(
-        tally.num_records,
-        tally.num_papers,
-        tally.num_pairs,
-        len(bad),
-        tally.estimate_shares("", seed),
-        tally.estimate_shares("null_", seed),
-        dict(tally.forms.most_common()),
-        tally.estimate_mean("question_words", seed),
-        tally.estimate_mean("answer_words", seed),
-        embedder.model_id if embedder else "",
-        near_duplicate if embedder else None,
-        bad + notes,
+        num_records=int(pairs["record"].max()),
+        num_papers=papers["record"].nunique(),
+        num_pairs=len(pairs),
+        num_bad=len(bad),
+        shares={name: estimates[name] for name in SHARES if name in estimates},
+        null=estimate_columns(pandas.DataFrame(null), FROM_PAPER, seed) if null else {},
+        forms=dict(Counter(pairs["question_form"]).most_common()),
+        question_words=estimates["question_words"],
+        answer_words=estimates["answer_words"],
+        encoder=embedder.model_id if embedder else "",
+        near_duplicate=near_duplicate if embedder else None,
+        notes=bad + notes,
     )
     write_report(output_dir / "checks.json", report)
     return report
 
 
+def read_verdicts(path: Path) -> "pandas.DataFrame":
+    """checks.parquet without its texts, and with all of SHARES and the number of the `record` as columns."""
+    import pandas
+
+    columns = [name for name, kind in COLUMNS.items() if kind != "text"]
+    table = pandas.read_parquet(path, columns=[*columns, "question_form", "rejected_by"])
+    reasons = table["rejected_by"].str.get_dummies(" ").reindex(columns=checks.REASONS, fill_value=0)
+    return table.join(reasons.add_prefix("rejected_")).assign(
+        record=(table["pair"] == 0).cumsum(),
+        duplicate=table["duplicate_of"].notna(),
+        near_duplicate=table["near_duplicate_of"].notna(),
+        with_numbers=table["numbers_total"] > 0,
+        rejected=table["rejected_by"] != "",
+    )
+
+
 def read_usable(file: str | Path, limit: int | None, bad: list[str], notes: list[str]) -> Iterator[Paper]:
     """The records with pairs; `bad` takes what cannot be read, `notes` the records without a pair."""
     number = 0
-    for record in read_qa_records(file):
-        if isinstance(record, BadRecord):
-            bad.append(str(record))
-        elif not record.pairs:
+    for record in qa_records.read_usable(file, bad):
+        if not record.pairs:
             notes.append(f"{record.name}: no question-answer pair, so there is nothing to check")
         elif limit is not None and number >= limit:
             return
@@ -321,41 +294,42 @@ def read_usable(file: str | Path, limit: int | None, bad: list[str], notes: list
             yield record
 
 
-def check_records(records: Iterable[Paper], tally: Tally) -> Iterator[tuple[Paper, list[dict[str, Any]]]]:
-    """Each record with the rows of its pairs; a paper is read once for all of them, and two are held at a time.
+def check_records(
+    records: Iterable[Paper], table: TableWriter, first_rows: dict[bytes, int], near: Iterator[int | None]
+) -> Iterator[tuple[Paper, PaperIndex]]:
+    """Adds the row of each pair to `table`, and yields the records that have a paper, which is read once for all.
 
-    The null baseline goes into `tally`: NULL_ANSWERS of a paper's answers against the paper before it in the file, the
-    first's against the last; none where that is the same text.
+    `first_rows` takes the first row of each question, by digest: texts would fill the memory. `near` holds the
+    near-duplicate of each row.
     """
-    first: tuple[str, list[str]] | None = None
-    previous: PaperIndex | None = None
+    numbers = count()
     for record in records:
         index = PaperIndex(record.txt) if record.txt.strip() else None
         questions = record.questions
-        yield (
-            record,
-            [
-                check_one_pair(pair, questions[max(0, number - MAX_COMPARED) : number], index)
-                for number, pair in enumerate(record.pairs)
-            ],
-        )
-        if index is None:
-            continue
-        step = -(-len(record.pairs) // NULL_ANSWERS) or 1
-        answers = [pair.answer for pair in record.pairs[::step]]
-        if previous is None:
-            first = (index.txt, answers)
-        elif previous.txt != index.txt:
-            tally.add_null(answers, previous)
-        previous = index
-    if first is not None and previous is not None and previous.txt != first[0]:
-        tally.add_null(first[1], previous)
+        for place, (pair, number, near_row) in enumerate(zip(record.pairs, numbers, near)):
+            first = first_rows.setdefault(digest_question(pair.question), number)
+            row = check_one_pair(pair, questions[max(0, place - MAX_COMPARED) : place], index)
+            row |= {"doi": record.name, "pair": place, "near_duplicate_of": near_row}
+            table.add([{**row, "duplicate_of": None if first == number else first}])
+        if index is not None:
+            yield record, index
+
+
+def check_null(records: Iterable[tuple[Paper, PaperIndex]]) -> Iterator[dict[str, Any]]:
+    """The null baseline, a row for each answer: NULL_ANSWERS of a paper's answers against the paper before it in the
+    file, the first's against the last; none where that is the same text."""
+    for number, ((record, index), (_, other)) in enumerate(pair_with_previous(records)):
+        step = -(-len(record.pairs) // NULL_ANSWERS)
+        for pair in record.pairs[::step] if other.txt != index.txt else ():
+            row = check_against(pair.answer, other)
+            rejected = row.pop("rejected")
+            yield {"record": number, **row, **{f"rejected_{reason}": reason in rejected for reason in NEEDS_PAPER}}
 
 
 def find_near_rows(
     file_path: str | Path, embedder: Embedder, threshold: float, limit: int | None, notes: list[str]
-) -> list[int]:
-    """For each pair of the file the first row before it whose question is as near as `threshold`, or -1."""
+) -> list[int | None]:
+    """For each pair of the file the first row before it whose question is as near as `threshold`, or None."""
     store = QuestionStore()
     records = (replace(record, txt="") for record in read_usable(file_path, limit, [], []))
     groups = ((record, record.questions) for record in records)
@@ -364,8 +338,8 @@ def find_near_rows(
         if not finite.all():
             notes.append(f"{record.name}: no near-duplicates of {(~finite).sum()} questions: the model gives nan")
         store.add(record, np.where(finite, vectors, 0))
-    near = [-1] * len(store)
+    near: list[int | None] = [None] * len(store)
     for earlier, later, _ in find_near_duplicates(store.vectors(), threshold - ROUNDING) if near else ():
         for a, b in zip(earlier.tolist(), later.tolist()):
-            near[b] = a if near[b] < 0 else min(near[b], a)
+            near[b] = a if near[b] is None else min(near[b], a)
     return near

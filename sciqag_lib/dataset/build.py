@@ -29,7 +29,7 @@ from sciqag_lib.dataset.evaluation_results import EvaluationResults, read_result
 from sciqag_lib.dataset.filters import PAIR_REASONS, REASONS, SET_REASONS, PairFilter, make_filter
 from sciqag_lib.dataset.input import Messages, name_file, read_input
 from sciqag_lib.dataset.pairs import FILE, SPLITS, write_pairs
-from sciqag_lib.dataset.report import NO_CATEGORY, SHOWN, BuildReport, count_categories, count_reasons, count_split
+from sciqag_lib.dataset.report import NO_CATEGORY, SHOWN, BuildReport, count_all
 from sciqag_lib.dataset.splitting import RULE_VERSION, check_test_size, read_earlier, split_papers
 from sciqag_lib.engines.embeddings import Embedder
 from sciqag_lib.errors import InputError
@@ -84,10 +84,8 @@ def build_dataset(
     check_test_size(test_size)
     check_threshold(near_duplicate)
     results = read_results(evaluation_dir)
-    filters = {
-        "train": make_filter(train_filter or {}, "train_filter", results.top),
-        "test": make_filter(test_filter or {}, "test_filter", results.top),
-    }
+    settings = {"train": train_filter, "test": test_filter}
+    filters = {split: make_filter(given or {}, f"{split}_filter", results.top) for split, given in settings.items()}
     _check_needs(filters, results)
     if benchmark and not Path(benchmark).is_file():
         raise InputError(f"{benchmark}: no such file; give a benchmark's questions, or null")
@@ -106,17 +104,11 @@ def build_dataset(
     bench = read_benchmark(Path(benchmark), messages) if benchmark else Benchmark()
     comparison = _compare(pairs, bench, embedder, near_duplicate, messages)
     _warn_of_shared_papers(pairs, file.papers, comparison, bench, messages)
-    kept = pairs["dropped_by"].isna()
     report = BuildReport(
         file=file_path.name,
         num_records=file.num_records,
         num_bad=file.num_bad,
-        papers=len(file.papers),
-        asked=len(pairs),
-        kept=int(kept.sum()),
-        dropped=count_reasons(pairs),
-        splits={split: count_split(split, pairs, hits, file.papers) for split in SPLITS},
-        categories=count_categories(pairs, file.papers, known),
+        **count_all(pairs, hits, file.papers, known),
         matches=comparison.count_matches(),
         examples=comparison.to_frame().head(SHOWN).to_dict("records"),
         benchmark={"file": bench.file, "questions": len(bench.questions), "bad": bench.bad} if bench.file else {},
@@ -126,10 +118,8 @@ def build_dataset(
         encoder=embedder.model_id if embedder else "",
         near_duplicate=near_duplicate if embedder else None,
         scored=_count_scored(pairs, results),
-        checked=int(pairs["rejected_by"].notna().sum()),
         judge=results.judge,
         useless=results.useless,
-        licences=dict(Counter(pairs.loc[kept, "licence"].fillna("unknown")).most_common()),
         split_version=RULE_VERSION,
         warnings=messages.warnings,
         notes=messages.notes,
@@ -303,7 +293,7 @@ def _compare(
     """Drop what is asked twice, or in the benchmark."""
     import pandas as pd
 
-    kept = pairs[pairs["dropped_by"].isna()].reset_index(names="row")
+    kept = pairs.loc[pairs["dropped_by"].isna(), ["side", "record", "doi", "pair", "question"]].reset_index(names="row")
     kept["doi"] = kept["doi"].where(kept["doi"] != "", "record " + (kept["record"] + 1).astype("str"))
     benchmark = pd.DataFrame(bench.questions, columns=["doi", "pair", "question"]).assign(side="benchmark", row=-1)
     sides = [benchmark, *(kept[kept["side"] == split] for split in ("test", "train"))]

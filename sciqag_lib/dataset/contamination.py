@@ -128,12 +128,11 @@ def embed_questions(
 
     A group is a record's questions, all of them, since vectors are cached by such lists.
     """
-    found, start = np.zeros((num_questions, 1), np.float32), 0
+    found, start, num_bad = np.zeros((num_questions, 1), np.float32), 0, 0
     for places, vectors in embedder.embed_groups(groups, "similarity"):
         if not start:
             found = np.zeros((num_questions, vectors.shape[1]), np.float32)
-        found[start : start + len(places)] = vectors[places]
-        start += len(places)
-    finite = np.isfinite(found).all(axis=1)
-    found[~finite] = 0
-    return found, int((~finite).sum())
+        finite = np.isfinite(vectors[places]).all(axis=1, keepdims=True)
+        found[start : start + len(places)] = np.where(finite, vectors[places], 0)
+        start, num_bad = start + len(places), num_bad + int((~finite).sum())
+    return found, num_bad

@@ -20,6 +20,7 @@ from sciqag_lib.tables import make_schema
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow
 
 SCORE_COLUMNS = {
     "record": "text",
@@ -111,7 +112,7 @@ def read_results(folder: Path | None) -> EvaluationResults:
     if paths["scores"]:
         _read_scores(results, paths["scores"])
     if paths["checks"]:
-        checks = read_table(paths["checks"], CHECK_COLUMNS).rename(columns={"doi": "name"})
+        checks = read_table(paths["checks"], CHECK_COLUMNS).to_pandas().rename(columns={"doi": "name"})
         results.checks = checks.assign(
             name=normalize_dois(checks["name"]), rejected_by=checks["rejected_by"].fillna("")
         )
@@ -130,7 +131,7 @@ def _find_table(folder: Path, name: str) -> Path | None:
 
 
 def _read_scores(results: EvaluationResults, path: Path) -> None:
-    table = read_table(path, SCORE_COLUMNS)
+    table = read_table(path, SCORE_COLUMNS).to_pandas(strings_to_categorical=True)  # a row per dimension and repeat
     table = table[(table["arm"] == "own") & table["score"].notna()]
     unknown, scales = sorted({*table["dimension"]} - {*DIMENSIONS}), list(table["scale"].unique())
     if unknown:
@@ -141,13 +142,16 @@ def _read_scores(results: EvaluationResults, path: Path) -> None:
         )
     results.scale = scales[0] if scales else ""
     results.dimensions = tuple(name for name in DIMENSIONS if name in {*table["dimension"]})
-    table = table.assign(key=normalize_dois(table["doi"].fillna("")), column="score_" + table["dimension"])
-    means = table.groupby(["record", "key", "pair", "column"])["score"].mean().unstack().reindex(columns=SCORES)
-    results.scores = means.reset_index().rename(columns={"record": "where"})
+    keys = ["record", "doi", "pair"]
+    means = table.groupby([*keys, "dimension"], observed=True, dropna=False)["score"].mean().unstack()
+    means = means.set_axis([f"score_{name}" for name in means.columns], axis=1).reindex(columns=SCORES).reset_index()
+    scores = means.astype({"record": "str", "doi": "str"}).rename(columns={"record": "where", "doi": "key"})
+    scores["key"] = normalize_dois(scores["key"].fillna(""))
+    results.scores = scores.groupby(["where", "key", "pair"], as_index=False).mean()  # a DOI may have two spellings
 
 
 def normalize_dois(dois: "pd.Series") -> "pd.Series":
-    return dois.map({doi: normalize_doi(doi) for doi in dois.unique()})
+    return dois.map({doi: normalize_doi(doi) for doi in dois.unique()}).astype("str")
 
 
 def _read_judge(results: EvaluationResults, path: Path) -> None:
@@ -168,19 +172,20 @@ def _read_judge(results: EvaluationResults, path: Path) -> None:
         ) from error
 
 
-def read_table(path: Path, columns: dict[str, str]) -> "pd.DataFrame":
+def read_table(path: Path, columns: dict[str, str]) -> "pyarrow.Table":
     """These columns of a .parquet or .csv file. InputError: it cannot be read, or one is missing."""
     import pyarrow
     import pyarrow.csv
     import pyarrow.parquet
 
+    repeated = [name for name in ("record", "doi", "arm", "dimension", "scale") if name in columns]
     try:
         if path.suffix == ".parquet":
-            return pyarrow.parquet.ParquetFile(path).read().select(list(columns)).to_pandas()
+            return pyarrow.parquet.ParquetFile(path, read_dictionary=repeated).read(list(columns)).select(list(columns))
         schema = make_schema(columns)
         convert = pyarrow.csv.ConvertOptions(column_types=schema, include_columns=list(columns))
         parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
-        return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert).to_pandas()
+        return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
     except KeyError as error:
         raise InputError(f"{path}: expected the columns {', '.join(columns)}: {error}") from error
     except (OSError, pyarrow.ArrowException) as error:

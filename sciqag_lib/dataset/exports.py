@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -242,7 +243,8 @@ def _write_generator(pairs: "pd.DataFrame", papers_path: Path, output_path: Path
     template, written, items = load_prompt("whole_paper"), 0, number_records(papers_path)
     with write_atomic(output_path) as file:
         made = JsonList(file)
-        for (record, doi), rows in kept.groupby(["record", "doi"], sort=False):
+        listed = zip(kept["record"], kept["doi"], kept["question"], kept["answer"])
+        for (record, doi), rows in groupby(listed, key=lambda row: row[:2]):
             paper = next((item for number, item in items if number == record and isinstance(item, Paper)), None)
             if paper is None or paper.doi != doi:
                 found = f"{paper.where}: {paper.doi!r:.80}" if paper else "no such record"
@@ -254,7 +256,7 @@ def _write_generator(pairs: "pd.DataFrame", papers_path: Path, output_path: Path
                 message = "it is missing or empty: nothing to learn from"
                 bad.append(BadRecord(str(papers_path), paper.where, "txt", message))
                 continue
-            own = [QAPair(question, answer) for question, answer in zip(rows["question"], rows["answer"])]
+            own = [QAPair(question, answer) for _, _, question, answer in rows]
             made.add(fill_paper_record(template, replace(paper, pairs=own)))
             written += 1
         made.end()

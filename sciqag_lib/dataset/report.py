@@ -5,6 +5,7 @@ build.json, shortened: {"asked": 38, "kept": 27, "dropped": {"score_accuracy": 3
 "categories": [{"name": "Energy & Fuels", "papers": 3, "test_papers": 1, "asked": 9, "train": 5, "test": 2}, ...], ...}
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +170,24 @@ class BuildReport:
 # Counting ------------------------------------------------------------------------------------------------------------
 
 
+def count_all(
+    pairs: "pd.DataFrame", hits: "pd.DataFrame", papers: "pd.DataFrame", categories: dict[str, Category]
+) -> dict[str, Any]:
+    """The fields of a BuildReport that the frames tell: `pairs` with split, shelf and dropped_by, `hits` bool (pairs,
+    PAIR_REASONS), `papers` with split and shelf."""
+    kept = pairs["dropped_by"].isna()
+    return {
+        "papers": len(papers),
+        "asked": len(pairs),
+        "kept": int(kept.sum()),
+        "dropped": count_reasons(pairs),
+        "splits": {split: count_split(split, pairs, hits, papers) for split in SPLITS},
+        "categories": count_categories(pairs, papers, categories),
+        "checked": int(pairs["rejected_by"].notna().sum()),
+        "licences": dict(Counter(pairs.loc[kept, "licence"].fillna("unknown")).most_common()),
+    }
+
+
 def count_reasons(pairs: "pd.DataFrame") -> dict[str, int]:
     """Dropped pairs by reason, in the order of REASONS."""
     counts = pairs["dropped_by"].value_counts().to_dict()
@@ -176,7 +195,7 @@ def count_reasons(pairs: "pd.DataFrame") -> dict[str, int]:
 
 
 def count_split(split: str, pairs: "pd.DataFrame", hits: "pd.DataFrame", papers: "pd.DataFrame") -> SplitCounts:
-    here = pairs[pairs["split"] == split]
+    here = pairs.loc[pairs["split"] == split, ["paper", "dropped_by"]]
     kept = here[here["dropped_by"].isna()]
     found = hits.loc[here.index].sum().to_dict()
     return SplitCounts(
@@ -199,7 +218,7 @@ def count_categories(
         papers,
         papers[papers["split"] == "test"],
         pairs,
-        *(pairs[is_kept & (pairs["split"] == split)] for split in SPLITS),
+        *(pairs.loc[is_kept & (pairs["split"] == split), ["shelf"]] for split in SPLITS),
     )
     counts = [found["shelf"].value_counts().to_dict() for found in rows]
     return [

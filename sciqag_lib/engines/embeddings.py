@@ -173,7 +173,7 @@ def encode_texts(model: Any, texts: Sequence[str], prompt: str) -> np.ndarray:
     import torch
 
     order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
-    vectors: np.ndarray | None = None
+    parts = []
     for batch in split_batches([len(texts[number]) for number in order]):
         numbers = [order[place] for place in batch]
         with torch.inference_mode():
@@ -184,11 +184,8 @@ def encode_texts(model: Any, texts: Sequence[str], prompt: str) -> np.ndarray:
                 show_progress_bar=False,
                 convert_to_tensor=True,
             )
-        rows = encoded.float().cpu().numpy()
-        if vectors is None:
-            vectors = np.empty((len(texts), rows.shape[1]), np.float32)
-        vectors[numbers] = rows
-    return np.zeros((0, 0), np.float32) if vectors is None else vectors
+        parts.append(encoded.float().cpu().numpy())
+    return np.concatenate(parts)[np.argsort(order)]
 
 
 def split_batches(lengths: Sequence[int]) -> Iterator[range]:

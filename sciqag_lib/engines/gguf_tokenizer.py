@@ -76,7 +76,8 @@ def read_vocabulary(model_dir: Path, num_rows: int, eos_ids: Iterable[int] = ())
         vocabulary = Vocabulary("gpt2", recognise_pre_tokenizer(spec, model_dir), tokens, types)
         vocabulary.merges = [" ".join(pair) for pair in _list_merges(model)]
     _set_special(vocabulary, tokenizer, list(eos_ids), model_dir)
-    vocabulary.chat_template = _choose_template(tokenizer.chat_template)
+    template = tokenizer.chat_template
+    vocabulary.chat_template = template.get("default") if isinstance(template, dict) else template
     return vocabulary
 
 
@@ -100,11 +101,7 @@ def recognise_pre_tokenizer(spec: dict[str, Any], source: Path) -> str:
 
 
 def set_pre_tokenizer(tokenizer: Any, name: str) -> bool:
-    """Make a fast tokenizer of transformers split text as llama.cpp does under `name`; False where `name` is unknown.
-
-    transformers 5.23 opens a GGUF file marked "smollm" with GPT-2's splitting, so that spaces before digits come out as
-    other tokens than in llama.cpp.
-    """
+    """Make a fast tokenizer of transformers split text as llama.cpp does under `name`; False where it is unknown."""
     from tokenizers import Tokenizer
 
     if name not in PRE_TOKENIZERS or tokenizer.backend_tokenizer.pre_tokenizer is None:
@@ -118,21 +115,22 @@ def set_pre_tokenizer(tokenizer: Any, name: str) -> bool:
 
 def write_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:
     """Put it among the keys of a gguf.GGUFWriter."""
-    writer.add_tokenizer_model(vocabulary.model)
-    writer.add_tokenizer_pre(vocabulary.pre)
-    writer.add_token_list(vocabulary.tokens)
-    writer.add_token_types(vocabulary.types)
-    if vocabulary.scores is not None:
-        writer.add_token_scores(vocabulary.scores)
-    if vocabulary.merges is not None:
-        writer.add_token_merges(vocabulary.merges)
-    for name, token_id in vocabulary.special_ids.items():
-        getattr(writer, f"add_{name}_token_id")(token_id)
-    writer.add_add_bos_token(vocabulary.adds_bos)
-    writer.add_add_eos_token(vocabulary.adds_eos)
-    writer.add_add_space_prefix(vocabulary.adds_space)
-    if vocabulary.chat_template:
-        writer.add_chat_template(vocabulary.chat_template)
+    fields = {
+        "tokenizer_model": vocabulary.model,
+        "tokenizer_pre": vocabulary.pre,
+        "token_list": vocabulary.tokens,
+        "token_types": vocabulary.types,
+        "token_scores": vocabulary.scores,
+        "token_merges": vocabulary.merges,
+        **{f"{name}_token_id": token_id for name, token_id in vocabulary.special_ids.items()},
+        "add_bos_token": vocabulary.adds_bos,
+        "add_eos_token": vocabulary.adds_eos,
+        "add_space_prefix": vocabulary.adds_space,
+        "chat_template": vocabulary.chat_template or None,
+    }
+    for name, value in fields.items():
+        if value is not None:
+            getattr(writer, f"add_{name}")(value)
 
 
 def _load_tokenizer(model_dir: Path) -> Any:
@@ -221,25 +219,19 @@ def _read_prefix(source: Path, spec: dict[str, Any]) -> tuple[bool, list[str]]:
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     if not parts and normalizer in (replace, {"type": "Sequence", "normalizers": [replace]}):
         return False, []
-    if not parts and normalizer == {
-        "type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, replace]
-    }:  # fmt: skip
+    older = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, replace]}
+    if not parts and normalizer == older:
         return True, []
-    schemes = ("first", "always", "never")
-    if (
-        normalizer
-        or len(parts) != 1
-        or parts[0].get("type") != "Metaspace"
-        or parts[0].get("split", True)
-        or (parts[0].get("replacement") != "▁" or parts[0].get("prepend_scheme") not in schemes)
-    ):
+    newer = {"type": "Metaspace", "replacement": "▁", "split": False}
+    is_newer = not normalizer and len(parts) == 1 and parts[0].items() >= newer.items()
+    scheme = parts[0].get("prepend_scheme") if is_newer else None
+    if scheme not in ("first", "always", "never"):
         raise _refuse(
             source,
             "normalizer and pre_tokenizer",
             "Llama's (Metaspace without split, or Prepend and Replace)",
             [normalizer, *parts],
         )
-    scheme = parts[0]["prepend_scheme"]
     if scheme == "never":
         return False, []
     where = "after special tokens inside a text, and " if scheme == "first" else ""
@@ -264,10 +256,6 @@ def _set_special(vocabulary: Vocabulary, tokenizer: Any, eos_ids: list[int], sou
     vocabulary.adds_eos = whole[-1:] == [tokenizer.eos_token_id] and whole[-1:] != plain[-1:]
     if whole[vocabulary.adds_bos : len(whole) - vocabulary.adds_eos] != plain:
         raise _refuse(source, "post_processor", "bos before and eos after a text, or neither", whole)
-
-
-def _choose_template(template: Any) -> str | None:
-    return template.get("default") if isinstance(template, dict) else template
 
 
 def _refuse(source: Path, part: str, expected: str, found: Any) -> InputError:

@@ -5,8 +5,9 @@ import contextlib
 import importlib.util
 import io
 import math
-import time
+import timeit
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +96,7 @@ def choose_dtype(device: torch.device) -> torch.dtype:
     for dtype in (torch.float32, torch.bfloat16):
         left, right = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
         torch.mm(left, right)  # the first product also sets the library up
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            torch.mm(left, right)
-            times.append(time.perf_counter() - start)
-        seconds[dtype] = min(times)
+        seconds[dtype] = min(timeit.repeat(partial(torch.mm, left, right), number=1, repeat=5))
     return min(seconds, key=lambda dtype: seconds[dtype])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciqag_lib.figure_style import BLUE, LIGHT, ONE_COLUMN, ORANGE, TWO_COLUMNS, new_figure
+from sciqag_lib.figure_style import BLUE, LIGHT, ONE_COLUMN, ORANGE, TWO_COLUMNS, count_things, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ def draw_perplexity(report: "PerplexityReport") -> "Figure":
     """Perplexity against context length beside its null baselines, and what the context saves; bars and bands are 95%
     intervals over papers."""
     lengths = [result.length for result in report.results]
-    title = f"Perplexity of the same {report.num_targets:,} tokens of {_count(report.num_papers, 'paper')}"
+    title = f"Perplexity of the same {report.num_targets:,} tokens of {count_things(report.num_papers, 'paper')}"
     with new_figure(title, TWO_COLUMNS, 2.9, ncols=2) as (figure, (left, right)):
         for axes, name, color, label in (
             (left, "perplexity", BLUE, "the paper's own text"),
@@ -51,11 +51,9 @@ def draw_passkey_map(report: "PasskeyReport") -> "Figure":
     """Heat map of the share of right replies: a column for each length, a row for each depth, the beginning on top."""
     lengths = sorted({cell.length for cell in report.cells})
     depths = sorted({cell.depth for cell in report.cells})
-    shares = np.full((len(depths), len(lengths)), np.nan)
-    for cell in report.cells:
-        shares[depths.index(cell.depth), lengths.index(cell.length)] = cell.share.share
+    shares = np.array([cell.share.share for cell in report.cells]).reshape(len(lengths), len(depths)).T
     width = ONE_COLUMN if len(lengths) <= 6 else TWO_COLUMNS
-    title = f"Hidden number found ({_count(report.trials, 'trial')} a cell)"
+    title = f"Hidden number found ({count_things(report.trials, 'trial')} a cell)"
     with new_figure(title, width, min(6.0, 1.2 + 0.27 * len(depths))) as (figure, axes):
         image = axes.imshow(shares, aspect="auto", cmap="viridis", vmin=0, vmax=1)
         axes.set_facecolor("#EEEEEE")  # of a cell without a reply
@@ -78,7 +76,7 @@ def draw_passkey_curve(report: "PasskeyReport") -> "Figure":
         _draw_estimates(axes, lengths, hidden, BLUE, "number in the text")
         _draw_estimates(axes, lengths, control, ORANGE, "control: the same text without it")
         axes.axhline(report.chance, label=f"chance: 1 in {round(1 / report.chance):,}", **DASHED)
-        axes.set(ylabel="share of right replies", ylim=(-0.04, 1.04), xlabel="length (tokens of prompt and reply)")
+        axes.set(ylabel="share of right replies", ylim=(-0.04, 1.04))
         _mark_lengths(axes, lengths, "length (tokens of prompt and reply)")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False)
     return figure
@@ -127,7 +125,3 @@ def _number_cells(axes: "Axes", report: "PasskeyReport", lengths: list[int], dep
         color = "black" if cell.share.asked and cell.share.share > 0.6 or not cell.share.asked else "white"
         place = lengths.index(cell.length), depths.index(cell.depth)
         axes.text(*place, text, ha="center", va="center", color=color, fontsize=6.5)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'s' * (number != 1)}"

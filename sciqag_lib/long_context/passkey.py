@@ -23,6 +23,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
+from os.path import commonprefix
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -30,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from sciqag_lib.engines import Completion, Engine, EngineError, Prompt, Request, Sampling, complete
-from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.errors import BadRecord, InputError, first_note
 from sciqag_lib.inference.prompts import PromptFile, fill, load_form, load_prompt, plain_text, render
 from sciqag_lib.inference.seeds import derive_seed
 from sciqag_lib.records.papers import read_papers_json
@@ -117,7 +119,7 @@ class Trial:
     """One prompt of the grid; the control of a length and trial has no depth and no key."""
 
     length: int
-    number: int
+    trial: int
     depth: float
     key: str
     prompt: Prompt
@@ -126,7 +128,7 @@ class Trial:
 
     @property
     def id(self) -> str:
-        return f"{self.length}-{self.number}-{self.depth:g}-{self.key}"
+        return f"{self.length}-{self.trial}-{self.depth:g}-{self.key}"
 
 
 def estimate_share(right: int, asked: int) -> Share:
@@ -154,21 +156,16 @@ def read_filler(file_path: str | Path, limit: int | None, notes: list[str]) -> l
             papers.append([sentence for sentence in sentences if not LONG_NUMBER.search(sentence.replace(",", ""))])
     papers = [sentences for sentences in papers if sentences]
     if not papers:
-        raise InputError(
-            f"{file_path}: holds no paper with a sentence to hide a number among"
-            + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else "")
-        )
+        raise InputError(f"{file_path}: holds no paper with a sentence to hide a number among{first_note(notes)}")
     return papers
 
 
 def place_key(sentences: list[str], depth: float, key: str) -> tuple[str, int]:
     """The filler with `key` at the boundary of sentences that is nearest to `depth` of its characters, and how many
     characters come before it; the earlier boundary of two that are equally near. An empty `key` is left out."""
-    ends = [0]
-    for sentence in sentences:
-        ends.append(ends[-1] + len(sentence) + 1)  # with the space after it
     if not key:
         return " ".join(sentences), -1
+    ends = [0, *accumulate(len(sentence) + 1 for sentence in sentences)]  # with the space after it
     count = min(range(len(ends)), key=lambda index: abs(ends[index] - depth * ends[-1]))
     return " ".join([*sentences[:count], key, *sentences[count:]]), ends[count]
 
@@ -246,8 +243,7 @@ def read_number(reply: str, digits: int | None = None) -> str:
 
 def count_digits(key: str, reply: str) -> int:
     """How many of the key's digits the reply's first number begins with: "48219" for 48213 is 4."""
-    number = read_number(reply)
-    return next((place for place, digit in enumerate(key) if number[place : place + 1] != digit), len(key))
+    return len(commonprefix([key, read_number(reply)]))
 
 
 def score_reply(trial: Trial, completion: Completion) -> dict[str, Any]:
@@ -255,17 +251,13 @@ def score_reply(trial: Trial, completion: Completion) -> dict[str, Any]:
     failed = completion.finish_reason == "error"
     answer = "" if failed else read_number(completion.text, len(str(LOWEST)))
     return {
-        "length": trial.length,
-        "depth": trial.depth,
-        "trial": trial.number,
+        **vars(trial),
         "kind": "hidden" if trial.key else "control",
-        "key": trial.key,
         "reply": completion.text,
         "answer": answer,
         "right": None if failed else answer in trial.keys,
         "digits": None if failed else max(count_digits(key, completion.text) for key in trial.keys),
         "prompt_tokens": completion.prompt_tokens,
-        "place": trial.place,
         "error": completion.error,
     }
 
@@ -302,29 +294,27 @@ def run_passkey(
     rows, fatal = _ask(engine, list(list_trials(maker, lengths, depths, trials, seed)), seed)
     with write_table(Path(output_dir), "passkey", COLUMNS) as table:
         table.add(rows)
-    notes += [
-        f"{row['length']} tokens, depth {row['depth']:g}, trial {row['trial']}: {row['error']}"
-        for row in rows
-        if row["right"] is None
-    ]
+    failed = [row for row in rows if row["right"] is None]
+    notes += [f"{row['length']} tokens, depth {row['depth']:g}, trial {row['trial']}: {row['error']}" for row in failed]
     if not engine.tokens_exact:
         notes.append("the engine can only estimate tokens: prompts are shorter than their length; see prompt_tokens")
-    cells = [Cell(length, depth, _share_rows(rows, "hidden", length, depth)) for length in lengths for depth in depths]
-    results = [
-        LengthResult(length, _share_rows(rows, "hidden", length), _share_rows(rows, "control", length))
-        for length in lengths
-    ]
-    num_failed = sum(row["right"] is None for row in rows)
     report = PasskeyReport(
-        engine.description,
-        f"{prompt_file.name} v{prompt_file.version} {prompt_file.digest}",
-        prompt_form,
-        filler,
-        trials,
-        cells,
-        results,
-        engine.tokens_exact,
-        num_failed,
+        model=engine.description,
+        prompt=f"{prompt_file.name} v{prompt_file.version} {prompt_file.digest}",
+        prompt_form=prompt_form,
+        filler=filler,
+        trials=trials,
+        cells=[
+            Cell(length, depth, share_rows(rows, kind="hidden", length=length, depth=depth))
+            for length in lengths
+            for depth in depths
+        ],
+        lengths=[
+            LengthResult(length, *(share_rows(rows, kind=kind, length=length) for kind in ("hidden", "control")))
+            for length in lengths
+        ],
+        tokens_exact=engine.tokens_exact,
+        num_failed=len(failed),
         notes=notes,
     )
     write_report(Path(output_dir) / "passkey.json", report)
@@ -360,13 +350,7 @@ def _ask(engine: Engine, trials: list[Trial], seed: int) -> tuple[list[dict[str,
     return [rows[trial.id] for trial in trials if trial.id in rows], fatal
 
 
-def _share_rows(rows: list[dict[str, Any]], kind: str, length: int, depth: float | None = None) -> Share:
-    chosen = [
-        row["right"]
-        for row in rows
-        if row["kind"] == kind
-        and row["length"] == length
-        and depth in (None, row["depth"])
-        and row["right"] is not None
-    ]
-    return estimate_share(sum(chosen), len(chosen))
+def share_rows(rows: list[dict[str, Any]], **values: Any) -> Share:
+    """How many of the replies in rows with these values are right."""
+    right = [row["right"] for row in rows if row["right"] is not None and values.items() <= row.items()]
+    return estimate_share(sum(right), len(right))

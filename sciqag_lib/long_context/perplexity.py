@@ -23,6 +23,8 @@ Rows of perplexity.parquet (also .csv), nll_other is that behind the other paper
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +32,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sciqag_lib.engines.likelihood import Scorer
-from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.errors import BadRecord, InputError, first_note
 from sciqag_lib.inference.prompts import plain_text
 from sciqag_lib.metrics.intervals import Estimate, estimate_mean
 from sciqag_lib.records.papers import read_papers_json
@@ -117,9 +119,8 @@ def cut_rows(
     rows = []
     for end in ends:
         source, stop = (tokens, end - stride) if other is None else (other, min(end - stride, len(other)))
-        rows.append(
-            np.concatenate([np.array(prefix, np.int64), source[stop - room : stop], tokens[end - stride : end]])
-        )
+        parts = np.array(prefix, np.int64), source[stop - room : stop], tokens[end - stride : end]
+        rows.append(np.concatenate(parts))
     return np.stack(rows)
 
 
@@ -163,23 +164,22 @@ def analyse_perplexity(
     off, or no paper is long enough."""
     lengths = _check_lengths(lengths, stride, max_windows, len(scorer.prefix))
     notes: list[str] = []
-    counts, short, num_long = _count_words(file_path, scorer, limit, lengths[-1], notes)
-    notes += [
-        f"{doi}: {tokens:,} tokens, fewer than the longest context of {lengths[-1]:,}; left out"
-        for doi, tokens in short
-    ]
+    least = lengths[-1] - len(scorer.prefix)  # tokens of a paper that the longest window fits into
+    counts, short, num_long = _count_words(file_path, scorer, limit, least, notes)
+    left_out = f"tokens, fewer than the longest context of {lengths[-1]:,}; left out"
+    notes += [f"{doi}: {tokens:,} {left_out}" for doi, tokens in short]
     if not num_long:
         raise InputError(
             f"{file_path}: expected a paper of {lengths[-1]:,} tokens, the longest context, found none; "
-            "shorten lengths" + (f"; the first of {len(notes)} notes: {notes[0]}" if notes else "")
+            f"shorten lengths{first_note(notes)}"
         )
     measured: list[PaperScores] = []
     with write_tables(Path(output_dir), COLUMNS) as tables:
         for doi, tokens in short:
             tables["papers"].add_row(doi, tokens, 0, 0, math.nan, "")
-        papers = (paper for paper in read_tokens(file_path, scorer, limit, []) if fits(paper, lengths[-1], scorer))
+        papers = (paper for paper in read_tokens(file_path, scorer, limit, []) if len(paper.tokens) >= least)
         for paper, other in tqdm(pair_papers(papers), total=num_long, unit="paper", desc="predicting"):
-            ends = place_windows(len(paper.tokens), lengths[-1] - len(scorer.prefix), stride, max_windows)
+            ends = place_windows(len(paper.tokens), least, stride, max_windows)
             scores = measure_paper(paper, other, scorer, ends, lengths, stride, counts)
             if np.isfinite(scores.sums[:, 0]).all():
                 measured.append(scores)
@@ -220,19 +220,14 @@ def read_tokens(file_path: str | Path, scorer: Scorer, limit: int | None, notes:
             return
 
 
-def fits(paper: TokenPaper, longest: int, scorer: Scorer) -> bool:
-    """Whether a window of the longest context finds room in the paper."""
-    return len(paper.tokens) >= longest - len(scorer.prefix)
-
-
 def _count_words(
-    file_path: str | Path, scorer: Scorer, limit: int | None, longest: int, notes: list[str]
+    file_path: str | Path, scorer: Scorer, limit: int | None, least: int, notes: list[str]
 ) -> tuple[np.ndarray, list[tuple[str, int]], int]:
     """How often each word occurs in all papers, short ones included; (doi, tokens) of these; the number of others."""
     counts, short, num_long = np.zeros(scorer.num_words, np.int64), [], 0
     for paper in tqdm(read_tokens(file_path, scorer, limit, notes), unit="paper", desc="counting"):
         counts += np.bincount(paper.tokens, minlength=len(counts))
-        if fits(paper, longest, scorer):
+        if len(paper.tokens) >= least:
             num_long += 1
         else:
             short.append((paper.doi, len(paper.tokens)))
@@ -241,15 +236,11 @@ def _count_words(
 
 def pair_papers(papers: Iterator[TokenPaper]) -> Iterator[tuple[TokenPaper, TokenPaper | None]]:
     """Each paper with the one before it, the first with the second; a single one with None."""
-    first = next(papers, None)
-    before = next(papers, None)
-    if first is not None:
-        yield first, before
-    if before is not None:
-        yield before, first
-    for paper in papers:
+    start = list(islice(papers, 2))
+    if start:
+        yield start[0], start[1] if start[1:] else None
+    for before, paper in pairwise(chain(start, papers)):
         yield paper, before
-        before = paper
 
 
 def measure_paper(
@@ -286,18 +277,19 @@ def _estimate_all(
 ) -> tuple[int, int, Estimate, list[LengthResult]]:
     """Windows, targets, the unigram's perplexity, and a result for each length."""
     targets = [scores.num_targets for scores in measured]
-    sums = np.stack([scores.sums for scores in measured])  # (papers, lengths, 2)
+    estimate = partial(estimate_mean, counts=targets, seed=seed)
+    own, other = np.stack([scores.sums for scores in measured], axis=-1).swapaxes(0, 1)  # each (lengths, papers)
     results = [
         LengthResult(
             length,
-            _exponential(estimate_mean(sums[:, place, 0], targets, seed)),
-            _exponential(estimate_mean(sums[:, place, 1], targets, seed)),
-            estimate_mean(sums[:, place, 1] - sums[:, place, 0], targets, seed),
-            estimate_mean(sums[:, 0, 0] - sums[:, place, 0], targets, seed),
+            _exponential(estimate(nll)),
+            _exponential(estimate(nll_other)),
+            gain_other=estimate(nll_other - nll),
+            gain_shortest=estimate(own[0] - nll),
         )
-        for place, length in enumerate(lengths)
+        for length, nll, nll_other in zip(lengths, own, other)
     ]
-    unigram = _exponential(estimate_mean([scores.unigram for scores in measured], targets, seed))
+    unigram = _exponential(estimate([scores.unigram for scores in measured]))
     return sum(scores.num_windows for scores in measured), sum(targets), unigram, results
 
 

@@ -68,11 +68,6 @@ def estimate_mean(sums: Sequence[float], counts: Sequence[float], seed: int = 0)
     return Estimate(mean, float(result.confidence_interval.low), float(result.confidence_interval.high), len(totals))
 
 
-def estimate_values(values: Sequence[float], seed: int = 0) -> Estimate:
-    """The mean of one value a paper."""
-    return estimate_mean(values, np.isfinite(np.asarray(values, float)), seed)
-
-
 def estimate_between(sums: np.ndarray, counts: np.ndarray, seed: int = 0) -> Estimate:
     """The mean of all values of two different papers, given their sum and number for each two: (papers, papers),
     symmetric, the diagonal not counted.

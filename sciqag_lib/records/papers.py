@@ -90,7 +90,6 @@ def normalize_doi(doi: str) -> str:
 # than the longest of them.
 
 CHUNK_BYTES = 1 << 16
-SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_DEPTH = 50  # real records nest three levels; a file of "[[[[..." must not fill the memory
 OPTIONAL_TEXT = ("source", "abstract", "title", "journal", "license")
 
@@ -167,9 +166,18 @@ def find_text_problem(value: Any, required: bool) -> str:
         return f"expected a string, found {type(value).__name__} {str(value)[:40]!r}"
     if required and not value.strip():
         return "it is empty; expected a non-empty string"
-    if SURROGATE.search(value):
+    if has_surrogate(value):
         return "it holds a lone surrogate, which UTF-8 cannot encode; remove that character"
     return ""
+
+
+def has_surrogate(text: str) -> bool:
+    """Whether it holds a lone surrogate, which no UTF-8 file can store; many times as fast as a regular expression."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _keywords_problem(value: Any, required: bool) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sciqag_lib.errors import BadRecord
-from sciqag_lib.records.papers import SURROGATE, Paper, QAPair, find_text_problem, read_records, read_sections
+from sciqag_lib.records.papers import Paper, QAPair, find_text_problem, has_surrogate, read_records, read_sections
 
 
 @dataclass
@@ -99,7 +99,7 @@ def read_pair(entry: Any) -> QAPair | str:
         value = entry.get(key)
         if not isinstance(value, str) or not value.strip():
             return f"{key}: expected a non-empty string, found {value!r:.60}; this pair is left out"
-        if SURROGATE.search(value):
+        if has_surrogate(value):
             return f"{key}: it holds a lone surrogate, which no file can store; this pair is left out"
     return QAPair(entry["Q"], entry["A"])
 

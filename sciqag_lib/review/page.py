@@ -4,7 +4,7 @@ Every text is escaped: a paper that holds HTML, scripts or markup is shown as it
 """
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sciqag_lib.review.pairs import DIMENSIONS, Review, cut_text
 from sciqag_lib.text.sentences import Span
@@ -21,10 +21,17 @@ def make_page(review: Review, place: int = 0) -> "HTML":
     from IPython.display import HTML
 
     pair = review.pairs[place]
-    lines = list(_cut_lines(pair.paper.txt, review.find_evidence(place)))
     head = f"{pair.paper.title or pair.doi} ({pair.doi}, pair {pair.number})"
-    rows = [review.describe_dimension(name) for name in DIMENSIONS]
-    return HTML(_make_html(head, pair.question, pair.answer, lines, rows))
+    lines = _cut_lines(pair.paper.txt, review.find_evidence(place))
+    paper = "".join(f"<p>{''.join(_mark(*piece) for piece in line) or LEFT_OUT}</p>\n" for line in lines)
+    # The classes keep MathJax off: what looks like LaTeX in a paper is text too.
+    return HTML(
+        '<div class="tex2jax_ignore mathjax_ignore" style="max-width: 60em">\n'
+        f"<h4>{escape(head)}</h4>\n<p><b>Question</b> {escape(pair.question)}</p>\n"
+        f"<p><b>Answer</b> {escape(pair.answer)}</p>\n"
+        f'<div style="border-left: 3px solid #ccc; padding-left: 14px">\n{paper}</div>\n'
+        f"{_make_table([review.describe_dimension(name) for name in DIMENSIONS])}\n</div>"
+    )
 
 
 def _cut_lines(txt: str, spans: list[Span]) -> list[list[tuple[str, bool]]]:
@@ -42,22 +49,14 @@ def _cut_lines(txt: str, spans: list[Span]) -> list[list[tuple[str, bool]]]:
     return lines
 
 
-def _make_html(head: str, question: str, answer: str, lines: list, rows: list) -> str:
-    paper = "".join(f"<p>{''.join(_mark(*piece) for piece in line) or LEFT_OUT}</p>\n" for line in lines)
+def _make_table(rows: list[dict[str, Any]]) -> str:
     scores = "".join(f'<th style="{BORDER}">{level["score"]}</th>' for level in rows[0]["levels"])
     table = "".join(
         f'<tr><th style="{BORDER}">{escape(row["name"])}</th><td style="{BORDER}">{escape(row["shown"])}</td>'
         + "".join(f'<td style="{BORDER}">{escape(level["label"])}</td>' for level in row["levels"]) + "</tr>\n"
         for row in rows)  # fmt: skip
-    # The classes keep MathJax off: what looks like LaTeX in a paper is text too.
-    return (
-        '<div class="tex2jax_ignore mathjax_ignore" style="max-width: 60em">\n'
-        f"<h4>{escape(head)}</h4>\n<p><b>Question</b> {escape(question)}</p>\n"
-        f"<p><b>Answer</b> {escape(answer)}</p>\n"
-        f'<div style="border-left: 3px solid #ccc; padding-left: 14px">\n{paper}</div>\n<table>\n'
-        f'<tr><th style="{BORDER}">dimension</th><th style="{BORDER}">shown by then</th>{scores}</tr>\n'
-        f"{table}</table>\n</div>"
-    )
+    head = f'<tr><th style="{BORDER}">dimension</th><th style="{BORDER}">shown by then</th>{scores}</tr>'
+    return f"<table>\n{head}\n{table}</table>"
 
 
 def _mark(text: str, is_evidence: bool) -> str:

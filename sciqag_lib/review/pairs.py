@@ -163,10 +163,8 @@ def _read_chosen(
             )
         for number, pair in enumerate(paper.pairs):
             if (paper.key, number) in chosen:
-                digest, spans = (
-                    digest_of([text, pair.question, pair.answer]),
-                    stored.spans.get((pair.question, pair.answer)),
-                )
+                digest = digest_of([text, pair.question, pair.answer])
+                spans = stored.spans.get((pair.question, pair.answer))
                 pairs[paper.key, number] = ReviewPair(paper, number, digest, spans)
     return papers, pairs
 

@@ -22,7 +22,7 @@ from sciqag_lib.checks.duplicates import digest_question
 from sciqag_lib.errors import BadRecord, InputError, check_parameters
 from sciqag_lib.inference.seeds import derive_seed, digest_of
 from sciqag_lib.records.categories import fold_name, read_categories, suggest_name
-from sciqag_lib.records.papers import SURROGATE, normalize_doi, read_records
+from sciqag_lib.records.papers import has_surrogate, normalize_doi, read_records
 
 KEPT_KEYS = ("index", "journal", "doi")  # of a record, carried over to the answers
 FORMS = (("input", "output"), ("question", "answer"))  # of train.json, of test.jsonl of an lm_eval export
@@ -110,7 +110,7 @@ def _read_pair(
         " ".join(categories[0].split()) if categories else "",
         normalize_doi(record["doi"]) if isinstance(record.get("doi"), str) else "",
         texts["answer"],
-        {key: value for key, value in kept.items() if not SURROGATE.search(str(value))},
+        {key: value for key, value in kept.items() if not has_surrogate(str(value))},
         where,
     )
 
@@ -118,7 +118,7 @@ def _read_pair(
 def _find_problem(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         return f"expected a non-empty text, found {'nothing' if value is None else f'{value!r:.60}'}"
-    return "it holds a lone surrogate, which UTF-8 cannot encode" if SURROGATE.search(value) else ""
+    return "it holds a lone surrogate, which UTF-8 cannot encode" if has_surrogate(value) else ""
 
 
 # A test file, counted ------------------------------------------------------------------------------------------------

@@ -46,17 +46,14 @@ def register_attentions(group: int | None = None) -> None:
 
     if group is not None and (group < 2 or group % 2):
         raise InputError(f"group of S2-Attn: expected an even number of tokens, at least 2, found {group}")
-    AttentionInterface.register("segments", attend_segments)
-    AttentionInterface.register("s2", partial(attend_s2, group=group))
+    AttentionInterface.register("segments", attend_examples)
+    AttentionInterface.register("s2", partial(attend_examples, shifts=True, group=group))
     for name in ATTENTIONS:
         AttentionMaskInterface.register(name, hand_padding_on)
 
 
-def check_attention(config: Any, name: str, num_sequence_ranks: int = 1, num_tensor_ranks: int = 1) -> None:
-    """Refuse, before anything is loaded, a model's config or a parallelism with which `name` would train wrong.
-
-    `num_sequence_ranks`: processes that share one sequence (Ulysses); `num_tensor_ranks`: that share a layer's heads.
-    """
+def check_attention(config: Any, name: str) -> None:
+    """Refuse, before anything is loaded, a model's config with which `name` would train wrong."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
     if name not in ATTENTIONS:
@@ -75,8 +72,6 @@ def check_attention(config: Any, name: str, num_sequence_ranks: int = 1, num_ten
         problems.append("is_causal False")
     if name == "s2" and text.num_attention_heads % 2:
         problems.append(f"{text.num_attention_heads} heads, which have no halves")
-    if name == "s2" and max(num_sequence_ranks, num_tensor_ranks) > 1:
-        problems.append("heads shared out among processes (Ulysses or tensor parallelism), so that the halves are lost")
     if problems:
         raise InputError(
             f"attention {name!r} is not sound for {text.model_type} with {'; with '.join(problems)}; "
@@ -88,14 +83,7 @@ def check_attention(config: Any, name: str, num_sequence_ranks: int = 1, num_ten
 
 
 def hand_padding_on(
-    batch_size: int,
-    q_length: int,
-    kv_length: int,
-    q_offset: Any = 0,
-    kv_offset: int = 0,
-    mask_function: Any = None,
-    attention_mask: torch.Tensor | None = None,
-    **kwargs: Any,
+    q_length: int, kv_length: int, attention_mask: torch.Tensor | None = None, **kwargs: Any
 ) -> torch.Tensor | None:
     """The mask function of both names: the 2D mask (rows, tokens; True: no padding), or None without padding.
 
@@ -105,28 +93,28 @@ def hand_padding_on(
 
     if kwargs.get("local_size") is not None:
         raise InputError("segments and s2 know no sliding or chunked attention; use attention full, without packing")
-    if kwargs.get("use_vmap") or q_length == kv_length and _sees_next(mask_function, batch_size, q_length, kwargs):
+    if kwargs.get("use_vmap") or q_length == kv_length and _sees_next(q_length, **kwargs):
         raise InputError(
             "segments and s2 know causal attention only, found a model with a mask function of its own; "
             "use attention full, without packing"
         )
     if q_length != kv_length or attention_mask is not None and attention_mask.shape[1] != kv_length:
-        return sdpa_mask(batch_size, q_length, kv_length, q_offset, kv_offset, mask_function, attention_mask, **kwargs)
+        return sdpa_mask(q_length=q_length, kv_length=kv_length, attention_mask=attention_mask, **kwargs)
     return None if attention_mask is None or attention_mask.all() else attention_mask
 
 
-def _sees_next(mask_function: Any, batch_size: int, length: int, kwargs: dict[str, Any]) -> bool:
+def _sees_next(length: int, mask_function: Any, batch_size: int, device: Any = None, **_: Any) -> bool:
     """Whether a token may see the one behind it, as in a bidirectional mask or in blocks laid over a causal one."""
     from transformers.masking_utils import causal_mask_function
 
     if mask_function is causal_mask_function:
         return False
-    row = torch.arange(batch_size, device=kwargs.get("device"))[:, None]
-    at = torch.arange(length - 1, device=kwargs.get("device"))[None]
+    row = torch.arange(batch_size, device=device)[:, None]
+    at = torch.arange(length - 1, device=device)[None]
     return bool(mask_function(row, torch.zeros_like(row), at, at + 1).any())
 
 
-def attend_segments(
+def attend_examples(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -134,40 +122,34 @@ def attend_segments(
     attention_mask: torch.Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, None]:
-    """Full causal attention inside each example. query (rows, heads, tokens, head size), key and value with as many
-    heads or fewer; returns (rows, tokens, heads, head size) and None, as transformers' attention functions do."""
-    _refuse_unsound(module, kwargs)
-    if query.shape[2] != key.shape[2] or attention_mask is not None and attention_mask.ndim == 4:
-        return _attend_with_cache(module, query, key, value, attention_mask, dropout, scaling, kwargs)
-    rows = find_examples(kwargs.get("position_ids"), attention_mask, query)
-    return attend_rows(query, key, value, rows, dropout, scaling), None
-
-
-def attend_s2(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
+    shifts: bool = False,
     group: int | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Shifted sparse attention in training mode; the same shapes as attend_segments."""
-    has_cache = query.shape[2] != key.shape[2] or attention_mask is not None and attention_mask.ndim == 4
-    if not module.training or has_cache:
-        return attend_segments(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
+    """Full causal attention inside each example; where it `shifts`, shifted sparse attention in training mode.
+
+    query (rows, heads, tokens, head size), key and value with as many heads or fewer; returns (rows, tokens, heads,
+    head size) and None, as transformers' attention functions do.
+    """
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
     _refuse_unsound(module, kwargs)
+    if query.shape[2] != key.shape[2] or attention_mask is not None and attention_mask.ndim == 4:
+        if not module.training:
+            return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
+        raise InputError(
+            f"segments and s2 train on whole rows: expected as many keys as queries and no 4D mask, found "
+            f"{query.shape[2]} queries and {key.shape[2]} keys; to generate, call model.eval() first"
+        )
+    examples = find_examples(kwargs.get("position_ids"), attention_mask, query)
+    if not shifts or not module.training:
+        return attend_rows(query, key, value, examples, dropout, scaling), None
     num_heads = getattr(module.config.get_text_config(), "num_attention_heads", query.shape[1])
     if query.shape[1] % 2 or query.shape[1] != num_heads:
         raise InputError(
             f"s2 shifts half of the heads: expected an even number, all of the model's {num_heads} in one "
             f"process, found {query.shape[1]}; use attention full"
         )
-    examples = find_examples(kwargs.get("position_ids"), attention_mask, query)
     if key.shape[1] % 2:
         key, value = _repeat_heads(key, query.shape[1]), _repeat_heads(value, query.shape[1])
     halves = zip(query.chunk(2, dim=1), key.chunk(2, dim=1), value.chunk(2, dim=1), (False, True), strict=True)
@@ -185,26 +167,6 @@ def _refuse_unsound(module: torch.nn.Module, kwargs: dict[str, Any]) -> None:
             f"{type(module).__name__}: segments and s2 would leave out {', '.join(found)}; "
             "use attention full, without packing"
         )
-
-
-def _attend_with_cache(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    dropout: float,
-    scaling: float | None,
-    kwargs: dict[str, Any],
-) -> tuple[torch.Tensor, None]:
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-    if module.training:
-        raise InputError(
-            f"segments and s2 train on whole rows: expected as many keys as queries and no 4D mask, found "
-            f"{query.shape[2]} queries and {key.shape[2]} keys; to generate, call model.eval() first"
-        )
-    return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
 
 
 # Rows into segments --------------------------------------------------------------------------------------------------
@@ -235,8 +197,6 @@ def find_examples(position_ids: torch.Tensor | None, padding: torch.Tensor | Non
 
 def _cut_rows(position_ids: torch.Tensor, padding: torch.Tensor | None, num_rows: int) -> Rows:
     positions = position_ids.detach().cpu().numpy()
-    if padding is None and len(positions) == 1:
-        return (cut_row(positions[0], np.ones(positions.shape[1], bool)),) * num_rows
     positions = np.broadcast_to(positions, (num_rows, positions.shape[1]))
     is_real = np.ones(positions.shape, bool) if padding is None else padding.detach().cpu().numpy().astype(bool)
     return tuple(cut_row(row, real) for row, real in zip(positions, is_real, strict=True))
@@ -265,17 +225,15 @@ def cut_row(positions: np.ndarray, is_real: np.ndarray) -> tuple[int, ...]:
     return tuple(np.diff(cuts).tolist())
 
 
-def choose_group(length: int, group: int | None = None) -> int:
-    """Tokens in a group of an example of `length` tokens, by LongLoRA's published fine-tuning unless one is given."""
-    if group is not None:
-        return group
+def choose_group(length: int) -> int:
+    """Tokens in a group of an example of `length` tokens, by LongLoRA's published fine-tuning."""
     return length // 4 if length % 4096 == 0 else PUBLISHED_GROUP
 
 
 def cut_groups(examples: Rows, group: int | None, shifted: bool) -> Rows:
     """Each example cut into groups, moved by half a group if `shifted`; the last one, and then the first, is short."""
     return tuple(
-        tuple(part for length in row for part in _cut_example(length, choose_group(length, group), shifted))
+        tuple(part for length in row for part in _cut_example(length, group or choose_group(length), shifted))
         for row in examples
     )
 

@@ -89,20 +89,16 @@ def _compare(run_file: Path, settings: dict[str, Any]) -> None:
             "another output_dir"
         ) from error
     names = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
-    if names:
-        lines = [f"  {name}: there {before.get(name)!r}, here {settings.get(name)!r}" for name in names]
-        advice = ""
-        if names == ["processes"]:
-            advice = (
-                "\nA run resumes with the number of processes it began with. For another number, start from "
-                "its last checkpoint's weights: --model_name_or_path OUT/checkpoint-N and a new output_dir"
-            )
-        raise InputError(
-            f"output_dir {run_file.parent}: holds another run, which differs in\n"
-            + "\n".join(lines)
-            + "\nname another output_dir, or give the settings of that run"
-            + advice
+    if not names:
+        return
+    lines = [f"  {name}: there {before.get(name)!r}, here {settings.get(name)!r}" for name in names]
+    lines.append("name another output_dir, or give the settings of that run")
+    if names == ["processes"]:
+        lines.append(
+            "A run resumes with the number of processes it began with. For another number, start from its last "
+            "checkpoint's weights: --model_name_or_path OUT/checkpoint-N and a new output_dir"
         )
+    raise InputError(f"output_dir {run_file.parent}: holds another run, which differs in\n" + "\n".join(lines))
 
 
 def find_last_checkpoint(folder: Path) -> Path | None:
@@ -185,13 +181,12 @@ def check_saved(folder: Path, is_trained: bool = False) -> None:
     """Look at what was saved before it counts. RuntimeError naming a file that is torn, a tensor that is empty or not
     a number, or, where it must be trained by now, an adapter that is not (DeepSpeed and peft have saved all of these).
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     faults, problems = {}, []
     for file in sorted(folder.glob("*.safetensors")):
         try:
-            with safe_open(file, "pt") as reader:
-                faults |= {f"{file.name}: {name}": find_fault(reader, name) for name in reader.keys()}
+            faults |= {f"{file.name}: {name}": fault for name, fault in find_faults(file).items()}
         except SafetensorError as error:
             problems.append(f"{file.name}: is torn ({error})")
     problems += [f"{name}: {fault}" for name, fault in faults.items() if fault and fault != ZEROS]
@@ -204,8 +199,15 @@ def check_saved(folder: Path, is_trained: bool = False) -> None:
         raise RuntimeError(f"{folder}: what was saved cannot be used: " + "; ".join(problems[:5]))
 
 
-def find_fault(reader: Any, name: str) -> str:
-    """What is wrong with a tensor of an open safetensors file, or ""."""
+def find_faults(path: Path) -> dict[str, str]:
+    """What is wrong with each tensor of a safetensors file, or "". SafetensorError: the file is torn."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as reader:
+        return {name: _find_fault(reader, name) for name in reader.keys()}
+
+
+def _find_fault(reader: Any, name: str) -> str:
     shape = tuple(reader.get_slice(name).get_shape())
     if 0 in shape:
         return f"shape {shape} holds no numbers"

@@ -25,7 +25,6 @@ from sciqag_lib.records.papers import find_text_problem, read_records
 from sciqag_lib.records.qa_records import read_qa_records
 from sciqag_lib.tables import JsonList
 
-LISTED = 1000  # bad records kept one by one; all are counted
 ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "prompter": "user",
          "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant",
          "model": "assistant"}  # fmt: skip
@@ -47,13 +46,7 @@ class MadeData:
     """What became of a processed inference output."""
 
     written: int = 0  # training records
-    num_bad: int = 0
-    bad_records: list[BadRecord] = field(default_factory=list)  # the first of them
-
-    def note(self, bad: BadRecord) -> None:
-        self.num_bad += 1
-        if len(self.bad_records) < LISTED:
-            self.bad_records.append(bad)
+    bad_records: list[BadRecord] = field(default_factory=list)
 
 
 def read_examples(
@@ -161,12 +154,12 @@ def make_generator_data(processed_output: str | Path, output_path: str | Path, p
         writer = JsonList(file)
         for paper in read_qa_records(processed_output):
             if isinstance(paper, BadRecord):
-                made.note(paper)
+                made.bad_records.append(paper)
                 continue
             missing = "txt" if not paper.txt.strip() else "" if paper.pairs else "Q&A"
             if missing:
                 message = "it is missing or empty: nothing to learn from"
-                made.note(BadRecord(str(processed_output), paper.where, missing, message))
+                made.bad_records.append(BadRecord(str(processed_output), paper.where, missing, message))
                 continue
             writer.add(fill_paper_record(template, paper))
             made.written += 1

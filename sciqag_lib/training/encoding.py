@@ -77,22 +77,19 @@ class ExampleEncoder:
 
     def encode(self, examples: list[Example]) -> list[Encoded]:
         """One Encoded for each example; one that cannot be used has a fault and no tokens."""
-        texts = [self._try_render(example) for example in examples]
-        usable = [number for number, (text, fault) in enumerate(texts) if not fault]
-        encoded = [Encoded([], 0, fault=fault) for _, fault in texts]
-        if usable:
-            prompts = self._encode_prompts([texts[number][0] for number in usable])
-            # An answer's own "</s>" is text: what ends it comes after it.
-            answers = self._encode_texts([examples[number].output.strip() for number in usable], split_special=True)
-            for number, prompt, answer in zip(usable, prompts, answers):
-                encoded[number] = self._join(examples[number], prompt, answer + self.end_ids)
-        return encoded
-
-    def _try_render(self, example: Example) -> tuple[str, str]:
-        try:
-            return self.render(example), ""
-        except InputError as error:
-            return "", str(error)
+        texts: dict[int, str] = {}
+        encoded: dict[int, Encoded] = {}
+        for number, example in enumerate(examples):
+            try:
+                texts[number] = self.render(example)
+            except InputError as error:
+                encoded[number] = Encoded([], 0, fault=str(error))
+        prompts = self._encode_prompts(list(texts.values()))
+        # An answer's own "</s>" is text: what ends it comes after it.
+        answers = self._encode_texts([examples[number].output.strip() for number in texts], split_special=True)
+        for number, prompt, answer in zip(texts, prompts, answers):
+            encoded[number] = self._join(examples[number], prompt, answer + self.end_ids)
+        return [encoded[number] for number in range(len(examples))]
 
     def _join(self, example: Example, prompt: list[int], answer: list[int]) -> Encoded:
         whole, room = len(prompt), self.max_length - len(answer)

@@ -9,22 +9,21 @@ Example of a tensor: model.layers.0.self_attn.q_proj.weight [576, 576] -> blk.0.
 import argparse
 import json
 import math
-import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sciqag_lib.engines.gguf_tokenizer import read_vocabulary, write_vocabulary
 from sciqag_lib.errors import InputError
+from sciqag_lib.paths import write_atomic
 
 Kind = Literal["f16", "q8_0", "f32"]
 SUPPORTED = ("LlamaForCausalLM",)
 FILE_TYPES = {"f32": 0, "f16": 1, "q8_0": 7}  # gguf.LlamaFileType
-BLOCK_VALUES, BLOCK_BYTES = 32, 34  # of Q8_0: 32 numbers of 8 bits and one scale of 16
+BLOCK_VALUES = 32  # of Q8_0
 QUANTIZED_ROWS = 4096  # at a time: quantizing needs several copies of what it works on
 YARN_DEFAULTS = {"beta_fast": 32.0, "beta_slow": 1.0, "truncate": True, "mscale": 1.0, "mscale_all_dim": 0.0}
 
@@ -39,18 +38,10 @@ class Tensor:
     kind: Kind
     heads: int = 0  # of q and k, whose rows llama.cpp wants in another order; 0: of no such
 
-    @property
-    def num_bytes(self) -> int:
-        count = math.prod(self.shape)
-        return {"f32": 4 * count, "f16": 2 * count, "q8_0": count // BLOCK_VALUES * BLOCK_BYTES}[self.kind]
-
 
 @dataclass(frozen=True)
 class Export:
-    path: Path
-    kind: Kind
     num_tensors: int
-    num_bytes: int
     notes: list[str]  # where llama.cpp will do something slightly else than transformers
 
 
@@ -69,11 +60,11 @@ def export_gguf(model_dir: str | Path, output_path: str | Path, kind: Kind = "f1
     files = _locate_tensors(model_dir)
     tensors = _plan_tensors(model_dir, config, files, kind)
     vocabulary = read_vocabulary(model_dir, config.vocab_size, _list_eos(model_dir, config))
-    with _replace_when_whole(output_path) as temporary:
-        writer = _open_writer(temporary, output_path.stem, config, kind)
+    with write_atomic(output_path, binary=True) as file:  # by its name: gguf opens files itself
+        writer = _open_writer(file.name, output_path.stem, config, kind)
         write_vocabulary(writer, vocabulary)
         _write_tensors(writer, tensors, files, compute_rope_factors(config))
-    return Export(output_path, kind, len(tensors), output_path.stat().st_size, vocabulary.notes)
+    return Export(len(tensors), vocabulary.notes)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     for note in export.notes:
         print(f"note: {note}")
-    print(f"{export.path}: {export.num_tensors} tensors, {export.kind}, {export.num_bytes / 1e6:.1f} MB")
+    num_bytes = args.output_path.stat().st_size
+    print(f"{args.output_path}: {export.num_tensors} tensors, {args.type}, {num_bytes / 1e6:.1f} MB")
     return 0
 
 
@@ -278,13 +270,13 @@ def _write_tensors(writer: Any, tensors: list[Tensor], files: dict[str, Path], r
     import numpy as np
     from safetensors import safe_open
 
-    types = {"f32": gguf.GGMLQuantizationType.F32, "f16": gguf.GGMLQuantizationType.F16,
-             "q8_0": gguf.GGMLQuantizationType.Q8_0}  # fmt: skip
     if rope_factors is not None:
         writer.add_tensor_info("rope_freqs.weight", rope_factors.shape, np.dtype(np.float32), rope_factors.nbytes)
     for tensor in tensors:
-        shape, kind = tensor.shape, types[tensor.kind]
-        writer.add_tensor_info(tensor.gguf_name, shape, np.dtype(np.float32), tensor.num_bytes, raw_dtype=kind)
+        kind = gguf.GGMLQuantizationType[tensor.kind.upper()]
+        values, size = gguf.GGML_QUANT_SIZES[kind]  # of a block
+        num_bytes = math.prod(tensor.shape) // values * size
+        writer.add_tensor_info(tensor.gguf_name, tensor.shape, np.dtype(np.float32), num_bytes, raw_dtype=kind)
     with ExitStack() as stack:
         stack.callback(writer.close)
         writer.write_header_to_file()
@@ -326,18 +318,6 @@ def permute_rows(values: Any, heads: int) -> Any:
     Rotary embedding turns pairs of rows: transformers pairs row i with i + half, llama.cpp neighbours 2i and 2i + 1.
     """
     return values.unflatten(0, (heads, 2, -1)).transpose(1, 2).reshape(values.shape)
-
-
-@contextmanager
-def _replace_when_whole(path: Path) -> Iterator[Path]:
-    """The path of a temporary file beside `path` (gguf opens files itself), renamed over it when the block ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name[:100]}.", dir=path.parent) as folder:
-        temporary = Path(folder) / "part.gguf"
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
 
 
 if __name__ == "__main__":

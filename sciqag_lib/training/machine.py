@@ -6,7 +6,6 @@ is told to take it as it is.
 
 import importlib.util
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,11 +110,10 @@ def _name_single_process() -> None:
     """DeepSpeed wants torchrun's variables; without torchrun this process is the only one."""
     if "RANK" in os.environ:
         return
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    from torch.distributed.elastic.utils.distributed import get_free_port
+
     os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", LOCAL_WORLD_SIZE="1", MASTER_ADDR="127.0.0.1",
-                      MASTER_PORT=str(port))  # fmt: skip
+                      MASTER_PORT=str(get_free_port()))  # fmt: skip
 
 
 def _prepare_gpu(trainer: dict[str, Any]) -> list[str]:

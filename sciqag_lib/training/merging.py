@@ -27,9 +27,9 @@ def check_adapter(adapter_dir: str | Path) -> list[str]:
     so these were not trained, or not saved), half a pair of A and B, and modules_to_save without a tensor.
     Reads one tensor at a time; needs neither the base model nor peft.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
-    from sciqag_lib.training.checkpoints import ZEROS, find_fault
+    from sciqag_lib.training.checkpoints import ZEROS, find_faults
 
     adapter_dir = Path(adapter_dir)
     try:
@@ -40,9 +40,7 @@ def check_adapter(adapter_dir: str | Path) -> list[str]:
     if not path.is_file():
         return [f"{path}: expected the adapter's tensors, found no such file"]
     try:
-        with safe_open(path, "pt") as file:
-            names = list(file.keys())
-            faults = {name: find_fault(file, name) for name in names}
+        faults = find_faults(path)
     except SafetensorError as error:
         return [f"{path}: expected a safetensors file, found a torn one: {error}"]
     problems = [
@@ -50,15 +48,10 @@ def check_adapter(adapter_dir: str | Path) -> list[str]:
         for name, fault in faults.items()
         if fault and not (fault == ZEROS and name.endswith(".bias"))
     ]
-    return problems + _check_names(config, names, path)
+    return problems + _check_names(config, list(faults), path)
 
 
-def merge_adapter(
-    adapter_dir: str | Path,
-    output_dir: str | Path,
-    base: str | None = None,
-    cache_dir: str | None = None,
-) -> Path:
+def merge_adapter(adapter_dir: str | Path, output_dir: str | Path, base: str | None = None) -> Path:
     """Merge and save as `output_dir`, written atomically; returns it.
 
     base: a model's folder, a hub id or a .gguf file instead of the one that adapter_config.json names. Weights keep the
@@ -80,7 +73,7 @@ def merge_adapter(
     base = base or _read_config(adapter_dir).get("base_model_name_or_path")
     if not base:
         raise InputError(f"{adapter_dir}/{ADAPTER_CONFIG}: names no base model; give it with --base")
-    model, tokenizer = _open_base(base, adapter_dir, cache_dir)
+    model, tokenizer = _open_base(base, adapter_dir)
     model = _merge(model, adapter_dir, base)
     model.config.use_cache = True  # a trainer leaves False, with which generation computes every token again
     model.config._name_or_path = ""
@@ -141,7 +134,7 @@ def _check_names(config: dict[str, Any], names: list[str], path: Path) -> list[s
 # Merging -------------------------------------------------------------------------------------------------------------
 
 
-def _open_base(base: str, adapter_dir: Path, cache_dir: str | None) -> tuple[Any, Any]:
+def _open_base(base: str, adapter_dir: Path) -> tuple[Any, Any]:
     """(model in its own dtype on the CPU, the adapter's tokenizer or, where none was saved with it, the base's)"""
     import transformers
 
@@ -149,21 +142,17 @@ def _open_base(base: str, adapter_dir: Path, cache_dir: str | None) -> tuple[Any
     from sciqag_lib.engines.loading import load_model
 
     try:
-        tokenizer, model = load_model(base, cache_dir, "auto", "sdpa")
+        tokenizer, model = load_model(base, None, "auto", "sdpa")
     except EngineError as error:
         raise InputError(f"{adapter_dir}: its base {error}; give another with --base") from error
     if (adapter_dir / "config.json").is_file():
         config = transformers.AutoConfig.from_pretrained(str(adapter_dir), trust_remote_code=False)
-        _set_positions(model, config)
+        # The positions of the training; frequencies are computed anew when the folder is loaded.
+        model.config.max_position_embeddings = config.max_position_embeddings
+        model.config.rope_parameters = config.rope_parameters
     if (adapter_dir / "tokenizer_config.json").is_file():
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(adapter_dir), trust_remote_code=False)
     return model, tokenizer
-
-
-def _set_positions(model: Any, config: Any) -> None:
-    """The positions of the training instead of the base's; frequencies are computed anew when the folder is loaded."""
-    model.config.max_position_embeddings = config.max_position_embeddings
-    model.config.rope_parameters = config.rope_parameters
 
 
 def _merge(model: Any, adapter_dir: Path, base: str) -> Any:

@@ -75,35 +75,29 @@ def _rewrite_once(source: str, cache_dir: Path, name: str, rewrite: Any) -> str:
     with filelock.FileLock(f"{folder}.lock"):
         if not folder.exists():
             with write_folder(folder) as building:
-                rewrite(source, building)
+                for part in rewrite(source):
+                    part.save_pretrained(building)
     return str(folder)
 
 
-def _unpack(source: str, folder: Path) -> None:
+def _unpack(source: str) -> tuple[Any, Any]:
     try:
-        tokenizer, model = loading.load_model(source, None, torch.float32, "sdpa")
+        return loading.load_model(source, None, torch.float32, "sdpa")
     except EngineError as error:
         raise InputError(f"model_name_or_path: {error}") from error
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
-def _enlarge(source: str, folder: Path) -> None:
+def _enlarge(source: str) -> tuple[Any, Any]:
+    """Room for all tokens, rounded up to a multiple of 64; new rows, in and out, are the mean of the old."""
     tokenizer = open_tokenizer(source)
     model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype="auto", trust_remote_code=False)
-    grow_embeddings(model, len(tokenizer))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def grow_embeddings(model: Any, num_tokens: int) -> None:
-    """Make room for `num_tokens`, rounded up to a multiple of 64; new rows, in and out, are the mean of the old."""
     old = model.get_input_embeddings().weight.shape[0]
-    model.resize_token_embeddings(num_tokens, pad_to_multiple_of=ROUNDED_TO, mean_resizing=False)
+    model.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=ROUNDED_TO, mean_resizing=False)
     with torch.no_grad():
         for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
             if layer is not None and layer.weight.shape[0] > old:
                 layer.weight[old:] = layer.weight[:old].float().mean(dim=0).to(layer.weight.dtype)
+    return tokenizer, model
 
 
 def link_with_config(source: str, config: Any, folder: Path, cache_dir: str | None) -> str:

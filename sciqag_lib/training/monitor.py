@@ -34,12 +34,10 @@ class Monitor(transformers.TrainerCallback):
 
     def __init__(self, folder: Path, resume_step: int) -> None:
         self.path = folder / LOG_FILE
-        self._lines = [line for line in read_log(self.path) if 0 < resume_step >= line["step"]]
+        lines = [line for line in read_log(self.path) if 0 < resume_step >= line["step"]]
         with write_atomic(self.path) as file:
-            file.writelines(json.dumps(line) + "\n" for line in self._lines)
-        self._seconds_before = max((line["seconds"] for line in self._lines), default=0.0)
-        self._start = self._last_time = time.monotonic()
-        self._first_step, self._last_tokens = resume_step, 0
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+        self._seconds_before = max((line["seconds"] for line in lines), default=0.0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._start = self._last_time = time.monotonic()

@@ -97,11 +97,10 @@ def _is_offloaded(zero: dict[str, Any], part: str) -> bool:
 def refuse_too_large(estimate: MemoryEstimate) -> list[str]:
     """InputError where the run cannot fit even if its activations need half of what is estimated; a line where it
     may not."""
-    device, host = measure_device(), measure_host()
-    places = [("memory" if not torch.cuda.is_available() else "GPU memory", device, estimate.device_states,
-               estimate.activations)]  # fmt: skip
+    places = [("memory", measure_host(), estimate.device_states, estimate.activations)]
     if torch.cuda.is_available():
-        places.append(("memory", host, estimate.host_states, 0))
+        places = [("GPU memory", torch.cuda.mem_get_info()[0], estimate.device_states, estimate.activations),
+                  ("memory", measure_host(), estimate.host_states, 0)]  # fmt: skip
     notes = []
     for name, there, states, activations in places:
         if states + activations / 2 > there:
@@ -117,13 +116,6 @@ def refuse_too_large(estimate: MemoryEstimate) -> list[str]:
                 f"{there / GIGABYTE:,.1f} GB are there"
             )
     return notes
-
-
-def measure_device() -> int:
-    """Bytes for one process: its GPU's, or its share of the memory."""
-    if torch.cuda.is_available():
-        return torch.cuda.mem_get_info()[0]
-    return measure_host()
 
 
 def measure_host() -> int:
