@@ -8,7 +8,7 @@ save_figure(figure, output_dir, "name")
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +130,14 @@ def center_zero(axes: "Axes", values: Iterable[float], least: float) -> None:
     reach = 1.1 * max([least, *(abs(value) for value in values if math.isfinite(value))])
     axes.set_xlim(-reach, reach)
     axes.axvline(0, color="black", linewidth=0.7, zorder=0)
+
+
+def add_legend(figure: "Figure", colors: Mapping[str, str], names: Mapping[str, str], used: Container[str]) -> None:
+    """A legend below the panels: of the series that are used, in the order of `colors`."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=color, label=names[key]) for key, color in colors.items() if key in used]
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))
 
 
 def say(axes: "Axes", text: str, height: float = 0.5) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from sciqag_lib.benchmark.judging import DIMENSIONS, TOP
 from sciqag_lib.benchmark.report import ARM_NAMES, BenchmarkReport
-from sciqag_lib.figure_style import LIGHT, PALETTE, TWO_COLUMNS, draw_interval, new_figure, say
+from sciqag_lib.figure_style import LIGHT, PALETTE, TWO_COLUMNS, add_legend, draw_interval, new_figure, say
 from sciqag_lib.metrics.intervals import Estimate
 from sciqag_lib.metrics.text_overlap import MEASURES
 
@@ -121,7 +121,8 @@ def draw_nulls(report: BenchmarkReport) -> "Figure":
         left.set_yticks(range(1, TOP + 1))
         left.set_ylabel("judge's score, 1-5")
         right.set_ylabel("against the reference, 0-1")
-        _add_legend(figure, report)
+        used = {arm for dimension in report.dimensions.values() for arm in dimension.list_arms()}
+        add_legend(figure, ARM_COLORS, {**ARM_NAMES, "own": "the answers"}, used)
     return figure
 
 
@@ -136,12 +137,3 @@ def _draw_arms(axes: "Axes", report: BenchmarkReport, name: str, place: int, low
         if abs(estimate.mean - low) < NO_LENGTH * (1 if low == 0 else TOP - 1):
             style = {"marker": "_", "markersize": 60 * width, "markeredgewidth": 2, "clip_on": False}
             axes.plot([x], [low], color=ARM_COLORS[arm], **style)
-
-
-def _add_legend(figure: "Figure", report: BenchmarkReport) -> None:
-    from matplotlib.patches import Patch
-
-    used = {arm for dimension in report.dimensions.values() for arm in dimension.list_arms()}
-    names = {**ARM_NAMES, "own": "the answers"}
-    handles = [Patch(color=color, label=names[arm]) for arm, color in ARM_COLORS.items() if arm in used]
-    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))

@@ -69,9 +69,6 @@ class CarJudging(Judge):
             "seed": self.seed,
         }
 
-    def write_system(self, code: str) -> str:
-        return self.fill("system", {"code": code, "top": str(self.top), "scales": self.list_scales(DIMENSIONS)})
-
     def write_prompt(self, dimension: str, question: str, answer: str, again: bool = False) -> Prompt:
         """One answer, to be scored for one dimension. The code that marks its quotation is the same for all answers
         but those that hold it, so that all prompts begin alike."""
@@ -82,11 +79,9 @@ class CarJudging(Judge):
         item = plain_text(json.dumps({"question": question, "answer": answer}, ensure_ascii=False))
         values = {"code": code, "item": item, "top": str(self.top), "dimension": dimension}
         values["again"] = self.fill("again", values) if again else ""
-        return Prompt(
-            f"{self.fill('item', values)}\n{self.fill('task', values)}",
-            self.write_system(code),
-            json_schema=self.make_schema((dimension,), 1),
-        )
+        system = self.fill("system", {"code": code, "top": str(self.top), "scales": self.list_scales(DIMENSIONS)})
+        user, schema = f"{self.fill('item', values)}\n{self.fill('task', values)}", self.make_schema((dimension,), 1)
+        return Prompt(user, system, json_schema=schema)
 
 
 def make_car_judging(dimensions: list[str] | None = None, prompt: str = "benchmark_judge", seed: int = 0) -> CarJudging:

@@ -152,25 +152,26 @@ def write_benchmark(output_dir: str | Path, embedder: Embedder | None = None, se
     samples: list[dict[str, Any]] = []
     missing: dict[str, Counter[str]] = defaultdict(Counter)  # by dimension: own scores without a value, by reason
     notes: list[str] = []
-    with name_full_disk(output_dir), ExitStack() as stack:
-        stack.enter_context(benchmark_answers.open_answers(output_dir))  # they must not change meanwhile
-        questions = benchmark_judging.read_answers(output_dir)
-        partners = benchmark_judging.find_partners(questions, seed)
-        path = output_dir / benchmark_judging.LEDGER
-        settings = read_settings(path) if path.exists() else {}
-        judging = stack.enter_context(Ledger(path, settings)) if settings else None
-        table = stack.enter_context(write_table(output_dir, "scores", COLUMNS))
-        entries = ((question, question.reference, _list_texts(question, partners)) for question in questions)
-        for question, measured in score_references(entries, embedder):
-            judged = _read_judged(judging, question, notes) if judging else {}
-            scores = list(_list_scores(question, measured, judged))
-            table.add(scores)
-            values = {f"{score['arm']}.{score['dimension']}": score["score"] for score in scores}
-            rows.append({"group": question.group, "category": question.category, **values})
-            own = {score["dimension"]: score for score in scores if score["arm"] == "own"}
-            samples.append(_make_sample(question, own))
-            for name, score in own.items():
-                missing[name].update([score["missing"]] if score["missing"] else [])
+    with name_full_disk(output_dir):
+        with ExitStack() as stack:
+            stack.enter_context(benchmark_answers.open_answers(output_dir))  # they must not change meanwhile
+            questions = benchmark_judging.read_answers(output_dir)
+            partners = benchmark_judging.find_partners(questions, seed)
+            path = output_dir / benchmark_judging.LEDGER
+            settings = read_settings(path) if path.exists() else {}
+            judging = stack.enter_context(Ledger(path, settings)) if settings else None
+            table = stack.enter_context(write_table(output_dir, "scores", COLUMNS))
+            entries = ((question, question.reference, _list_texts(question, partners)) for question in questions)
+            for question, measured in score_references(entries, embedder):
+                judged = _read_judged(judging, question, notes) if judging else {}
+                scores = list(_list_scores(question, measured, judged))
+                table.add(scores)
+                values = {f"{score['arm']}.{score['dimension']}": score["score"] for score in scores}
+                rows.append({"group": question.group, "category": question.category, **values})
+                own = {score["dimension"]: score for score in scores if score["arm"] == "own"}
+                samples.append(_make_sample(question, own))
+                for name, score in own.items():
+                    missing[name].update([score["missing"]] if score["missing"] else [])
         frame = _make_frame(rows)
         names = [name for name in (*DIMENSIONS, *MEASURES) if f"own.{name}" in frame]
         dimensions = {name: measure_dimension(frame, name, dict(missing[name]), seed) for name in names}
@@ -241,10 +242,7 @@ def _make_report(output_dir: Path, dimensions: dict[str, DimensionResult], setti
         judged = read_json(output_dir / benchmark_judging.REPORT)
     verdicts = {name: [null.verdict for null in each.nulls.values()] for name, each in dimensions.items()}
     return BenchmarkReport(
-        model=answered["model"],
-        way=answered["way"],
-        test_file=answered["test_file"],
-        questions=answered["questions"],
+        **{name: answered[name] for name in ("model", "way", "test_file", "questions")},
         answered=answered["date"],
         answer_settings=answered["settings"],
         judge=judged.get("model", ""),

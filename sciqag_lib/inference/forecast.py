@@ -22,17 +22,7 @@ from sciqag_lib.inference.ledger import Ledger
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.tables import show_notes
 
-COLUMNS = (
-    "position",
-    "doi",
-    "characters",
-    "paper_tokens",
-    "calls",
-    "prompt_tokens",
-    "new_tokens",
-    "cut_characters",
-    "status",
-)
+HEADER = "position,doi,characters,paper_tokens,calls,prompt_tokens,new_tokens,cut_characters,status"  # of plan.csv
 # Replies fill about half of the room kept for them (120 tokens a pair, where the published pairs need 60 to 75).
 EXPECTED_FILL = 0.5
 LISTED = 20  # faults of the input
@@ -99,7 +89,7 @@ def plan_items(job: Any, plan: Plan, items: Iterator[tuple[int, str, Any]], ledg
     InputError: there is no item, `nothing` in words. FingerprintMismatch: a finished item has changed.
     """
     with write_atomic(ledger.path.parent / "plan.csv") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
+        writer = csv.DictWriter(file, HEADER.split(","), lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         for position, item_id, item in tqdm(items, desc="counting tokens", unit=job.unit):
             plan.item_ids.append(item_id)

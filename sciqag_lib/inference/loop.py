@@ -161,7 +161,9 @@ class Run:
                     break
                 for completion in self.engine.wait():
                     self._take(completion)
-            self._abandon_queue()
+            # Items that were under way when the run stopped keep their answered calls on the ledger.
+            for task in {id(entry[0]): entry[0] for entry in self._queue}.values():
+                self._fail(task, "engine_error" if self.fatal else "budget", self.stopped)
 
     def _fill(self, items: Iterator[tuple[int, str, Any]]) -> None:
         while not self.stopped and len(self._in_flight) < self.engine.concurrency:
@@ -237,11 +239,12 @@ class Run:
         replies: list[Completion | None] = []
         for place, request in enumerate(requests):
             digest = digest_of([self.engine.format(request.prompt), asdict(request.sampling)])
-            call = task.recorded.get(digest)
-            replies.append(_recorded_completion(request.id, call) if call else None)
-            if call:
+            if call := task.recorded.get(digest):
                 task.calls.append(call)
+                known = (call[name] for name in ("raw", "finish_reason", "prompt_tokens", "new_tokens", "seconds"))
+                replies.append(Completion(request.id, *known))
             else:
+                replies.append(None)
                 self._queue.append((task, place, request, digest))
         return replies
 
@@ -276,11 +279,6 @@ class Run:
         if not task.outstanding:
             self._record(task, {"status": "unfinished", "reason": reason, "message": message})
 
-    def _abandon_queue(self) -> None:
-        """Items that were under way when the run stopped keep their answered calls on the ledger."""
-        for task in {id(entry[0]): entry[0] for entry in self._queue}.values():
-            self._fail(task, "engine_error" if self.fatal else "budget", self.stopped)
-
 
 def _call_record(completion: Completion, digest: str) -> dict[str, Any]:
     return {
@@ -293,9 +291,3 @@ def _call_record(completion: Completion, digest: str) -> dict[str, Any]:
         "seconds": round(completion.seconds, 3),
         "error": completion.error,
     }
-
-
-def _recorded_completion(request_id: str, call: dict[str, Any]) -> Completion:
-    return Completion(
-        request_id, call["raw"], call["finish_reason"], call["prompt_tokens"], call["new_tokens"], call["seconds"]
-    )

@@ -17,9 +17,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.statuses: Counter[str] = Counter()
-        self.reasons: dict[str, Counter[str]] = {
-            name: Counter() for name in ("failed", "unfinished", "missing", "rejected")
-        }
+        self.reasons = {name: Counter() for name in ("failed", "unfinished", "missing", "rejected")}
         self.counts: Counter[str] = Counter()
         self.not_done: list[dict[str, str]] = []
         self.spans: list[tuple[float, float]] = []  # in which each was under way

@@ -11,6 +11,7 @@ neighbours as fit.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sciqag_lib.checks.grounding import find_evidence, index_paper
@@ -75,6 +76,12 @@ class PairCall(Call):
     repeat: int
     block: str  # the quoted paper, "" where none is shown
     judged_on: str  # "paper", "excerpt" or "no paper"
+
+
+def list_dimensions(item: Item, arm: str, judging: Judging) -> list[str]:
+    """Those on which an arm is judged: what it is made for and, without a paper, what needs none."""
+    wanted = [name for name in KINDS if name in judging.dimensions and (arm == "own" or name in NULLS[arm])]
+    return [name for name in wanted if item.txt or name in WITHOUT_PAPER]
 
 
 def list_texts(pairs: list[QAPair]) -> list[list[str]]:
@@ -177,16 +184,13 @@ class CallPlanner:
 
     def _group_dimensions(self, arm: str, shows_paper: bool) -> list[tuple[str, ...]]:
         """The sets of dimensions that are asked together."""
-        asked = self.judging.dimensions
-        wanted = [name for name in KINDS if name in asked and (arm == "own" or name in NULLS[arm])]
-        if shows_paper and not self.item.txt:
-            return []
+        asked, wanted = self.judging.dimensions, list_dimensions(self.item, arm, self.judging)
         if self.judging.together and self.item.txt and len(asked) > 1:
             return [asked] if wanted and shows_paper else []
         return [(name,) for name in wanted if (name not in WITHOUT_PAPER) == shows_paper]
 
     def _plan_arm(self, arm: str, shows_paper: bool) -> Iterator[PairCall]:
-        groups = self._group_dimensions(arm, shows_paper)
+        groups, wanted = self._group_dimensions(arm, shows_paper), list_dimensions(self.item, arm, self.judging)
         if not groups:
             return
         limit = self.engine.context_size // 2 if shows_paper else self.engine.context_size - self.count_beginning("")
@@ -194,7 +198,7 @@ class CallPlanner:
             block, judged_on, problem = self._choose_block(arm, places, groups, shows_paper)
             for repeat in range(self.judging.repeats if arm == "own" else 1):
                 for dimensions in groups:
-                    kept = tuple(name for name in dimensions if arm == "own" or name in NULLS[arm])
+                    kept = tuple(name for name in dimensions if name in wanted)
                     shown = {"block": block, "judged_on": judged_on}
                     yield PairCall(dimensions, places, kept, problem, arm=arm, repeat=repeat, **shown)
 
@@ -216,14 +220,9 @@ class CallPlanner:
             return "", "no paper", "" if self.count_beginning("") <= room else "pair_too_long"
         if self.paper_tokens <= room:
             return self.paper_block, "paper", ""
-
-        def quote(text: str) -> str:
-            return quote_paper(self.judging, self.code, text, excerpt=True)
-
+        quote, pairs = partial(quote_paper, self.judging, self.code, excerpt=True), self.arms[arm]
         text = cut_excerpt(
-            self.item.txt,
-            [self.arms[arm][place] for place in places],
-            lambda text: self.count_beginning(quote(text)) <= room,
+            self.item.txt, [pairs[place] for place in places], lambda text: self.count_beginning(quote(text)) <= room
         )
         return (quote(text), "excerpt", "") if text else ("", "excerpt", "pair_too_long")
 

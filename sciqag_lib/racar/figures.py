@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sciqag_lib.figure_style import PALETTE, TWO_COLUMNS, center_zero, draw_interval, label_rows, new_figure, say
+from sciqag_lib.figure_style import (
+    PALETTE,
+    TWO_COLUMNS,
+    add_legend,
+    center_zero,
+    draw_interval,
+    label_rows,
+    new_figure,
+    say,
+)
 from sciqag_lib.racar.report import ARM_NAMES, DimensionReport, RacarReport
 
 if TYPE_CHECKING:  # pyplot takes a second to import
@@ -34,7 +43,8 @@ def draw_score_distributions(report: RacarReport) -> "Figure":
         panels[0].set_ylabel("share of scores")
         for axes in panels[1:]:
             axes.set_yticklabels([])
-        _add_legend(figure, report)
+        used = {"own", *(arm for dimension in report.dimensions.values() for arm in dimension.nulls)}
+        add_legend(figure, ARM_COLORS, ARM_NAMES, used)
     return figure
 
 
@@ -70,11 +80,3 @@ def _draw_shares(axes: "Axes", dimension: DimensionReport) -> None:
     if not sum(dimension.counts):
         say(axes, "no scores")
     axes.set(ylim=(0, 1.02), xticks=levels)
-
-
-def _add_legend(figure: "Figure", report: RacarReport) -> None:
-    from matplotlib.patches import Patch
-
-    used = {"own", *(arm for dimension in report.dimensions.values() for arm in dimension.nulls)}
-    handles = [Patch(color=color, label=ARM_NAMES[arm]) for arm, color in ARM_COLORS.items() if arm in used]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -18,8 +18,8 @@ from sciqag_lib.inference.forecast import EXPECTED_FILL, Cost, Plan, plan_items
 from sciqag_lib.inference.judge import Readings, ask_judge, finish_scores, list_scores
 from sciqag_lib.inference.ledger import Ledger
 from sciqag_lib.inference.loop import Asking, Budget, run_job
-from sciqag_lib.racar.calls import NULLS, CallPlanner, Item, PairCall, list_items
-from sciqag_lib.racar.judging import WITHOUT_PAPER, Judging
+from sciqag_lib.racar.calls import CallPlanner, Item, PairCall, list_dimensions, list_items
+from sciqag_lib.racar.judging import Judging
 from sciqag_lib.racar.report import RacarReport, write_results
 from sciqag_lib.records.papers import read_records
 
@@ -131,12 +131,8 @@ class RacarJob:
 
 def count_scores(item: Item, judging: Judging) -> int:
     """How many scores an item has, found or missing."""
-    total = 0
-    for arm, pairs in item.arms().items():
-        for name in judging.dimensions:
-            applies = (arm == "own" or name in NULLS[arm]) and (item.txt or name in WITHOUT_PAPER)
-            total += len(pairs) * (judging.repeats if arm == "own" else 1) * bool(applies)
-    return total
+    counts = {arm: len(pairs) * len(list_dimensions(item, arm, judging)) for arm, pairs in item.arms().items()}
+    return sum(counts.values()) + counts["own"] * (judging.repeats - 1)
 
 
 def _count_prompts(planner: CallPlanner, calls: list[PairCall], engine: Engine) -> tuple[int, int]:

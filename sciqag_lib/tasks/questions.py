@@ -25,8 +25,7 @@ from sciqag_lib.records.categories import fold_name, read_categories, suggest_na
 from sciqag_lib.records.papers import has_surrogate, normalize_doi, read_records
 
 KEPT_KEYS = ("index", "journal", "doi")  # of a record, carried over to the answers
-# Question and answer: a test file, train.json, test.jsonl of an lm_eval export.
-FORMS = (("Q", "A"), ("input", "output"), ("question", "answer"))
+FORMS = (("input", "output"), ("question", "answer"))  # of train.json, of test.jsonl of an lm_eval export
 EXPECTED = """expected a test file's {"Q", "A"}, a processed output's "Q&A", or {"instruction", "input", "output"}"""
 MAX_SHOT_CHARACTERS = 2000  # the published pairs have some 300; a training input that holds a paper has 40,000
 LISTED = 200
