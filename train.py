@@ -58,7 +58,7 @@ def train(arguments: Arguments) -> None:
     identity = {
         **dataclasses.asdict(run),
         **settings,
-        "data_path": data.fingerprint,
+        "data_path": data.tokens.fingerprint,
         "processes": machine.count_processes(),
     }
     training_arguments = machine.make_training_arguments(settings)  # the processes meet here

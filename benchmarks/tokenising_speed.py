@@ -75,8 +75,8 @@ def run_rank(side: str, folder: Path, name: str, cache_dir: Path, length: int) -
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what the imports take
     memory, started, cpu = read_peak(), time.perf_counter(), time.process_time()
     if side == OURS:
-        report = tokenize_file(data_path, cache_dir, encoder).report
-        tokens, cut = report.tokens, report.cut
+        made = tokenize_file(data_path, cache_dir, encoder)
+        tokens, cut = int(made.lengths.sum()), made.cut
     else:
         tokens, cut = tokenize_by_string(data_path, encoder), 0
     found = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu, "tokens": tokens, "cut": cut}

@@ -82,7 +82,7 @@ def write_atomic(path: str | Path, binary: bool = False, durable: bool = True) -
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     if durable:
-        _sync_folder(path.parent)
+        sync_path(path.parent)
 
 
 def _current_umask() -> int:
@@ -91,12 +91,13 @@ def _current_umask() -> int:
     return umask
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut; not every file system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_path(path: Path) -> None:
+    """Flush a file to the disk, or a folder, so that a rename in it survives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError:
-        pass  # the file's content is on the disk already
+        if path.is_file():  # not every file system can flush a folder, and its files are on the disk already
+            raise
     finally:
         os.close(descriptor)

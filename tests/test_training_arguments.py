@@ -299,7 +299,7 @@ def test_flags_win_over_the_params_file(tmp_path: Path) -> None:
     ("line", "expected"),
     [
         ("learning_rat: 1.0e-5", "unknown setting 'learning_rat'; did you mean 'learning_rate'?"),
-        ("seed: 1\nseed: 2", "the key 'seed' stands on line 3 and again on line 4"),
+        ("seed: 1\nseed: 2", "the key 'seed' is on line 3 and again on line 4"),
         ("seed: 1.5", "invalid int value: '1.5'"),
         ("seed: true", "invalid int value: 'True'"),
         ("bf16: 3", "--bf16: Truthy value expected: got 3"),

@@ -235,9 +235,9 @@ def test_a_template_that_refuses_an_example_costs_only_that_example(tmp_path):
     messages = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A."}]
     records = [{"messages": messages * 2}, {"messages": messages}]
     encoder = ExampleEncoder(chat_tokenizer(refuses), 100, "chat")
-    report = tokenize_file(write(tmp_path / "t.json", records), tmp_path / "cache", encoder).report
-    assert (report.examples, len(report.bad_records)) == (2, 1)
-    assert "record 1: the tokenizer's chat template" in report.bad_records[0]
+    made = tokenize_file(write(tmp_path / "t.json", records), tmp_path / "cache", encoder)
+    assert (len(made.examples), len(made.bad_records)) == (2, 1)
+    assert "record 1: the tokenizer's chat template" in made.bad_records[0]
 
 
 @given(st.integers(60, 400), st.lists(st.text("ab é.\n", max_size=40), min_size=1, max_size=20))
@@ -300,14 +300,15 @@ def test_the_cache_holds_every_example_and_counts_what_it_does_not(tmp_path):
     for item, one in zip(made.examples, expected):
         assert item["labels"].tolist() == [-100] * one.prompt_length + one.ids[one.prompt_length :]
         assert item["labels"].dtype == item["input_ids"].dtype == np.int64
-    report = made.report
-    assert report.examples == 150 and len(report.left_out) == len(report.bad_records) == 1
-    assert "record 77: " in report.left_out[0] and "record 76, field 'output'" in report.bad_records[0]
-    assert report.cut == sum(one.cut_tokens > 0 for one in expected) > 100
-    assert report.cut_tokens == sum(one.cut_tokens for one in expected)
-    assert report.tokens == sum(made.lengths) == sum(len(one.ids) for one in expected)
-    assert report.answer_tokens == sum(len(f"Out {n}.") + 1 for n in range(150)) and report.longest == 256
-    assert "dropped: 1 examples too long even without their paper, 1 bad records" in report.describe()[1]
+    assert len(made.examples) == 150 and len(made.left_out) == len(made.bad_records) == 1
+    assert "record 77: " in made.left_out[0] and "record 76, field 'output'" in made.bad_records[0]
+    assert made.cut == sum(one.cut_tokens > 0 for one in expected) > 100
+    assert made.cut_tokens == sum(one.cut_tokens for one in expected)
+    assert sum(made.lengths) == sum(len(one.ids) for one in expected)
+    assert made.answer_tokens == sum(len(f"Out {n}.") + 1 for n in range(150)) and max(made.lengths) == 256
+    counts, dropped = made.describe()[:2]
+    assert counts.startswith(f"examples: 150, {sum(made.lengths):,} tokens") and counts.endswith("longest has 256")
+    assert "dropped: 1 examples too long even without their paper, 1 bad records" in dropped
 
 
 def test_the_cache_is_mapped_not_loaded_and_travels_by_name(tmp_path):
@@ -315,7 +316,7 @@ def test_the_cache_is_mapped_not_loaded_and_travels_by_name(tmp_path):
     [cache] = made.examples.cache_files
     assert cache["filename"] == str(tmp_path / "cache" / f"{made.fingerprint}.arrow")
     sent = pickle.dumps(made.examples)
-    assert len(sent) < made.report.tokens  # of four bytes
+    assert len(sent) < sum(made.lengths)  # of four bytes
     assert pickle.loads(sent)[-1]["input_ids"].tolist() == made.examples[1349]["input_ids"].tolist()
 
 
@@ -403,7 +404,7 @@ def test_the_cache_is_the_same_whatever_the_number_of_threads(tmp_path, monkeypa
     def read_cache(num_workers):
         encoder, cache = ExampleEncoder(TOKENIZER, 256), tmp_path / f"cache{num_workers}"
         made = tokenize_file(path, cache, encoder, num_workers=num_workers)
-        assert len(set(made.report.bad_records)) == 25
+        assert len(set(made.bad_records)) == 25
         return (cache / f"{made.fingerprint}.arrow").read_bytes()
 
     assert read_cache(1) == read_cache(2) == read_cache(7) == read_cache(None)

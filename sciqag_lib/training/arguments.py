@@ -12,7 +12,7 @@ import dataclasses
 import difflib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -48,13 +48,11 @@ class RunArguments:
     lora_r: int = option(8, "rank of the adapter")
     lora_alpha: int = option(16, "scale of the adapter")
     lora_dropout: float = option(0.0, "dropout in the adapter")
-    lora_targets: list[str] = field(
-        default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj"],
-        metadata={"help": "layers that get an adapter, with commas"},
+    lora_targets: list[str] = option(
+        ["q_proj", "k_proj", "v_proj", "o_proj"], "layers that get an adapter, with commas"
     )
-    trainable_params: list[str] = field(
-        default_factory=lambda: ["embed", "norm"],
-        metadata={"help": "modules with these words in their names are fully trained beside the adapter"},
+    trainable_params: list[str] = option(
+        ["embed", "norm"], "modules with these words in their names are fully trained beside the adapter"
     )
     attention: Literal["full", "s2"] = option("full", "s2: LongLoRA's shifted sparse attention")
     use_flash_attn: bool = option(True, "flash_attention_2 where it is installed")
@@ -62,9 +60,7 @@ class RunArguments:
         "linear", "how a short context window is extended"
     )
     rope_factor: float | None = option(None, "None: model_max_length / the model's context window, rounded up")
-    rope_parameters: dict = field(
-        default_factory=dict, metadata={"help": "what else the chosen scaling of transformers needs, as JSON"}
-    )
+    rope_parameters: dict = option({}, "what else the chosen scaling of transformers needs, as JSON")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sciqag_lib.errors import InputError
-from sciqag_lib.paths import write_atomic
+from sciqag_lib.paths import sync_path, write_atomic
 from sciqag_lib.training.machine import gather_objects, is_main, is_node_main, wait_for_all
 
 SAVING, RUN_FILE, FINISHED_FILE = ".saving", "run.json", "finished.json"
@@ -61,12 +61,12 @@ def open_run(folder: Path, settings: dict[str, Any]) -> tuple[Path | None, bool]
     complete = [
         folder / name for name in set.intersection(*names)
     ]  # killed while saving, one machine may have one more
-    return max(complete, key=read_step, default=None), gather_objects(is_finished(folder))[0]
+    return max(complete, key=read_step, default=None), gather_objects((folder / FINISHED_FILE).exists())[0]
 
 
 def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
     """Write run.json, or compare it, and remove what a killed process left half written."""
-    run_file, has_begun = folder / RUN_FILE, is_finished(folder) or find_last_checkpoint(folder)
+    run_file, has_begun = folder / RUN_FILE, (folder / FINISHED_FILE).exists() or find_last_checkpoint(folder)
     if run_file.exists() and has_begun:
         _compare(run_file, settings)
     elif not run_file.exists() and folder.exists() and any(folder.iterdir()):
@@ -115,10 +115,6 @@ def read_step(checkpoint: Path | None) -> int:
     return int(checkpoint.name.partition("-")[2]) if checkpoint else 0
 
 
-def is_finished(folder: Path) -> bool:
-    return (folder / FINISHED_FILE).exists()
-
-
 def finish_run(folder: Path, result: dict[str, Any]) -> None:
     """Write the result, which marks the run as finished."""
     shutil.rmtree(folder / SAVING, ignore_errors=True)
@@ -147,31 +143,20 @@ def settle_folder(source: Path, target: Path) -> None:
         return
     for file in sorted(source.rglob("*")):
         if file.is_file():
-            _flush(file)
+            sync_path(file)
     if target.exists():  # a step that was reached again, after a resume from before it
         shutil.rmtree(target)
     source.rename(target)
-    _flush(target.parent)
+    sync_path(target.parent)
 
 
 def settle_files(source: Path, folder: Path) -> None:
     """Move the files of `source` into `folder` one by one, each atomically."""
     for file in sorted(source.iterdir()):
         if file.is_file():
-            _flush(file)
+            sync_path(file)
             os.replace(file, folder / file.name)
     shutil.rmtree(source)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:
-        if path.is_file():  # some file systems cannot flush a folder
-            raise
-    finally:
-        os.close(handle)
 
 
 # Checking ------------------------------------------------------------------------------------------------------------

@@ -68,14 +68,11 @@ def read_examples(
             yield _read_fields(record, str(path), where, "instruction", "input", "output")
         else:
             found = ", ".join(map(repr, record)) or "no key"
-            yield BadRecord(
-                str(path),
-                where,
-                "",
-                f"expected instruction, input and output, or messages, or "
-                f"{prompt_column} and {response_column}, found only {found:.200}; "
-                "correct the record or name the columns (prompt_column, response_column)",
+            message = (
+                f"expected instruction, input and output, or messages, or {prompt_column} and {response_column}, "
+                f"found only {found:.200}; correct the record or name the columns (prompt_column, response_column)"
             )
+            yield BadRecord(str(path), where, "", message)
 
 
 def _read_fields(

@@ -34,6 +34,8 @@ LEFT_OUT = {
 
 def option(default: Any, explanation: str) -> Any:
     """A dataclass field whose explanation --help shows."""
+    if isinstance(default, (list, dict)):
+        return field(default_factory=default.copy, metadata={"help": explanation})
     return field(default=default, metadata={"help": explanation})
 
 

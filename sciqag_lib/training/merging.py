@@ -157,8 +157,11 @@ def _open_base(base: str, adapter_dir: Path) -> tuple[Any, Any]:
 
 def _merge(model: Any, adapter_dir: Path, base: str) -> Any:
     import peft
+    from safetensors import safe_open
 
-    rows = _count_embedding_rows(adapter_dir)
+    with safe_open(adapter_dir / ADAPTER_WEIGHTS, "pt") as file:
+        whole = [name for name in file.keys() if name.endswith(("embed_tokens.weight", "lm_head.weight"))]
+        rows = file.get_slice(whole[0]).get_shape()[0] if whole else None
     if rows and rows != model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(rows)  # all rows are in the adapter, which was trained with new tokens
     try:
@@ -168,15 +171,6 @@ def _merge(model: Any, adapter_dir: Path, base: str) -> Any:
         raise InputError(
             f"{adapter_dir}: expected an adapter of the base model {base}, found one that does not fit it: {error}"
         ) from error
-
-
-def _count_embedding_rows(adapter_dir: Path) -> int | None:
-    """Rows of the embeddings where they were saved with the adapter."""
-    from safetensors import safe_open
-
-    with safe_open(adapter_dir / ADAPTER_WEIGHTS, "pt") as file:
-        whole = [name for name in file.keys() if name.endswith(("embed_tokens.weight", "lm_head.weight"))]
-        return file.get_slice(whole[0]).get_shape()[0] if whole else None
 
 
 if __name__ == "__main__":

@@ -233,11 +233,10 @@ def add_lora(model: Any, run: RunArguments, trainer: dict[str, Any]) -> Any:
     """Adapters on run.lora_targets; modules whose name contains one of run.trainable_params are fully trained."""
     import peft
 
-    names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
-    absent = sorted(set(run.lora_targets) - names)
+    modules = [(name.rpartition(".")[2], module) for name, module in model.named_modules()]
+    absent = sorted(set(run.lora_targets) - {name for name, _ in modules})
     if absent:
-        linear = sorted({name.rsplit(".", 1)[-1] for name, module in model.named_modules()
-                         if isinstance(module, torch.nn.Linear)})  # fmt: skip
+        linear = sorted({name for name, module in modules if isinstance(module, torch.nn.Linear)})
         raise InputError(
             f"lora_targets: this model has no {', '.join(absent)}; its linear layers are {', '.join(linear)}"
         )
@@ -267,9 +266,5 @@ def add_lora(model: Any, run: RunArguments, trainer: dict[str, Any]) -> Any:
 
 def list_whole_modules(model: Any, parts: list[str]) -> list[str]:
     """The last names of the modules with weights of their own whose name contains one of `parts`."""
-    found = {
-        name.rsplit(".", 1)[-1]
-        for name, module in model.named_modules()
-        if any(part in name.rsplit(".", 1)[-1] for part in parts) and list(module.parameters(recurse=False))
-    }
-    return sorted(found)
+    owners = {name.split(".")[-2] for name, _ in model.named_parameters(remove_duplicate=False) if "." in name}
+    return sorted(owner for owner in owners if any(part in owner for part in parts))

@@ -15,7 +15,7 @@ from sciqag_lib.paths import resolve_path, write_atomic
 from sciqag_lib.training.arguments import RunArguments
 from sciqag_lib.training.encoding import ExampleEncoder
 from sciqag_lib.training.packing import PackedDataset, collate_packed, collate_padded, pack_examples
-from sciqag_lib.training.tokenized import TokenizedFile, TokenReport, tokenize_file
+from sciqag_lib.training.tokenized import TokenizedFile, tokenize_file
 
 MIN_GAIN = 1.25  # examples per row from which packing=None packs
 
@@ -24,25 +24,24 @@ MIN_GAIN = 1.25  # examples per row from which packing=None packs
 class RunData:
     train: Any  # a dataset for the Trainer, of examples or of packs
     collator: Callable[[list[Any]], dict[str, Any]]
-    report: TokenReport
+    tokens: TokenizedFile  # of `train`
     packed: bool
     row_tokens: int  # of the longest row of a batch
-    fingerprint: str  # of the tokens
     validation: Any | None = None
-    validation_report: TokenReport | None = None
+    validation_tokens: TokenizedFile | None = None
 
     def describe(self) -> list[str]:
-        lines = self.report.describe()
+        lines = self.tokens.describe()
         if self.packed:
-            filled = self.report.tokens / (len(self.train) * self.row_tokens)
+            filled = self.tokens.lengths.sum() / (len(self.train) * self.row_tokens)
             lines.append(
-                f"packing: {self.report.examples:,} examples in {len(self.train):,} rows of at most "
+                f"packing: {len(self.tokens.lengths):,} examples in {len(self.train):,} rows of at most "
                 f"{self.row_tokens:,} tokens, {filled:.1%} of them filled, none padded"
             )
         else:
             lines.append("packing: none, one example a row")
-        if self.validation_report:
-            lines += [f"validation {line}" for line in self.validation_report.describe()[:1]]
+        if self.validation_tokens:
+            lines.append(f"validation {self.validation_tokens.describe()[0]}")
         return lines
 
 
@@ -65,12 +64,11 @@ def load_data(run: RunArguments, tokenizer: Any, max_length: int, seed: int, cac
     return RunData(
         train=examples,
         collator=collate_packed if packed else partial(collate_padded, pad_token_id=tokenizer.pad_token_id),
-        report=train.report,
+        tokens=train,
         packed=packed,
-        row_tokens=max_length if packed else train.report.longest,
-        fingerprint=train.fingerprint,
+        row_tokens=max_length if packed else int(train.lengths.max()),
         validation=held_out,
-        validation_report=validation and validation.report,
+        validation_tokens=validation,
     )
 
 

@@ -49,34 +49,25 @@ SCHEMA = pyarrow.schema(
 
 
 @dataclass(frozen=True)
-class TokenReport:
-    """Counts of kept, truncated and dropped examples."""
-
-    examples: int
-    tokens: int
+class TokenizedFile:
+    examples: Any  # datasets.Dataset; item i is {"input_ids", "labels"}, int64 arrays, labels -100 on the prompt
+    lengths: np.ndarray  # tokens of each example
+    fingerprint: str  # of the tokens
     answer_tokens: int
-    longest: int
     cut: int  # examples with a shortened prompt
     cut_tokens: int
     left_out: list[str]  # too long even without their paper
     bad_records: list[str]
 
     def describe(self) -> list[str]:
+        """Counts of kept, truncated and dropped examples."""
         return [
-            f"examples: {self.examples:,}, {self.tokens:,} tokens, {self.answer_tokens:,} of them learned, "
-            f"the longest has {self.longest:,}",
+            f"examples: {len(self.lengths):,}, {self.lengths.sum():,} tokens, {self.answer_tokens:,} of them learned, "
+            f"the longest has {self.lengths.max():,}",
             f"truncated: the papers of {self.cut:,} examples, by {self.cut_tokens:,} tokens; dropped: "
             f"{len(self.left_out):,} examples too long even without their paper, {len(self.bad_records):,} bad records",
             *(f"bad record: {line}" for line in self.bad_records[:LISTED]),
         ]
-
-
-@dataclass(frozen=True)
-class TokenizedFile:
-    examples: Any  # datasets.Dataset; item i is {"input_ids", "labels"}, int64 arrays, labels -100 on the prompt
-    lengths: np.ndarray  # tokens of each example
-    report: TokenReport
-    fingerprint: str  # of the tokens
 
 
 def tokenize_file(
@@ -136,18 +127,16 @@ def _open_rows(path: Path, data_path: str | Path, max_length: int) -> TokenizedF
     if not len(kept):
         first = [*bad, f"{len(left_out):,} are {TOO_LONG}, {max_length:,} tokens"][0]
         raise InputError(f"{data_path}: expected examples to train on, found none that can be used; {first}")
-    report = TokenReport(
-        examples=len(kept),
-        tokens=int(lengths.sum()),
+    return TokenizedFile(
+        examples=rows.select(kept).select_columns(["input_ids", "labels"]).with_format("numpy"),
+        lengths=lengths[kept],
+        fingerprint=path.stem,
         answer_tokens=int(answer_tokens.sum()),
-        longest=int(lengths.max()),
         cut=int(np.count_nonzero(cut_tokens)),
         cut_tokens=int(cut_tokens.sum()),
         left_out=left_out,
         bad_records=bad,
     )
-    examples = rows.select(kept).select_columns(["input_ids", "labels"]).with_format("numpy")
-    return TokenizedFile(examples, lengths[kept], report, path.stem)
 
 
 def _name_cache(path: Path, encoder: ExampleEncoder, columns: tuple[str, str]) -> str:

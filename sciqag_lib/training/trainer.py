@@ -91,11 +91,10 @@ class GeneratorTrainer(transformers.Trainer):
             self.save_model(str(staged))
             if is_main():
                 check_saved(staged, is_trained=True)
-                settle_files(staged, folder)
-            wait_for_all()
-            if is_node_main() and staged.exists():  # another machine with a file system of its own
-                settle_files(staged, folder)
-            wait_for_all()
+            for settles in (is_main(), is_node_main()):  # another machine may have a file system of its own
+                if settles and staged.exists():
+                    settle_files(staged, folder)
+                wait_for_all()
 
     @contextmanager
     def _clear_when_failing(self, what: str) -> Iterator[None]:
