@@ -10,11 +10,11 @@ from tiny_llama import write_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sciqag_lib.downstream import evaluation as downstream_evaluation
-from sciqag_lib.downstream.evaluation import PROBES, Model, Settings, evaluate_model
-from sciqag_lib.engines import EngineError
+from sciqag_lib.downstream.evaluation import MEASURES, Model, Settings, evaluate_model
+from sciqag_lib.engines import EngineError, Request
+from sciqag_lib.engines.transformers import TransformersEngine
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.prompts import load_form, load_prompt
-from sciqag_lib.tasks import evaluation as tasks_evaluation
 from sciqag_lib.tasks.evaluation import draw_shots, write_prompt
 from sciqag_lib.tasks.likelihoods import CHOICE, QUESTIONS, read_harness_task
 from sciqag_lib.tasks.short_answers import CLASSIFICATION
@@ -124,8 +124,8 @@ def test_an_interrupted_run_goes_on_where_it_was(source: Path, tmp_path: Path, m
         asked.extend(row.row_id for row in rows)
         return original(rows, task, model)
 
-    original = PROBES["likelihood"]
-    monkeypatch.setattr(downstream_evaluation, "PROBES", {"likelihood": watch})
+    original = MEASURES["likelihood"]
+    monkeypatch.setattr(downstream_evaluation, "MEASURES", {"likelihood": watch})
     evaluate_model(source, "before", [HELD_OUT], SETTINGS, tmp_path)
     assert asked == ["record 2", "record 3"]
     monkeypatch.undo()
@@ -147,9 +147,13 @@ def test_shots_stand_before_the_row_and_are_drawn_by_seed(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompts: list[str] = []
-    original = tasks_evaluation.complete
-    monkeypatch.setattr(tasks_evaluation, "complete", lambda engine, requests: original(
-        engine, [prompts.append(request.prompt.text) or request for request in requests]))  # fmt: skip
+    original = TransformersEngine.submit
+
+    def submit(engine: TransformersEngine, request: Request) -> None:
+        prompts.append(request.prompt.text)
+        original(engine, request)
+
+    monkeypatch.setattr(TransformersEngine, "submit", submit)
     evaluate_model(source, "before", [TABLE], SETTINGS, tmp_path)
     shots = draw_shots(TABLE, 2, SETTINGS.seed)
     expected = "\n\n".join([*(write_prompt("alpaca", "is it?", row.question) + row.shown for row in shots),

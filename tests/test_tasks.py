@@ -2,7 +2,6 @@
 
 import csv
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ from fakes import FakeEngine
 
 from sciqag_lib.engines import Completion, EngineError
 from sciqag_lib.errors import InputError
+from sciqag_lib.inference.loop import Budget, run_job
 from sciqag_lib.inference.prompts import load_prompt
 from sciqag_lib.paths import REPO_ROOT
-from sciqag_lib.tasks.evaluation import ask_rows, estimate_sides, find_unreadable, measure_rows, score_task
+from sciqag_lib.tasks.evaluation import RowJob, estimate_sides, find_unreadable, score_task
 from sciqag_lib.tasks.kinds import KINDS, read_task, read_tasks
 from sciqag_lib.tasks.short_answers import read_class, read_label, read_number
 from sciqag_lib.tasks.task import Kind, Measure, Row, Task, read_rows
@@ -244,9 +244,8 @@ def test_a_new_kind_is_read_asked_scored_and_kept(tmp_path: Path) -> None:
     task = read_task("metals", LISTS, write(tmp_path / "lists.json", [*records, {"text": "x", "names": ""}]))
     assert len(task.test) == 20 and [bad.field for bad in task.bad] == ["names"]
     engine = FakeEngine(lambda request: "none" if request.id == "record 1" else '["Ag"]')
-    measure = partial(ask_rows, engine, task, form="alpaca")
     for _ in range(2):  # the second time from the ledger
-        found = dict(measure_rows(task.test, tmp_path / "ledger.jsonl", {"job": "test"}, measure, "replies"))
+        found = run_job(RowJob(task, task.test, lambda: engine, {"job": "test"}), tmp_path / "ledger.jsonl", Budget())
     assert len(engine.requests) == 20 and engine.requests[0].sampling.max_new_tokens == 50
     assert "Name the metals." in engine.requests[0].prompt.text and "text 0" in engine.requests[0].prompt.text
     assert find_unreadable(task, found) == ["record 1"]
@@ -263,7 +262,7 @@ def test_an_engine_that_is_gone_ends_the_asking(tmp_path: Path) -> None:
     task = Task("metals", LISTS, [Row("record 1", "x", "[]", "Name.")])
     engine = FakeEngine(lambda request: Completion(request.id, "", "error", error="no server", fatal=True))
     with pytest.raises(EngineError, match="no server"):
-        list(ask_rows(engine, task, task.test, "alpaca"))
+        run_job(RowJob(task, task.test, lambda: engine, {}), tmp_path / "ledger.jsonl", Budget())
 
 
 # What is shipped -----------------------------------------------------------------------------------------------------

@@ -25,11 +25,12 @@ import numpy as np
 from sciqag_lib.engines import Engine, open_engine
 from sciqag_lib.errors import check_parameters
 from sciqag_lib.inference.ledger import name_full_disk
+from sciqag_lib.inference.loop import Budget, run_job
 from sciqag_lib.inference.prompts import load_form, load_prompt
 from sciqag_lib.inference.replies import read_answer
 from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.tasks import kinds
-from sciqag_lib.tasks.evaluation import Lines, ask_rows, draw_shots, measure_rows
+from sciqag_lib.tasks.evaluation import Lines, RowJob, draw_shots, measure_rows
 from sciqag_lib.tasks.likelihoods import measure_choices
 from sciqag_lib.tasks.questions import rank
 from sciqag_lib.tasks.task import Row, Task
@@ -124,7 +125,7 @@ def evaluate_model(
     model = Model(source, settings, cache_dir)
     try:
         with name_full_disk(Path(output_dir)):
-            for probe in PROBES:  # likelihoods first: the model is loaded once for them, and once to write
+            for probe in PROBES:
                 for task in (task for task in tasks if probe in task.kind.probes):
                     for row_id, line in _measure_task(probe, task, side, model, Path(output_dir)):
                         found[task.name].setdefault(row_id, {}).update(line)
@@ -140,9 +141,17 @@ def _measure_task(probe: str, task: Task, side: str, model: Model, output_dir: P
     fingerprint = {**settings.fingerprint(task), "model": model.model_id, "task": task.digest}
     slug = re.sub(r"[^A-Za-z0-9]+", "_", task.name)[:40]  # a name never is a path; the digest tells tasks apart
     name = f"{side}.{slug}.{probe}.{digest_of([task.name, fingerprint])[:8]}.jsonl"
-    measure = partial(PROBES[probe], task=task, model=model)
-    title = f"{side}, {task.name}: {probe}"
-    return measure_rows(rows, output_dir / FOLDER / name, fingerprint, measure, title) if rows else iter(())
+    path = output_dir / FOLDER / name
+    if not rows:
+        return iter(())
+    if probe in READERS:
+        shots = draw_shots(task, settings.shots, settings.seed) if task.kind.needs_train else []
+        how = (settings.prompt_form, shots, settings.max_new_tokens, READERS[probe])
+        job = RowJob(task, rows, lambda: model.engine, fingerprint, *how)
+        return iter(run_job(job, path, Budget()).items())
+    return measure_rows(
+        rows, path, fingerprint, partial(MEASURES[probe], task=task, model=model), f"{side}, {task.name}: {probe}"
+    )
 
 
 def _measure_likelihood(rows: Sequence[Row], task: Task, model: Model) -> Lines:
@@ -173,21 +182,12 @@ def _measure_choice(rows: Sequence[Row], task: Task, model: Model) -> Lines:
     return measure_choices(rows, *model.weights)
 
 
-def _measure_replies(rows: Sequence[Row], task: Task, model: Model) -> Lines:
-    settings = model.settings
-    shots = draw_shots(task, settings.shots, settings.seed) if task.kind.needs_train else []
-    return ask_rows(model.engine, task, rows, settings.prompt_form, shots, settings.max_new_tokens)
-
-
-def _measure_answers(rows: Sequence[Row], task: Task, model: Model) -> Lines:
-    """Replies without what reads as reasoning or a label."""
-    for row_id, line in _measure_replies(rows, task, model):
-        yield row_id, {"answer": read_answer(line["reply"])} if "reply" in line else line
-
-
-PROBES: dict[str, Callable[[Sequence[Row], Task, Model], Lines]] = {
+MEASURES: dict[str, Callable[[Sequence[Row], Task, Model], Lines]] = {
     "likelihood": _measure_likelihood,
     "choice": _measure_choice,
-    "answers": _measure_answers,
-    "replies": _measure_replies,
 }
+READERS: dict[str, Callable[[str], dict[str, Any]]] = {  # what is kept of a reply
+    "answers": lambda text: {"answer": read_answer(text)},  # without what reads as reasoning or a label
+    "replies": lambda text: {"reply": text},
+}
+PROBES = (*MEASURES, *READERS)  # likelihoods first: the model is loaded once for them, and once to write

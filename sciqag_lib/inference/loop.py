@@ -98,9 +98,10 @@ def run_job(job: Job, ledger_path: Path, budget: Budget) -> Any:
     """
     with name_full_disk(ledger_path.parent), Ledger(ledger_path, job.fingerprint()) as ledger:
         num_to_ask = job.plan(ledger)
-        run = Run(job.engine, ledger, job, budget)
+        run = Run(ledger, job, budget)
         try:
-            run.go(job.list_items(), num_to_ask)
+            if num_to_ask:  # else the engine need not even be open
+                run.go(job.list_items(), num_to_ask)
         except BaseException:
             try:
                 job.write(ledger, run.stopped)
@@ -142,8 +143,8 @@ class Task:
 class Run:
     """Keeps up to `engine.concurrency` requests in flight and advances items as replies come."""
 
-    def __init__(self, engine: Engine, ledger: Ledger, job: Job, budget: Budget):
-        self.engine, self.ledger, self.job, self.budget = engine, ledger, job, budget
+    def __init__(self, ledger: Ledger, job: Job, budget: Budget):
+        self.ledger, self.job, self.budget = ledger, job, budget
         self.stopped = ""  # why no more requests are sent
         self.fatal = ""  # the same, where it is the engine's failure
         self._queue: deque[tuple[Task, int, Request, str]] = deque()  # task, place in its round, request, digest
@@ -152,6 +153,7 @@ class Run:
 
     def go(self, items: Iterator[tuple[int, str, Any]], num_to_ask: int) -> None:
         """Ask every one of (position in the file, id, item) that the ledger does not hold as finished."""
+        self.engine = self.job.engine
         items = ((position, item_id, item) for position, item_id, item in items if not self.ledger.finished(item_id))
         with tqdm(total=num_to_ask, unit=self.job.unit, desc="asking") as bar:
             self._bar = bar

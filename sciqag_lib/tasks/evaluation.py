@@ -1,6 +1,6 @@
 """The evaluation of all kinds of task: a model is asked, its lines are read, and scored beside baselines.
 
-    lines = dict(measure_rows(task.test, path, fingerprint, partial(ask_rows, engine, task, form="alpaca"), "replies"))
+    lines = run_job(RowJob(task, task.test, lambda: engine, fingerprint), path, Budget())
     [scores] = score_task(task, {"model": lines})
     places, [estimate] = estimate_sides(task, scores)
 
@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from sciqag_lib.engines import Engine, EngineError, Prompt, Request, Sampling, complete
+from sciqag_lib.engines import Completion, Engine, Prompt, Request, Sampling
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.ledger import Ledger
+from sciqag_lib.inference.loop import Asking, Round
 from sciqag_lib.inference.prompts import fill, load_form, load_prompt, plain_text
 from sciqag_lib.metrics.controls import FEW_GROUPS
 from sciqag_lib.metrics.intervals import LEVEL, NUM_RESAMPLES, Estimate, bootstrap_mean
@@ -50,26 +51,72 @@ def measure_rows(
             yield row.row_id, {key: value for key, value in line.items() if key not in ("kind", "id", "status")}
 
 
-def ask_rows(
-    engine: Engine, task: Task, rows: Sequence[Row], form: str, shots: Sequence[Row] = (), max_new_tokens: int = 128
-) -> Lines:
-    """What the model writes, greedily, about each row after `shots` with their answers, all in a prompt form.
+class RowJob:
+    """What a model writes, greedily, about rows, after `shots` with their answers, in a prompt form; see loop.Job."""
 
-    EngineError: the engine cannot be asked any more.
-    """
-    instruction = load_prompt(task.prompt).texts["instruction"]
+    unit = "row"
+    digested = "its text"
 
-    def write(row: Row) -> str:
-        return write_prompt(form, row.instruction or instruction, row.question)
+    def __init__(
+        self,
+        task: Task,
+        rows: Sequence[Row],
+        open_engine: Callable[[], Engine],
+        fingerprint: dict[str, Any],
+        form: str = "alpaca",
+        shots: Sequence[Row] = (),
+        max_new_tokens: int = 128,
+        read: Callable[[str], dict[str, Any]] = lambda text: {"reply": text},
+    ) -> None:
+        """`open_engine` is called where a row is asked; `read` makes a row's line of the reply."""
+        self.task, self.rows, self.form, self.open_engine = task, rows, form, open_engine
+        self.made_with, self.read = fingerprint, read
+        self.instruction = load_prompt(task.prompt).texts["instruction"]
+        self.examples = [self.write_prompt(shot) + shot.shown for shot in shots]
+        self.sampling = Sampling(task.kind.reply_tokens or max_new_tokens, stop=task.kind.stop)
 
-    examples = [write(shot) + shot.shown for shot in shots]
-    sampling = Sampling(task.kind.reply_tokens or max_new_tokens, stop=task.kind.stop)
-    prompts = ((row.row_id, Prompt(text="\n\n".join([*examples, write(row)]))) for row in rows)
-    for completion in complete(engine, (Request(row_id, prompt, sampling) for row_id, prompt in prompts)):
-        if completion.fatal:
-            raise EngineError(completion.error)
-        failed = completion.finish_reason == "error"
-        yield completion.id, {"reason": completion.error} if failed else {"reply": completion.text}
+    @property
+    def engine(self) -> Engine:
+        return self.open_engine()
+
+    def fingerprint(self) -> dict[str, Any]:
+        return self.made_with
+
+    def list_items(self) -> Iterator[tuple[int, str, Row]]:
+        return ((place, row.row_id, row) for place, row in enumerate(self.rows))
+
+    def plan(self, ledger: Ledger) -> int:
+        left = sum(not ledger.finished(row.row_id) for row in self.rows)
+        print(f"{self.task.name}: {len(self.rows):,} rows, {len(self.rows) - left:,} of them asked before", flush=True)
+        return left
+
+    def write_prompt(self, row: Row) -> str:
+        return write_prompt(self.form, row.instruction or self.instruction, row.question)
+
+    def ask(self, row: Row) -> Asking:
+        prompt = Prompt(text="\n\n".join([*self.examples, self.write_prompt(row)]))
+        [completion] = yield Round([Request(row.row_id, prompt, self.sampling)])
+        return completion
+
+    def digest(self, row: Row) -> str:
+        return ""  # the task's own is in the fingerprint
+
+    def describe(self, row: Row) -> dict[str, Any]:
+        return {"paper": {"doi": row.row_id}}
+
+    def finish(self, row: Row, completion: Completion) -> dict[str, Any]:
+        return {"status": "done", "reason": "", "message": "", **self.read(completion.text)}
+
+    def write(self, ledger: Ledger, stopped: str) -> dict[str, dict[str, Any]]:
+        """The line of each row: what `read` made of its reply, or "reason", why there is none."""
+        keys, lines = self.read("").keys(), {}
+        for row in self.rows:
+            line = ledger.read(row.row_id) or {}
+            done = line.get("status") == "done"
+            lines[row.row_id] = (
+                {key: line[key] for key in keys} if done else {"reason": line.get("message", "not asked")}
+            )
+        return lines
 
 
 def draw_shots(task: Task, number: int, seed: int) -> list[Row]:
