@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sciqag_lib.checks.grounding import find_evidence, index_paper
-from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.errors import BadRecord, InputError, check_parameters
 from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.racar.judging import Judging, make_judging
 from sciqag_lib.records.evidence import EvidenceFile
@@ -102,8 +102,7 @@ def open_review(
     parameter is out of range.
     """
     for name, value in (("num_pairs", num_pairs), ("pairs_per_paper", pairs_per_paper)):
-        if value is not None and value < 1:
-            raise InputError(f"{name}: expected 1 or more, or None for all, found {value}")
+        check_parameters((name, value, value is None or value >= 1, "1 or more, or None for all"))
     judging = make_judging(scale=scale, prompt=prompt, seed=seed)
     path = Path(file_path)
     counts, bad, loose = _count_pairs(path)
@@ -163,10 +162,8 @@ def _read_chosen(
             )
         for number, pair in enumerate(paper.pairs):
             if (paper.key, number) in chosen:
-                digest, spans = (
-                    digest_of([text, pair.question, pair.answer]),
-                    stored.spans.get((pair.question, pair.answer)),
-                )
+                digest = digest_of([text, pair.question, pair.answer])
+                spans = stored.spans.get((pair.question, pair.answer))
                 pairs[paper.key, number] = ReviewPair(paper, number, digest, spans)
     return papers, pairs
 
