@@ -60,24 +60,18 @@ def draw_agreement(report: AgreementReport) -> "Figure | None":
     return figure
 
 
-def draw_comparison(report: AgreementReport, first: str | None = None, second: str | None = None) -> "Figure | None":
-    """first minus second for each dimension with 95% intervals; filled where they can be told apart. Without names the
-    first two judges; None where there are none.
+def draw_comparison(report: AgreementReport) -> "Figure | None":
+    """The first judge minus the second for each dimension with 95% intervals; filled where they can be told apart.
 
-    ValueError: the report compares no such two, in this order.
+    None where no two judges are compared.
     """
-    if first is None and len(report.judges) < 2:
-        return None
-    first, second = first or report.judges[0], second or report.judges[1]
+    first, second, *_ = *report.judges, "", ""
     found = {
         (one.dimension, one.measure): one for one in report.comparisons if (one.first, one.second) == (first, second)
     }
-    dimensions = list(dict.fromkeys(dimension for dimension, _ in found))
     if not found:
-        couples = dict.fromkeys(f"{one.first!r} and {one.second!r}" for one in report.comparisons)
-        raise ValueError(
-            f"expected two that are compared ({', '.join(couples) or 'none'}), found {first!r} and {second!r}"
-        )
+        return None
+    dimensions = list(dict.fromkeys(dimension for dimension, _ in found))
     title = f"{first} minus {second}, 95% intervals"
     with new_figure(title, TWO_COLUMNS, 1.3 + 0.26 * len(dimensions), ncols=2) as (figure, (left, right)):
         for axes, measure in ((left, "spearman"), (right, MEAN)):

@@ -81,8 +81,9 @@ def read_scores(path: Paths, scale: int = 3, judges: Mapping[str, str | Path] | 
     frames += [_read_judged(Path(file), name, scale) for name, file in (judges or {}).items()]
     rows, bad, raters = pandas.concat(frames, ignore_index=True), [], {}
     rows = rows.assign(dimension=rows["dimension"].str.lower(), kind=rows["kind"].str.lower())
-    usable = [_is_usable(row, raters, scale, bad) for row in rows.to_dict("records")]
-    rows = rows[np.array(usable, bool)]
+    problems = [_find_problem(row, raters, scale) for row in rows.to_dict("records")]
+    bad += [BadRecord(*place, *problem) for *place, problem in zip(rows["file"], rows["where"], problems) if problem]
+    rows = rows[np.array([problem is None for problem in problems], bool)]
     rows = rows.assign(key=rows["paper"].map(normalize_doi), score=pandas.to_numeric(rows["score"]))
     scored = rows.dropna(subset="score")
     if scored.empty:
@@ -160,18 +161,8 @@ def _read_judged(path: Path, name: str, scale: int) -> "pandas.DataFrame":
     return rows.assign(rater=name, kind="judge", score=rows["score"].map(_clean), **{LENGTH: ""})
 
 
-def _is_usable(row: dict[str, str], raters: dict[str, str], scale: int, bad: list[BadRecord]) -> bool:
-    """Whether a row can be used; if so its rater's kind is kept in `raters`, else `bad` says why."""
-    problem = _find_problem(row, raters, scale)
-    if problem:
-        bad.append(BadRecord(row["file"], row["where"], *problem))
-    else:
-        raters[row["rater"]] = row["kind"]
-    return not problem
-
-
 def _find_problem(cells: dict[str, str], raters: dict[str, str], scale: int) -> tuple[str, str] | None:
-    """The column at fault and what is wrong with it."""
+    """The column at fault and what is wrong with it; of a usable row the rater's kind is kept in `raters`."""
     for name in ("paper", "pair", "rater"):
         if not cells[name]:
             return name, "expected a name, found an empty cell"
@@ -188,6 +179,7 @@ def _find_problem(cells: dict[str, str], raters: dict[str, str], scale: int) -> 
     if not 1 <= number <= scale:
         wider = "; was it scored from 1 to 5? Then set scale to 5" if scale < number <= max(SCALES) else ""
         return "score", f"expected a number from 1 to {scale}, found {cells['score']!r}{wider}"
+    raters[cells["rater"]] = cells["kind"]
     return None
 
 

@@ -84,8 +84,7 @@ class SimilarityTables:
 
     def __init__(self, mode: str, tables: dict[str, TableWriter]) -> None:
         self.mode, self._tables = mode, tables
-        self.known: list[np.ndarray] = []  # the scores of each paper
-        self.missing = 0
+        self._papers: list[np.ndarray] = []  # the scores of each, nan where one is missing
         self.notes: list[str] = []
         self._best: list[tuple[float, dict[str, Any]]] = []  # score, pair
 
@@ -103,21 +102,21 @@ class SimilarityTables:
         mean, best = (round(known.mean(), 4), round(known.max(), 4)) if len(known) else (math.nan, math.nan)
         missing = len(values) - len(known)
         self._tables["papers"].add_row(doi, len(questions), len(values), missing, float(mean), float(best))
-        self.known.append(known)
-        self.missing += missing
+        self._papers.append(values)
 
     def report(self, model: str, null: Estimate, null_counts: np.ndarray, seed: int) -> SimilarityReport:
-        scores = np.concatenate([np.zeros(0), *self.known])
+        known = [values[np.isfinite(values)] for values in self._papers]
+        scores = np.concatenate([np.zeros(0), *known])
         judged = len(scores) if self.mode == "llm" else 0
-        within, counts = estimate_scores(self.known, self.mode, seed)
+        within, counts = estimate_scores(known, self.mode, seed)
         return SimilarityReport(
             mode=self.mode,
             model=model,
             within=within,
             null=null,
-            num_papers=len(self.known),
-            num_pairs=len(scores) + self.missing,
-            num_missing=self.missing,
+            num_papers=len(known),
+            num_pairs=sum(map(len, self._papers)),
+            num_missing=sum(map(len, self._papers)) - len(scores),
             share_low=float((scores < LOW).mean()) if judged else None,
             share_high=float((scores > HIGH).mean()) if judged else None,
             edges=[round(float(edge), 4) for edge in EDGES[self.mode]],

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _DIGIT = re.compile(r"\b\d")
+NULL_KEYS = ("null_answers", "null_answers_found", "null_numbers", "null_found")
 PAPER_KEYS = (
     "doi", "answers", "answers_with_digits", "answers_with_numbers", "answers_found", "numbers", "numbers_found",
-    "null_answers", "null_answers_found", "null_numbers", "null_found",
+    *NULL_KEYS,
 )  # fmt: skip
 MISS_COLUMNS = {"doi": "text", "pair": "whole"} | dict.fromkeys(
     ("question", "answer", "number", "unit", "reason"), "text"
@@ -77,7 +78,7 @@ def count_numbers(papers: Iterable[Paper]) -> NumberCounts:
     counted = (_count_paper(paper, counts) for paper in papers)
     for (row, numbers, index), (_, _, other) in pair_with_previous(counted):
         if other.txt != index.txt:
-            _count_null(row, numbers, other)
+            row |= zip(NULL_KEYS, _count_found(_explain_misses(numbers, other)))
     return counts
 
 
@@ -116,35 +117,34 @@ def explain_miss(number: Quantity, index: PaperIndex) -> str:
     return "in the paper with another unit: " + ", ".join(units) if units else "in the paper without a unit"
 
 
+def _explain_misses(numbers: list[list[Quantity]], index: PaperIndex) -> list[list[str]]:
+    return [[explain_miss(number, index) for number in found] for found in numbers]
+
+
+def _count_found(reasons: list[list[str]]) -> tuple[int, int, int, int]:
+    """Answers with numbers, those of which all are found, numbers, those found; `reasons` are each answer's misses."""
+    known = [found for found in reasons if found]
+    return (
+        len(known),
+        sum(not any(found) for found in known),
+        sum(map(len, known)),
+        sum(found.count("") for found in known),
+    )
+
+
 def _count_paper(paper: Paper, counts: NumberCounts) -> tuple[dict[str, Any], list[list[Quantity]], PaperIndex]:
     """Adds the row of a paper, its baseline still 0, and what is not found in it; with the numbers of each answer."""
     if not paper.txt.strip():
         raise ValueError(f"{paper.doi}: expected the paper's text, found none; skip the record")
     index = PaperIndex(paper.txt, [])  # its numbers alone: no sentences
     numbers = [list_numbers(pair.answer) for pair in paper.pairs]
-    row: dict[str, Any] = {**dict.fromkeys(PAPER_KEYS, 0), "doi": paper.doi, "answers": len(paper.pairs)}
-    for place, (pair, found) in enumerate(zip(paper.pairs, numbers)):
-        reasons = [explain_miss(number, index) for number in found]
-        row["answers_with_digits"] += _DIGIT.search(pair.answer) is not None
-        row["answers_with_numbers"] += bool(found)
-        row["answers_found"] += bool(found) and not any(reasons)
-        row["numbers"] += len(found)
-        row["numbers_found"] += reasons.count("")
-        known = {"doi": paper.doi, "pair": place, "question": pair.question, "answer": pair.answer}
-        counts.misses += [
-            {**known, "number": number.text, "unit": " ".join(number.unit), "reason": reason}
-            for number, reason in zip(found, reasons)
-            if reason
-        ]
-    counts.papers.append(row)
-    return row, numbers, index
-
-
-def _count_null(row: dict[str, Any], numbers: list[list[Quantity]], other: PaperIndex) -> None:
-    """Fills in the baseline of a paper from another paper's numbers."""
-    for found in filter(None, numbers):
-        hits = [not explain_miss(number, other) for number in found]
-        row["null_answers"] += 1
-        row["null_answers_found"] += all(hits)
-        row["null_numbers"] += len(hits)
-        row["null_found"] += sum(hits)
+    reasons = _explain_misses(numbers, index)
+    digits = sum(_DIGIT.search(pair.answer) is not None for pair in paper.pairs)
+    values = (paper.doi, len(paper.pairs), digits, *_count_found(reasons), 0, 0, 0, 0)
+    counts.papers.append(dict(zip(PAPER_KEYS, values)))
+    for place, pair in enumerate(paper.pairs):
+        for number, reason in zip(numbers[place], reasons[place]):
+            if reason:
+                miss = paper.doi, place, pair.question, pair.answer, number.text, " ".join(number.unit), reason
+                counts.misses.append(dict(zip(MISS_COLUMNS, miss)))
+    return counts.papers[-1], numbers, index

@@ -84,9 +84,7 @@ def draw_passkey_curve(report: "PasskeyReport") -> "Figure":
 
 def _draw_estimates(axes: "Axes", lengths: list[int], estimates: list[Any], color: str, label: str) -> None:
     """A line with a bar for each interval; nothing where there is no value at all."""
-    mean, low, high = (
-        np.array([getattr(estimate, name) for estimate in estimates], float) for name in ("mean", "low", "high")
-    )
+    mean, low, high = np.array([(one.mean, one.low, one.high) for one in estimates], float).T
     if not np.isfinite(mean).any():
         return
     bars = np.nan_to_num(np.clip([mean - low, high - mean], 0, None))  # no interval: no bar

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from sciqag_lib.engines import Completion, Engine, EngineError, Prompt, Request, Sampling, complete
-from sciqag_lib.errors import BadRecord, InputError, first_note
+from sciqag_lib.errors import BadRecord, InputError, check_parameters, first_note
 from sciqag_lib.inference.prompts import PromptFile, fill, load_form, load_prompt, plain_text, render
 from sciqag_lib.inference.seeds import derive_seed
 from sciqag_lib.records.papers import read_papers_json
@@ -324,16 +324,13 @@ def run_passkey(
 
 
 def _check_grid(lengths: list[int], depths: list[float], trials: int, engine: Engine) -> tuple[list[int], list[float]]:
-    if not lengths or not depths or trials < 1 or not all(0 <= depth <= 1 for depth in depths):
-        raise InputError(
-            f"expected at least one length, depths from 0 to 1 and at least one trial; found {lengths}, "
-            f"{depths} and {trials}"
-        )
-    if max(lengths) > engine.context_size:
-        raise InputError(
-            f"lengths: expected at most {engine.context_size:,} tokens, the context of {engine.model_id}, "
-            f"found {max(lengths):,}"
-        )
+    longest, most = max(lengths, default=0), engine.context_size
+    check_parameters(
+        ("lengths", lengths, bool(lengths), "at least one length"),
+        ("depths", depths, bool(depths) and all(0 <= depth <= 1 for depth in depths), "depths from 0 to 1"),
+        ("trials", trials, trials >= 1, "at least one trial"),
+        ("lengths", longest, longest <= most, f"at most {most:,} tokens, the context of {engine.model_id}"),
+    )
     return sorted(set(lengths)), sorted(set(depths))
 
 

@@ -72,15 +72,11 @@ def score_references(
 
 def _embed_block(block: list[tuple[Any, str, Texts]], embedder: Embedder) -> list[dict[str, float]]:
     """Cosines by arm; an empty text is like nothing: 0."""
-    needed = [[reference, *texts.values()] if reference else [] for _, reference, texts in block]
-    flat = [text for group in needed for text in group]
+    flat = [text for _, reference, texts in block if reference for text in (reference, *texts.values())]
     vectors = iter(embedder.embed(flat) if flat else ())
     found = []
-    for (_, reference, texts), group in zip(block, needed):
-        rows = [next(vectors) for _ in group]
-        found.append(
-            {arm: float(rows[0] @ row) if text else 0.0 for (arm, text), row in zip(texts.items(), rows[1:])}
-            if reference
-            else {}
-        )
+    for _, reference, texts in block:
+        own = next(vectors) if reference else None
+        pairs = zip(texts.items(), vectors) if reference else ()
+        found.append({arm: float(own @ vector) if text else 0.0 for (arm, text), vector in pairs})
     return found

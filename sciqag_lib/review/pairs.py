@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from sciqag_lib.checks.grounding import find_evidence, index_paper
-from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.errors import InputError, check_parameters
 from sciqag_lib.inference.seeds import digest_of
 from sciqag_lib.racar.judging import Judging, make_judging
 from sciqag_lib.records.evidence import EvidenceFile
 from sciqag_lib.records.papers import Paper
-from sciqag_lib.records.qa_records import read_qa_records
+from sciqag_lib.records.qa_records import read_usable
 from sciqag_lib.text.sentences import Span
 
 DIMENSIONS = ("agnosticism", "relevance", "completeness", "accuracy", "reasonableness")  # in the order of scoring
@@ -61,7 +61,7 @@ class Review:
     judging: Judging  # the scale, and the prompt file with the dimensions' descriptions
     pairs: list[ReviewPair]
     papers: dict[str, Paper]  # by key
-    bad: list[BadRecord]  # records and pairs that could not be used
+    bad: list[str]  # records and pairs that could not be used
     notes: list[str]
     _evidence: dict[str, "Future[dict[int, list[Span]]]"] = field(default_factory=dict, repr=False)
     _worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
@@ -102,8 +102,7 @@ def open_review(
     parameter is out of range.
     """
     for name, value in (("num_pairs", num_pairs), ("pairs_per_paper", pairs_per_paper)):
-        if value is not None and value < 1:
-            raise InputError(f"{name}: expected 1 or more, or None for all, found {value}")
+        check_parameters((name, value, value is None or value >= 1, "1 or more, or None for all"))
     judging = make_judging(scale=scale, prompt=prompt, seed=seed)
     path = Path(file_path)
     counts, bad, loose = _count_pairs(path)
@@ -118,16 +117,14 @@ def open_review(
     return Review(path, judging, [pairs[key] for key in chosen], papers, bad, notes)
 
 
-def _count_pairs(path: Path) -> tuple[dict[str, int], list[BadRecord], int]:
+def _count_pairs(path: Path) -> tuple[dict[str, int], list[str], int]:
     """Pairs of each paper, what is not usable, and the number of pairs without a paper. The texts are read later and
     only where they were drawn: those of 20,000 papers would fill the memory."""
     counts: dict[str, int] = {}
-    bad: list[BadRecord] = []
+    bad: list[str] = []
     loose = 0
-    for record in read_qa_records(path):
-        if isinstance(record, BadRecord):
-            bad.append(record)
-        elif record.txt.strip() and record.key and record.key not in counts:
+    for record in read_usable(path, bad):
+        if record.txt.strip() and record.key and record.key not in counts:
             counts[record.key] = len(record.pairs)
         else:
             loose += len(record.pairs)
@@ -151,8 +148,8 @@ def _read_chosen(
 ) -> tuple[dict[str, Paper], dict[tuple[str, int], ReviewPair]]:
     """The papers of these pairs by key, and the pairs by key and number; `notes` takes evidence that does not fit."""
     papers, pairs, wanted = {}, {}, {key for key, _ in chosen}
-    for paper in read_qa_records(path):
-        if isinstance(paper, BadRecord) or paper.key not in wanted or paper.key in papers:
+    for paper in read_usable(path, []):
+        if paper.key not in wanted or paper.key in papers:
             continue
         papers[paper.key] = paper
         text, stored = digest_of(paper.txt), evidence.find(paper)

@@ -167,10 +167,5 @@ def to_utf16(txt: str, spans: list[Span]) -> list[Span]:
     >>> to_utf16("𝛼 = 2", [(0, 1), (4, 5)])
     [(0, 2), (5, 6)]
     """
-    places = sorted({place for span in spans for place in span})
-    found, at, units = {}, 0, 0
-    for place in places:
-        units += len(txt[at:place].encode("utf-16-le", "surrogatepass")) // 2
-        found[place] = units
-        at = place
-    return [(found[start], found[end]) for start, end in spans]
+    units = {place: len(txt[:place].encode("utf-16-le", "surrogatepass")) // 2 for span in spans for place in span}
+    return [(units[start], units[end]) for start, end in spans]
