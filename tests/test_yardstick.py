@@ -101,5 +101,5 @@ def test_a_judge_is_set_beside_the_readers(
     monkeypatch.setattr(yardstick, "open_engine", lambda *args, **more: FakeEngine(reply, context_size=60_000))
     yardstick.main(["--judge", "llama_cpp", "--output_dir", str(tmp_path)])
     shown = capsys.readouterr().out
-    assert "scores: 200 asked = 200 delivered" in shown and "agreement on 20 pairs of 2 papers" in shown
+    assert "scores: 200 asked, 200 delivered" in shown and "agreement on 20 pairs of 2 papers" in shown
     assert re.search("^experts +relevance", shown, re.M) and re.search("^llama_cpp +relevance", shown, re.M)
