@@ -146,12 +146,9 @@ class Embedder:
             log.warning("%s: a damaged cache file (%s); its texts are encoded again", path, error)
             return None
         if vectors.dtype != np.float16 or vectors.ndim != 2 or len(vectors) != count:
+            found = f"{vectors.dtype} {vectors.shape}"
             log.warning(
-                "%s: expected float16 vectors of %d texts, found %s %s; they are encoded again",
-                path,
-                count,
-                vectors.dtype,
-                vectors.shape,
+                "%s: expected float16 vectors of %d texts, found %s; they are encoded again", path, count, found
             )
             return None
         self.num_cached += count

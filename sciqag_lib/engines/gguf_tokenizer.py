@@ -88,16 +88,12 @@ def recognise_pre_tokenizer(spec: dict[str, Any], source: Path) -> str:
     """
     if spec.get("normalizer"):
         raise _refuse(source, "normalizer", "none", spec["normalizer"])
-    found = _flatten(spec.get("pre_tokenizer"))
-    for name, (parts, ignores_merges) in PRE_TOKENIZERS.items():
-        if found == parts and bool(spec["model"].get("ignore_merges")) == ignores_merges:
+    found, ignores_merges = _flatten(spec.get("pre_tokenizer")), bool(spec["model"].get("ignore_merges"))
+    for name, known in PRE_TOKENIZERS.items():
+        if known == (found, ignores_merges):
             return name
-    raise _refuse(
-        source,
-        f"pre_tokenizer (with ignore_merges {bool(spec['model'].get('ignore_merges'))})",
-        f"that of {', '.join(PRE_TOKENIZERS)}",
-        found,
-    )
+    part = f"pre_tokenizer (with ignore_merges {ignores_merges})"
+    raise _refuse(source, part, f"that of {', '.join(PRE_TOKENIZERS)}", found)
 
 
 def set_pre_tokenizer(tokenizer: Any, name: str) -> bool:
@@ -226,12 +222,8 @@ def _read_prefix(source: Path, spec: dict[str, Any]) -> tuple[bool, list[str]]:
     is_newer = not normalizer and len(parts) == 1 and parts[0].items() >= newer.items()
     scheme = parts[0].get("prepend_scheme") if is_newer else None
     if scheme not in ("first", "always", "never"):
-        raise _refuse(
-            source,
-            "normalizer and pre_tokenizer",
-            "Llama's (Metaspace without split, or Prepend and Replace)",
-            [normalizer, *parts],
-        )
+        expected = "Llama's (Metaspace without split, or Prepend and Replace)"
+        raise _refuse(source, "normalizer and pre_tokenizer", expected, [normalizer, *parts])
     if scheme == "never":
         return False, []
     where = "after special tokens inside a text, and " if scheme == "first" else ""

@@ -58,9 +58,8 @@ def open_run(folder: Path, settings: dict[str, Any]) -> tuple[Path | None, bool]
             claim_folder(folder, settings)
         wait_for_all()
     names = gather_objects({path.name for path in list_checkpoints(folder)})
-    complete = [
-        folder / name for name in set.intersection(*names)
-    ]  # killed while saving, one machine may have one more
+    # Killed while saving, one machine may have one more.
+    complete = [folder / name for name in set.intersection(*names)]
     return max(complete, key=read_step, default=None), gather_objects((folder / FINISHED_FILE).exists())[0]
 
 

@@ -25,7 +25,8 @@ SUPPORTED = ("LlamaForCausalLM",)
 FILE_TYPES = {"f32": 0, "f16": 1, "q8_0": 7}  # gguf.LlamaFileType
 BLOCK_VALUES = 32  # of Q8_0
 QUANTIZED_ROWS = 4096  # at a time: quantizing needs several copies of what it works on
-YARN_DEFAULTS = {"beta_fast": 32.0, "beta_slow": 1.0, "truncate": True, "mscale": 1.0, "mscale_all_dim": 0.0}
+# What llama.cpp computes yarn with, whatever the model says.
+YARN_FIXED = {"truncate": True, "mscale": 1.0, "mscale_all_dim": 0.0, "attention_factor": None}
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,7 @@ def _check_rope(model_dir: Path, config: Any) -> None:
     elif rope.get("partial_rotary_factor", 1.0) != 1.0:
         problem = f"expected partial_rotary_factor 1, found {rope['partial_rotary_factor']}"
     elif kind == "yarn":
-        told = {name: rope[name] for name in (*YARN_DEFAULTS, "attention_factor") if rope.get(name) is not None}
-        others = {name: value for name, value in told.items()
-                  if name not in ("beta_fast", "beta_slow") and value != YARN_DEFAULTS.get(name)}  # fmt: skip
+        others = {name: rope[name] for name, fixed in YARN_FIXED.items() if rope.get(name) not in (None, fixed)}
         if others:
             problem = f"yarn with {others} is not what llama.cpp computes; supported: their defaults"
     if problem:
@@ -183,8 +182,8 @@ def _add_rope(writer: Any, config: Any, scaling_types: Any) -> None:
     if kind == "yarn":
         original = rope.get("original_max_position_embeddings") or config.max_position_embeddings
         writer.add_rope_scaling_orig_ctx_len(int(original))
-        writer.add_rope_scaling_yarn_beta_fast(float(rope.get("beta_fast") or YARN_DEFAULTS["beta_fast"]))
-        writer.add_rope_scaling_yarn_beta_slow(float(rope.get("beta_slow") or YARN_DEFAULTS["beta_slow"]))
+        writer.add_rope_scaling_yarn_beta_fast(float(rope.get("beta_fast") or 32.0))
+        writer.add_rope_scaling_yarn_beta_slow(float(rope.get("beta_slow") or 1.0))
 
 
 def _list_eos(model_dir: Path, config: Any) -> list[int]:

@@ -32,10 +32,6 @@ def count_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
-def count_node_processes() -> int:
-    return int(os.environ.get("LOCAL_WORLD_SIZE", count_processes()))
-
-
 def wait_for_all() -> None:
     """A barrier, where there is more than one process."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -208,22 +208,18 @@ def compare_with_file(model: Any, source: str) -> None:
         return
     name = max(small, key=sizes.__getitem__)
     weight = dict(model.named_parameters())[name]
-    with safe_open(stored[name], "pt") as reader, _gather([weight]):
+    gathered: Any = contextlib.nullcontext()
+    if hasattr(weight, "ds_id"):  # DeepSpeed has partitioned it
+        import deepspeed
+
+        gathered = deepspeed.zero.GatheredParameters([weight])
+    with safe_open(stored[name], "pt") as reader, gathered:
         expected = reader.get_tensor(name).to(weight.dtype)
         if not torch.equal(weight.detach().cpu(), expected):
             raise RuntimeError(
                 f"{name}: the loaded weight is not the one in {stored[name]}; transformers or "
                 "DeepSpeed has loaded this architecture wrongly, do not train it with these versions"
             )
-
-
-def _gather(weights: list[Any]) -> Any:
-    """Makes weights that DeepSpeed has partitioned complete; without DeepSpeed nothing needs to be done."""
-    if not any(hasattr(weight, "ds_id") for weight in weights):
-        return contextlib.nullcontext()
-    import deepspeed
-
-    return deepspeed.zero.GatheredParameters(weights)
 
 
 # LoRA ----------------------------------------------------------------------------------------------------------------

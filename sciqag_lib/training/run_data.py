@@ -52,7 +52,7 @@ def load_data(run: RunArguments, tokenizer: Any, max_length: int, seed: int, cac
     columns = (run.prompt_column or "content", run.response_column or "summary")
 
     def tokenize(path: Path) -> TokenizedFile:
-        return tokenize_file(path, cache_dir / "tokens", encoder, *columns, num_workers=run.preprocessing_num_workers)
+        return tokenize_file(path, cache_dir / "tokens", encoder, columns, run.preprocessing_num_workers)
 
     train = tokenize(find_data(run.data_path) if run.data_path else download_data(run, cache_dir / "datasets"))
     validation = tokenize(find_data(run.eval_data_path)) if run.eval_data_path else None

@@ -7,6 +7,7 @@ bytes per token, layer and hidden unit at 2 bytes a number, without the attentio
 """
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import transformers
 
 from sciqag_lib.errors import InputError
 from sciqag_lib.training.arguments import RunArguments
-from sciqag_lib.training.machine import count_node_processes, count_processes
+from sciqag_lib.training.machine import count_processes
 from sciqag_lib.training.model import add_lora, choose_dtype
 
 GIGABYTE = 1e9
@@ -125,7 +126,7 @@ def measure_host() -> int:
     available = psutil.virtual_memory().available
     if CGROUP_LIMIT.exists() and CGROUP_LIMIT.read_text().strip().isdecimal():
         available = min(available, int(CGROUP_LIMIT.read_text()))
-    return available // count_node_processes()
+    return available // int(os.environ.get("LOCAL_WORLD_SIZE", count_processes()))
 
 
 # The summary ---------------------------------------------------------------------------------------------------------

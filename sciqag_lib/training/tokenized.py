@@ -74,16 +74,15 @@ def tokenize_file(
     data_path: str | Path,
     cache_dir: str | Path,
     encoder: ExampleEncoder,
-    prompt_column: str = "content",
-    response_column: str = "summary",
+    columns: tuple[str, str] = ("content", "summary"),
     num_workers: int | None = None,
 ) -> TokenizedFile:
     """The tokens of a training file, from the cache if it has them.
 
-    Any number of processes may call this at once: one tokenizes, on `num_workers` threads (None: one per core).
+    `columns`: the keys of a question and its answer in a record of those two. Any number of processes may call this at
+    once: one tokenizes, on `num_workers` threads (None: one per core).
     InputError: the file cannot be read, or none of its examples can be used.
     """
-    columns = (prompt_column, response_column)
     path = Path(cache_dir) / f"{_name_cache(Path(data_path), encoder, columns)}.arrow"
     path.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{path}.lock"):
