@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import nlargest
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,19 +87,18 @@ class SimilarityTables:
         self.mode, self._tables = mode, tables
         self._papers: list[np.ndarray] = []  # the scores of each, nan where one is missing
         self.notes: list[str] = []
-        self._best: list[tuple[float, dict[str, Any]]] = []  # score, pair
+        self._best: list[tuple[float, str, int, int, str, str]] = []  # score, doi, i, j and the questions
 
     def add(self, doi: str, questions: list[str], scores: np.ndarray) -> None:
         """`scores` (n, n), of which what is below the diagonal counts; nan is a missing score."""
         rows, columns = np.tril_indices(len(questions), -1)
         values = scores[rows, columns].astype(float)
         known = values[np.isfinite(values)]
-        for i, j, value in zip(rows.tolist(), columns.tolist(), values.tolist()):
-            pair = {"doi": doi, "i": i, "j": j, "score": round(value, 4)}
-            self._tables["similarity"].add([pair])
-            if not math.isnan(value):
-                self._best.append((value, pair | {"question_i": questions[i], "question_j": questions[j]}))
-        self._best = nlargest(LISTED, self._best, key=itemgetter(0))
+        scored = list(zip(rows.tolist(), columns.tolist(), values.tolist()))
+        pairs = ({"doi": doi, "i": i, "j": j, "score": round(value, 4)} for i, j, value in scored)
+        self._tables["similarity"].add(pairs)
+        pairs = ((value, doi, i, j, questions[i], questions[j]) for i, j, value in scored if not math.isnan(value))
+        self._best = nlargest(LISTED, chain(self._best, pairs), key=itemgetter(0))
         mean, best = (round(known.mean(), 4), round(known.max(), 4)) if len(known) else (math.nan, math.nan)
         missing = len(values) - len(known)
         self._tables["papers"].add_row(doi, len(questions), len(values), missing, float(mean), float(best))
@@ -122,7 +122,10 @@ class SimilarityTables:
             edges=[round(float(edge), 4) for edge in EDGES[self.mode]],
             within_counts=counts.tolist(),
             null_counts=null_counts.tolist(),
-            most_similar=[pair for _, pair in self._best],
+            most_similar=[
+                {"doi": doi, "i": i, "j": j, "score": round(score, 4), "question_i": first, "question_j": second}
+                for score, doi, i, j, first, second in self._best
+            ],
             notes=self.notes,
         )
 
