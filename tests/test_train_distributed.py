@@ -90,6 +90,7 @@ def measure_loss(folder: Path, out: str) -> float:
 # Stage 3 -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_published_stage3_gives_the_losses_of_one_process_loads_and_resumes(folder):
     text = run(folder, "two", deepspeed=ROOT / "ds_configs" / "stage3.json", lr_scheduler_type="constant_with_warmup")
     assert (
