@@ -55,12 +55,8 @@ def train(arguments: Arguments) -> None:
     estimate = summary.estimate_memory(size, run, settings, settings["per_device_train_batch_size"] * data.row_tokens)
     notes += summary.refuse_too_large(estimate)
 
-    identity = {
-        **dataclasses.asdict(run),
-        **settings,
-        "data_path": data.tokens.fingerprint,
-        "processes": machine.count_processes(),
-    }
+    shared = {"data_path": data.tokens.fingerprint, "processes": machine.count_processes()}
+    identity = {**dataclasses.asdict(run), **settings, **shared}
     training_arguments = machine.make_training_arguments(settings)  # the processes meet here
     resume, is_finished = checkpoints.open_run(output_dir, identity)
     if is_finished:
@@ -69,27 +65,14 @@ def train(arguments: Arguments) -> None:
     if scaled and run.method != "full":
         source = model.link_with_config(source, config, output_dir / "base_model", run.cache_dir)
     generator = model.load_for_training(source, config, run, settings, attention_name)
-    trainer = GeneratorTrainer(
-        model=generator,
-        args=training_arguments,
-        processing_class=tokenizer,
-        data_collator=data.collator,
-        train_dataset=data.train,
-        eval_dataset=data.validation,
-    )
+    given = {"train_dataset": data.train, "eval_dataset": data.validation, "data_collator": data.collator}
+    trainer = GeneratorTrainer(model=generator, args=training_arguments, processing_class=tokenizer, **given)
     trainer.remove_callback(transformers.PrinterCallback)
     if machine.is_main():
         trainer.add_callback(monitor.Monitor(output_dir, checkpoints.read_step(resume)))
-    say(
-        [
-            *notes,
-            *summary.describe_model(source, size, generator, attention_text, scaled),
-            *data.describe(),
-            *summary.describe_schedule(trainer),
-            f"estimated memory per process: {estimate.describe()}",
-            f"resuming from {resume.name}" if resume else f"writing to {output_dir}",
-        ]
-    )
+    notes += [*summary.describe_model(source, size, generator, attention_text, scaled), *data.describe()]
+    notes += [*summary.describe_schedule(trainer), f"estimated memory per process: {estimate.describe()}"]
+    say([*notes, f"resuming from {resume.name}" if resume else f"writing to {output_dir}"])
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     trainer.save_result()
     if machine.is_main():

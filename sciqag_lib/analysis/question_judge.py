@@ -7,7 +7,7 @@ judged against one question of the paper before it in the file: the null baselin
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +51,19 @@ class JudgeItem:
         ]
 
 
+@dataclass
 class JudgeJob:
     """The questions of a file's papers, two at a time; see loop.Job."""
 
     unit = "paper"
     digested = "its questions, or those of the paper before it,"
 
-    def __init__(
-        self, file_path: str | Path, output_dir: Path, engine: Engine, judge: Judge, limit: int | None = None
-    ) -> None:
-        self.file_path, self.output_dir, self.limit = file_path, output_dir, limit
-        self.engine, self.judge = engine, judge
-        self.notes: list[str] = []
+    file_path: str | Path
+    output_dir: Path
+    engine: Engine
+    judge: Judge
+    limit: int | None = None
+    notes: list[str] = field(default_factory=list)
 
     def fingerprint(self) -> dict[str, Any]:
         prompt = self.judge.prompt

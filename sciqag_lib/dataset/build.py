@@ -27,7 +27,7 @@ from sciqag_lib.dataset.contamination import COLUMNS as MATCH_COLUMNS
 from sciqag_lib.dataset.contamination import Comparison, embed_questions
 from sciqag_lib.dataset.evaluation_results import EvaluationResults, read_results
 from sciqag_lib.dataset.filters import PAIR_REASONS, REASONS, SET_REASONS, PairFilter, make_filter
-from sciqag_lib.dataset.input import Messages, name_file, read_input
+from sciqag_lib.dataset.input import BuildInput, Messages, name_file, read_input
 from sciqag_lib.dataset.pairs import FILE, SPLITS, write_pairs
 from sciqag_lib.dataset.report import NO_CATEGORY, SHOWN, BuildReport, count_all
 from sciqag_lib.dataset.splitting import RULE_VERSION, check_test_size, read_earlier, split_papers
@@ -84,9 +84,7 @@ def build_dataset(
     check_test_size(test_size)
     check_threshold(near_duplicate)
     results = read_results(evaluation_dir)
-    settings = {"train": train_filter, "test": test_filter}
-    filters = {split: make_filter(given or {}, f"{split}_filter", results.top) for split, given in settings.items()}
-    _check_needs(filters, results)
+    filters = _make_filters(results, train=train_filter, test=test_filter)
     if benchmark and not Path(benchmark).is_file():
         raise InputError(f"{benchmark}: no such file; give a benchmark's questions, or null")
     earlier = read_earlier(earlier_papers) if earlier_papers else {}
@@ -104,29 +102,49 @@ def build_dataset(
     bench = read_benchmark(Path(benchmark), messages) if benchmark else Benchmark()
     comparison = _compare(pairs, bench, embedder, near_duplicate, messages)
     _warn_of_shared_papers(pairs, file.papers, comparison, bench, messages)
-    report = BuildReport(
-        file=file_path.name,
+    settings = {"test_size": test_size, "seed": seed, "split_version": RULE_VERSION}
+    settings |= {"encoder": "", "near_duplicate": None}
+    if embedder:
+        settings |= {"encoder": embedder.model_id, "near_duplicate": near_duplicate}
+    counts = {**count_all(pairs, hits, file.papers, known), "scored": _count_scored(pairs, results)}
+    report = _make_report(file_path.name, file, counts, comparison, bench, filters, results, messages, settings)
+    report.check_sums()
+    _write_files(pairs, file.papers, comparison, report, output_dir)
+    return report
+
+
+def _make_filters(results: EvaluationResults, **given: dict[str, Any] | None) -> dict[str, PairFilter]:
+    filters = {split: make_filter(found or {}, f"{split}_filter", results.top) for split, found in given.items()}
+    _check_needs(filters, results)
+    return filters
+
+
+def _make_report(
+    name: str,
+    file: BuildInput,
+    counts: dict[str, Any],
+    comparison: Comparison,
+    bench: Benchmark,
+    filters: dict[str, PairFilter],
+    results: EvaluationResults,
+    messages: Messages,
+    settings: dict[str, Any],
+) -> BuildReport:
+    return BuildReport(
+        file=name,
         num_records=file.num_records,
         num_bad=file.num_bad,
-        **count_all(pairs, hits, file.papers, known),
         matches=comparison.count_matches(),
         examples=comparison.to_frame().head(SHOWN).to_dict("records"),
         benchmark={"file": bench.file, "questions": len(bench.questions), "bad": bench.bad} if bench.file else {},
         filters={split: split_filter.describe() for split, split_filter in filters.items()},
-        test_size=test_size,
-        seed=seed,
-        encoder=embedder.model_id if embedder else "",
-        near_duplicate=near_duplicate if embedder else None,
-        scored=_count_scored(pairs, results),
         judge=results.judge,
         useless=results.useless,
-        split_version=RULE_VERSION,
         warnings=messages.warnings,
         notes=messages.notes,
+        **counts,
+        **settings,
     )
-    report.check_sums()
-    _write_files(pairs, file.papers, comparison, report, output_dir)
-    return report
 
 
 def _check_needs(filters: dict[str, PairFilter], results: EvaluationResults) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import os.path
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +42,18 @@ def generate(
     return run_job(job, Path(output_dir) / "ledger.jsonl", Budget(max_total_tokens, max_minutes))
 
 
+@dataclass
 class GenerationJob:
     """A file's papers, asked for pairs; see loop.Job."""
 
     unit = "paper"
     digested = "its text"
 
-    def __init__(
-        self, file_path: str | Path, output_dir: Path, engine: Engine, recipe: Recipe, limit: int | None = None
-    ) -> None:
-        self.file_path, self.output_dir, self.limit = file_path, output_dir, limit
-        self.engine, self.recipe = engine, recipe
+    file_path: str | Path
+    output_dir: Path
+    engine: Engine
+    recipe: Recipe
+    limit: int | None = None
 
     def fingerprint(self) -> dict[str, Any]:
         return self.recipe.fingerprint(self.engine)

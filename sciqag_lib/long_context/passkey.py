@@ -304,15 +304,8 @@ def run_passkey(
         prompt_form=prompt_form,
         filler=filler,
         trials=trials,
-        cells=[
-            Cell(length, depth, share_rows(rows, kind="hidden", length=length, depth=depth))
-            for length in lengths
-            for depth in depths
-        ],
-        lengths=[
-            LengthResult(length, *(share_rows(rows, kind=kind, length=length) for kind in ("hidden", "control")))
-            for length in lengths
-        ],
+        cells=[_share_cell(rows, length, depth) for length in lengths for depth in depths],
+        lengths=[_share_length(rows, length) for length in lengths],
         tokens_exact=engine.tokens_exact,
         num_failed=len(failed),
         notes=notes,
@@ -321,6 +314,15 @@ def run_passkey(
     if fatal:
         raise EngineError(f"{fatal}; {len(rows) - report.num_failed:,} replies are kept in {Path(output_dir).name}")
     return report
+
+
+def _share_cell(rows: list[dict[str, Any]], length: int, depth: float) -> Cell:
+    return Cell(length, depth, share_rows(rows, kind="hidden", length=length, depth=depth))
+
+
+def _share_length(rows: list[dict[str, Any]], length: int) -> LengthResult:
+    hidden, control = (share_rows(rows, kind=kind, length=length) for kind in ("hidden", "control"))
+    return LengthResult(length, hidden, control)
 
 
 def _check_grid(lengths: list[int], depths: list[float], trials: int, engine: Engine) -> tuple[list[int], list[float]]:

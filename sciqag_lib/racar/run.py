@@ -10,6 +10,7 @@ One of the scores on a ledger line, pairs and repeats from 0:
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +48,18 @@ def score_file(
     return run_job(job, Path(output_dir) / "ledger.jsonl", Budget(max_total_tokens, max_minutes))
 
 
+@dataclass
 class RacarJob:
     """A file's pairs, judged; see loop.Job."""
 
     unit = "paper"
     digested = "its text or pairs, or those of the paper before it,"
 
-    def __init__(
-        self, file_path: str | Path, output_dir: Path, engine: Engine, judging: Judging, limit: int | None = None
-    ) -> None:
-        self.file_path, self.output_dir, self.limit = file_path, output_dir, limit
-        self.engine, self.judging = engine, judging
+    file_path: str | Path
+    output_dir: Path
+    engine: Engine
+    judging: Judging
+    limit: int | None = None
 
     def fingerprint(self) -> dict[str, Any]:
         return self.judging.fingerprint(self.engine)
