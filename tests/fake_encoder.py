@@ -42,6 +42,9 @@ class FakeEncoder:
         self.half = dtype == torch.bfloat16
         return self
 
+    def preprocess(self, texts: list[str]) -> dict[str, Any]:
+        return {}  # no attention mask: as a model that pads nothing
+
     def encode(
         self,
         texts: list[str],

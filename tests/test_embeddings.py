@@ -89,12 +89,12 @@ def test_a_text_that_repeats_is_encoded_once():
     assert not np.allclose(vectors[0], vectors[1])
 
 
-@pytest.mark.parametrize("lengths", [[], [0, 0], [1] * 9000, [10, 10, 3000, 5000], [5000, 6000], list(range(3000))])
+@pytest.mark.parametrize("lengths", [[], [0, 0], [1] * 9000, [10, 10, 800, 5000], [5000, 6000], list(range(3000))])
 def test_batches_cover_every_place_once_and_hold_the_limit(lengths):
     batches = list(split_batches(lengths))
     assert [place for batch in batches for place in batch] == list(range(len(lengths)))
     for batch in batches:  # the longest is the last
-        assert len(batch) == 1 or len(batch) * lengths[batch[-1]] <= embeddings.BATCH_CHARACTERS
+        assert len(batch) == 1 or len(batch) * lengths[batch[-1]] <= embeddings.BATCH_TOKENS
 
 
 # Cache ---------------------------------------------------------------------------------------------------------------

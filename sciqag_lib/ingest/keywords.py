@@ -1,24 +1,28 @@
-"""Keywords of a paper that names none: phrases of its own text, chosen with KeyBERT (MIT) and MiniLM embeddings.
+"""Keywords of papers that name none: phrases of their own text, chosen with KeyBERT (MIT) and MiniLM embeddings.
 
 Candidates are runs of up to three words without stop words that the text repeats, those of title and abstract
-first. KeyBERT compares them with the title and abstract (the model reads 256 tokens
-at a time) and picks diverse ones by maximal marginal relevance (Grootendorst 2020, doi 10.5281/zenodo.4461265).
+first. KeyBERT compares them with the title and abstract (the model reads 256 tokens at a time) and picks diverse
+ones by maximal marginal relevance (Grootendorst 2020, doi 10.5281/zenodo.4461265). The encoder takes nearly all of
+the time, so the phrases of several papers are encoded together: each once, in batches of one length.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from sciqag_lib.engines.embeddings import find_packaged_encoder, load_encoder
+import numpy as np
+
+from sciqag_lib.engines.embeddings import encode_texts, find_packaged_encoder, load_encoder
 from sciqag_lib.records.papers import Paper
 
 NUM_KEYWORDS = 15
 MAX_CANDIDATES = 120
 DIVERSITY = 0.35  # 0 lets near-copies through, at 0.7 the last ones are off the subject
-_WORD = re.compile(r"[^\W\d_][\w'’]*(?:[-–][\w'’]+)*")
+_WORD = r"[^\W\d_][\w'’]*(?:[-–][\w'’]+)*"
+_RUN = re.compile(f"{_WORD}(?: {_WORD})*")
 _GENERIC = frozenset(
     "figure fig table section paper study studies result results show shown shows found using used use based et"
     " al eq  equation ref data value values method methods approach analysis respectively however thus therefore"
@@ -28,20 +32,35 @@ _GENERIC = frozenset(
 )
 
 
-def extract_keywords(paper: Paper, number: int = NUM_KEYWORDS) -> list[str]:
-    """Up to `number` keywords, most central first, written as the paper writes them most often."""
-    text = f"{paper.title}. {paper.abstract}" if len(paper.abstract) > 200 else f"{paper.title}. {paper.txt[:2500]}"
-    candidates = find_candidates(text, paper.txt)
+def extract_keywords(papers: Sequence[Paper], number: int = NUM_KEYWORDS) -> list[list[str]]:
+    """Up to `number` keywords per paper, most central first, written as the paper writes them most often."""
+    heads = [_find_head(paper) for paper in papers]
+    candidates = [find_candidates(head, paper.txt) for head, paper in zip(heads, papers)]
+    texts = dict.fromkeys(text for head, found in zip(heads, candidates) if found for text in (head, *found))
+    with _one_thread():
+        vectors = (
+            dict(zip(texts, encode_texts(_load_keybert().model.embedding_model, list(texts), ""))) if texts else {}
+        )
+        return [_choose_keywords(head, found, vectors, number) for head, found in zip(heads, candidates)]
+
+
+def _find_head(paper: Paper) -> str:
+    """What the model compares the candidates with: title and abstract, or where the text begins."""
+    return f"{paper.title}. {paper.abstract if len(paper.abstract) > 200 else paper.txt[:2500]}"[:4000]
+
+
+def _choose_keywords(head: str, candidates: dict[str, str], vectors: dict[str, np.ndarray], number: int) -> list[str]:
     if not candidates:
         return []
-    with _one_thread():
-        chosen = _load_keybert().extract_keywords(
-            text[:4000],
-            vectorizer=_make_vectorizer(list(candidates)),
-            top_n=min(2 * number, len(candidates)),
-            use_mmr=True,
-            diversity=DIVERSITY,
-        )
+    chosen = _load_keybert().extract_keywords(
+        head,
+        vectorizer=_make_vectorizer(list(candidates)),
+        top_n=min(2 * number, len(candidates)),
+        use_mmr=True,
+        diversity=DIVERSITY,
+        doc_embeddings=vectors[head][None],
+        word_embeddings=np.stack([vectors[phrase] for phrase in candidates]),
+    )
     return _drop_near_copies([candidates[phrase] for phrase, _ in chosen])[:number]
 
 
@@ -63,20 +82,25 @@ def find_candidates(head: str, body: str) -> dict[str, str]:
         for phrase, count in counts.items()
         if count >= (3 if phrase in head_phrases else 4) and _is_sound(phrase, count)
     }
-    frequent = {phrase: count for phrase, count in counts.items() if count >= 3}  # 0.7 of 3 or more
-    weights = {phrase: weight for phrase, weight in weights.items() if not _is_part(phrase, frequent)}
+    longer = _count_longer({phrase: count for phrase, count in counts.items() if count >= 3})  # 0.7 of 3 or more
+    # "infected stem" of "infected stem cells": most of its occurrences are part of one longer phrase
+    weights = {phrase: weight for phrase, weight in weights.items() if longer[phrase] < 0.7 * counts[phrase]}
     weights = weights or {phrase: counts[phrase] for phrase in head_phrases}
     best = sorted(weights, key=lambda phrase: (-weights[phrase], phrase))[:MAX_CANDIDATES]
     common = {form.lower(): form for form, _ in sorted(forms.items(), key=lambda item: (item[1], item[0]))}
     return {phrase: common[phrase] for phrase in best}
 
 
-def _is_part(phrase: str, counts: dict[str, int]) -> bool:
-    """Whether most of its occurrences are part of one longer phrase: "infected stem" of "infected stem cells"."""
-    return any(
-        count >= 0.7 * counts[phrase] and len(longer) > len(phrase) and f" {phrase} " in f" {longer} "
-        for longer, count in counts.items()
-    )
+def _count_longer(counts: dict[str, int]) -> Counter[str]:
+    """Phrase -> how often the most frequent longer phrase comes up that it is part of."""
+    longer: Counter[str] = Counter()
+    for phrase, count in counts.items():
+        words = phrase.split()
+        for length in range(1, len(words)):
+            for start in range(len(words) - length + 1):
+                part = " ".join(words[start : start + length])
+                longer[part] = max(longer[part], count)
+    return longer
 
 
 def _is_sound(phrase: str, count: int) -> bool:
@@ -97,20 +121,19 @@ def find_phrases(text: str) -> list[str]:
     return phrases
 
 
-def _find_runs(text: str) -> list[list[str]]:
+def _find_runs(text: str) -> Iterator[list[str]]:
     stop = _stop_words()
-    runs: list[list[str]] = [[]]
-    end = 0
-    for match in _WORD.finditer(text):
-        if text[end : match.start()] != " ":
-            runs.append([])
-        end = match.end()
-        word = match[0].removesuffix("'s").removesuffix("’s")
-        if word.lower() in stop or len(word) < 2:
-            runs.append([])
-        else:
-            runs[-1].append(word)
-    return [run for run in runs if run]
+    for match in _RUN.finditer(text):
+        run: list[str] = []
+        for word in match[0].split(" "):
+            word = word[:-2] if word.endswith(("'s", "’s")) else word
+            if len(word) > 1 and word.lower() not in stop:
+                run.append(word)
+            elif run:
+                yield run
+                run = []
+        if run:
+            yield run
 
 
 def _drop_near_copies(keywords: list[str]) -> list[str]:
@@ -154,7 +177,8 @@ def _one_thread() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _load_keybert() -> Any:
-    encoder = load_encoder(str(find_packaged_encoder()))  # first: what its import warns of is hushed there
+    # First: what its import warns of is hushed there. On the CPU: a GPU would be shared by all workers.
+    encoder = load_encoder(str(find_packaged_encoder()), device="cpu")
     from keybert import KeyBERT
 
     return KeyBERT(encoder)

@@ -1,4 +1,8 @@
-"""The main job of notebook 01: paper files in, `papers.json` and `prepare_report.json` out, in flat memory.
+"""The main job of notebook 01: paper files in, `papers.json` and `prepare_report.json` out, on all cores.
+
+Files are read in one process each, duplicates dropped in the order of the files, and keywords found for BATCH_PAPERS
+papers at a time: a batch holds the same papers whatever the number of workers, so the output has the same bytes.
+Memory stays flat: no more than a few batches are under way at once.
 
 `papers.json` is the inference input of sciqag_lib.records.papers. The report holds a row a paper:
 
@@ -19,12 +23,16 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from sciqag_lib.errors import BadRecord, InputError
-from sciqag_lib.ingest.readers import InputPath, PreparedPaper, Skipped, find_files, read_files
+from sciqag_lib.errors import BadRecord, InputError, check_parameters
+from sciqag_lib.ingest.grobid import check_service
+from sciqag_lib.ingest.readers import RECORD_SUFFIXES, InputPath, Item, PreparedPaper, Skipped, find_files, read_files
+from sciqag_lib.ingest.workers import WorkerDied, Workers, count_cores
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.records.papers import paper_record
 
 PAPERS_FILE, REPORT_FILE = "papers.json", "prepare_report.json"
+BATCH_PAPERS, BATCH_CHARACTERS = 32, 4_000_000  # whose keywords are found together
+BYTES_PER_WORKER = 1_000_000  # fewer are read before a worker has started
 
 
 @dataclass
@@ -40,6 +48,7 @@ class PrepareReport:
     hashed_dois: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     bad: list[BadRecord] = field(default_factory=list)
+    deaths: list[str] = field(default_factory=list)  # of workers: "a.xml: signal SIGKILL"
 
     def __str__(self) -> str:
         lines = [
@@ -47,31 +56,45 @@ class PrepareReport:
         ]
         lines += [f"skipped {item.source}: {item.reason}" for item in self.skipped]
         lines += [f"bad {item}" for item in self.bad]
+        lines += [f"a worker died ({death}) and its task was done again" for death in self.deaths]
         return "\n".join(lines)
 
 
-def prepare_papers(input_path: InputPath, output_dir: str | Path, extract: bool = True) -> PrepareReport:
+def prepare_papers(
+    input_path: InputPath,
+    output_dir: str | Path,
+    extract: bool = True,
+    workers: int | None = None,
+    grobid_url: str | None = None,
+) -> PrepareReport:
     """Read every paper below `input_path` and write papers.json and prepare_report.json into `output_dir`.
 
-    Both appear whole or not at all. `extract=False` leaves papers without keywords as they are. InputError: a
-    path does not exist, or nothing in it is a paper; the report is then written all the same, saying why.
+    Both appear whole or not at all. `extract=False` leaves papers without keywords as they are. `workers` is the
+    number of processes, None the machine's cores. PDFs are read by the GROBID service at `grobid_url`, None by the
+    built-in reader. InputError: a path does not exist, no service answers there, or nothing in the input is a paper;
+    the report is then written all the same, saying why.
     """
+    check_parameters(("workers", workers, workers is None or workers > 0, "None or a whole number above 0"))
     folder = Path(output_dir)
     report = PrepareReport(folder / PAPERS_FILE, folder / REPORT_FILE)
     files = find_files(input_path)
     report.num_files = len(files)
+    if grobid_url:
+        check_service(grobid_url)
+    size = sum((folder / name).stat().st_size for name, folder in files)
+    number = min(workers or count_cores(), 1 + size // BYTES_PER_WORKER)
     with ExitStack() as stack:
         report_file = stack.enter_context(write_atomic(report.report_path))
-        _write_all(files, report, report_file, extract)
+        pool = stack.enter_context(Workers(number))
+        _write_all(_prepare_items(files, report, extract, pool, grobid_url), report, report_file)
     if not report.num_papers:
         shown = "\n".join(str(report).splitlines()[1:11])
         raise InputError(f"no papers in {input_path}: {report.num_files} files, none of them usable\n{shown}".rstrip())
     return report
 
 
-def _write_all(files: list[tuple[str, Path]], report: PrepareReport, report_file: TextIO, extract: bool) -> None:
-    """Both files in step, a line a paper; papers.json only where there is one to write."""
-    items = _prepare_items(files, report, extract)
+def _write_all(items: Iterator[PreparedPaper], report: PrepareReport, report_file: TextIO) -> None:
+    """Both files in step, one line per paper; papers.json only where there is one to write."""
     first = next(items, None)
     report_file.write('{"papers": [')
     if first is not None:
@@ -89,29 +112,75 @@ def _write_all(files: list[tuple[str, Path]], report: PrepareReport, report_file
         "hashed_dois": report.hashed_dois,
         "skipped": [asdict(item) for item in report.skipped],
         "bad": [asdict(item) for item in report.bad],
+        "deaths": report.deaths,
     }
     report_file.write("\n],\n" + json.dumps(rest, ensure_ascii=False, indent=1)[1:] + "\n")
 
 
-def _prepare_items(files: list[tuple[str, Path]], report: PrepareReport, extract: bool) -> Iterator[PreparedPaper]:
-    """The papers, completed; everything else is noted in `report`."""
-    for item in read_files(tqdm(files, unit="file", desc="prepare")):
-        if isinstance(item, Skipped):
-            report.skipped.append(item)
-        elif isinstance(item, BadRecord):
-            report.bad.append(item)
+def _prepare_items(
+    files: list[tuple[str, Path]], report: PrepareReport, extract: bool, pool: Workers, grobid_url: str | None
+) -> Iterator[PreparedPaper]:
+    """The papers, completed, in the order of the files; everything else is noted in `report`."""
+    has_records = any(name.lower().endswith(RECORD_SUFFIXES) for name, _ in files)  # any number of papers in a file
+    with tqdm(total=None if has_records else len(files), unit="paper", desc="prepare") as bar:
+        batches = _make_batches(_keep_papers(read_files(files, pool, grobid_url), report, bar))
+        if extract:
+            completed = pool.map(_extract_keywords, batches, _leave_out_keywords, _name_batch)
         else:
-            _add_keywords(item, extract)
-            _count(item, report)
+            completed = ((batch, [[] for _ in _list_waiting(batch)]) for batch in batches)
+        for batch, keywords in completed:
+            for prepared, found in zip(_list_waiting(batch), keywords, strict=True):
+                prepared.paper.keywords = found
+                prepared.keywords_origin = "extracted" if found else "none"
+            for prepared in batch:
+                _count(prepared, report)
+                bar.update()
+                yield prepared
+    report.deaths = pool.deaths
+
+
+def _keep_papers(items: Iterator[Item], report: PrepareReport, bar: tqdm) -> Iterator[PreparedPaper]:
+    for item in items:
+        if isinstance(item, PreparedPaper):
             yield item
+        else:
+            others: list[Any] = report.skipped if isinstance(item, Skipped) else report.bad
+            others.append(item)
+            bar.update()
 
 
-def _add_keywords(prepared: PreparedPaper, extract: bool) -> None:
-    if prepared.keywords_origin == "extracted":
-        from sciqag_lib.ingest.keywords import extract_keywords
+def _make_batches(papers: Iterator[PreparedPaper]) -> Iterator[list[PreparedPaper]]:
+    batch: list[PreparedPaper] = []
+    characters = 0
+    for prepared in papers:
+        batch.append(prepared)
+        characters += len(prepared.paper.txt)
+        if len(_list_waiting(batch)) >= BATCH_PAPERS or characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
 
-        prepared.paper.keywords = extract_keywords(prepared.paper) if extract else []
-        prepared.keywords_origin = "extracted" if prepared.paper.keywords else "none"
+
+def _list_waiting(batch: list[PreparedPaper]) -> list[PreparedPaper]:
+    """Those that name no keywords of their own."""
+    return [prepared for prepared in batch if prepared.keywords_origin == "extracted"]
+
+
+def _extract_keywords(batch: list[PreparedPaper]) -> list[list[str]]:
+    from sciqag_lib.ingest.keywords import extract_keywords
+
+    return extract_keywords([prepared.paper for prepared in _list_waiting(batch)])
+
+
+def _leave_out_keywords(batch: list[PreparedPaper], death: WorkerDied) -> list[list[str]]:
+    for prepared in _list_waiting(batch):
+        prepared.notes.append(f"no keywords: two workers died of these {len(batch)} papers ({death}); lower `workers`")
+    return [[] for _ in _list_waiting(batch)]
+
+
+def _name_batch(batch: list[PreparedPaper]) -> str:
+    return f"keywords of {batch[0].paper.source} to {batch[-1].paper.source}"
 
 
 def _count(prepared: PreparedPaper, report: PrepareReport) -> None:

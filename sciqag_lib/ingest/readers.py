@@ -16,23 +16,11 @@ from typing import Any
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.ingest.document import Document, cut_boilerplate, make_paper
 from sciqag_lib.ingest.nodes import local_name, parse_xml
+from sciqag_lib.ingest.workers import WorkerDied, Workers
 from sciqag_lib.records.papers import Paper, read_papers_json
 
-SUFFIXES = {
-    ".xml",
-    ".nxml",
-    ".tei",
-    ".pdf",
-    ".html",
-    ".htm",
-    ".xhtml",
-    ".txt",
-    ".text",
-    ".md",
-    ".json",
-    ".jsonl",
-    ".ndjson",
-}
+RECORD_SUFFIXES = (".json", ".jsonl", ".ndjson")
+SUFFIXES = (".xml", ".nxml", ".tei", ".pdf", ".html", ".htm", ".xhtml", ".txt", ".text", ".md", *RECORD_SUFFIXES)
 MIN_BODY = 200  # characters: less is a title page or a notice, not a paper
 _DOI = re.compile(r"10\.\d{4,9}/\S+")
 # JATS article types that are no papers; "letter", "discussion" and the like do have a text worth asking about.
@@ -77,6 +65,7 @@ class Skipped:
 
 
 Item = PreparedPaper | Skipped | BadRecord
+FileTask = tuple[str, Path, str | None]  # its name, the folder to which that is relative, grobid_url
 InputPath = str | Path | list[str | Path]
 
 
@@ -109,15 +98,20 @@ def read_papers(input_path: InputPath) -> Iterator[Item]:
     Duplicates (by normalised DOI) are skipped; a file that cannot be read is a BadRecord and the next one goes
     on. InputError: a path that does not exist.
     """
-    yield from read_files(find_files(input_path))
+    yield from read_files(find_files(input_path), Workers(1))
 
 
-def read_files(files: Iterable[tuple[str, Path]]) -> Iterator[Item]:
-    """As `read_papers`, for files already found."""
+def read_files(files: Iterable[tuple[str, Path]], workers: Workers, grobid_url: str | None = None) -> Iterator[Item]:
+    """As `read_papers`, for files already found, each read by one of the workers."""
     first_sources: dict[str, str] = {}
-    for name, folder in files:
-        for item in _read_file(name, folder / name):
+    tasks = ((name, folder, grobid_url) for name, folder in files)
+    for (name, folder, _), items in workers.map(read_file, tasks, _name_dead, name=lambda task: task[0]):
+        for item in _read_json(name, folder / name) if items is None else items:
             yield _skip_duplicate(item, first_sources)
+
+
+def _name_dead(task: FileTask, death: WorkerDied) -> list[Item]:
+    return [BadRecord(task[0], "", "", f"two workers died reading it ({death}): out of memory? Convert it to text")]
 
 
 def _skip_duplicate(item: Item, first_sources: dict[str, str]) -> Item:
@@ -132,29 +126,39 @@ def _skip_duplicate(item: Item, first_sources: dict[str, str]) -> Item:
     return item
 
 
-def _read_file(name: str, path: Path) -> Iterator[Item]:
-    if path.suffix.lower() not in SUFFIXES:
-        yield Skipped(name, "", "", f"files of type {path.suffix or '(none)'} are not read")
-        return
+def read_file(task: FileTask) -> list[Item] | None:
+    """The papers in a file; None for one of records, which may be larger than memory and is read bit by bit."""
+    name, folder, grobid_url = task
+    suffix = Path(name).suffix.lower()
+    if suffix in RECORD_SUFFIXES:
+        return None
+    if suffix not in SUFFIXES:
+        return [Skipped(name, "", "", f"files of type {suffix or '(none)'} are not read")]
     try:
-        if path.suffix.lower() in (".json", ".jsonl", ".ndjson"):
-            yield from _read_json(name, path)
-            return
-        for document in read_documents(path.read_bytes(), path.suffix.lower()):
-            yield prepare_document(document, name)
-    except InputError as error:
-        yield BadRecord(name, "", "", str(error).removeprefix(f"{path}: "))
-    except OSError as error:
-        yield BadRecord(name, "", "", f"cannot be read: {error.strerror}")
+        documents = read_documents((folder / name).read_bytes(), suffix, grobid_url)
+        return [prepare_document(document, name) for document in documents]
+    except Exception as error:
+        return [_make_bad_record(name, folder / name, error)]
 
 
-def read_documents(data: bytes, suffix: str) -> list[Document]:
+def _make_bad_record(name: str, path: Path, error: Exception) -> BadRecord:
+    if isinstance(error, InputError):
+        message = str(error).removeprefix(f"{path}: ")
+    elif isinstance(error, OSError):
+        message = f"cannot be read: {error.strerror}"
+    else:  # in one file, it must not cost the others
+        message = f"cannot be read ({type(error).__name__}: {error}): a fault of the reader, please report it"
+    return BadRecord(name, "", "", message)
+
+
+def read_documents(data: bytes, suffix: str, grobid_url: str | None = None) -> list[Document]:
     """The documents in a file's bytes (several in a PubMed Central article set). InputError: not readable."""
     start = data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if suffix == ".pdf" or start.startswith(b"%pdf-"):
+        from sciqag_lib.ingest.grobid import read_by_grobid
         from sciqag_lib.ingest.pdf import read_pdf
 
-        return [read_pdf(data)]
+        return [read_by_grobid(data, grobid_url) if grobid_url else read_pdf(data)]
     if suffix in (".html", ".htm", ".xhtml") or start.startswith((b"<!doctype html", b"<html")):
         from sciqag_lib.ingest.html import read_html
 
@@ -230,20 +234,25 @@ def _complete(prepared: PreparedPaper) -> None:
 
 def _read_json(name: str, path: Path) -> Iterator[Item]:
     """Records of the published format: the text is kept to the letter, because offsets may refer to it."""
-    for paper in read_papers_json(path, required=("txt",)):
-        if isinstance(paper, BadRecord):
-            yield BadRecord(name, paper.record, paper.field, paper.message)
-            continue
-        paper.source = paper.source or name
-        reason = _find_notice(paper.title)
-        if reason or len(paper.txt) < MIN_BODY:
-            yield Skipped(
-                paper.source, paper.doi, paper.title, reason or f"no body: {len(paper.txt)} characters of text"
-            )
-            continue
-        prepared = PreparedPaper(paper, notes=["a published record: its text is kept to the letter"])
-        if paper.doi:
-            prepared.keywords_origin = "paper" if paper.keywords else "extracted"
-        else:
-            _complete(prepared)
-        yield prepared
+    try:
+        for paper in read_papers_json(path, required=("txt",)):
+            if isinstance(paper, BadRecord):
+                yield BadRecord(name, paper.record, paper.field, paper.message)
+            else:
+                paper.source = paper.source or name
+                yield _prepare_record(paper)
+    except (InputError, OSError) as error:
+        yield _make_bad_record(name, path, error)
+
+
+def _prepare_record(paper: Paper) -> PreparedPaper | Skipped:
+    reason = _find_notice(paper.title)
+    if reason or len(paper.txt) < MIN_BODY:
+        reason = reason or f"no body: {len(paper.txt)} characters of text"
+        return Skipped(paper.source, paper.doi, paper.title, reason)
+    prepared = PreparedPaper(paper, notes=["a published record: its text is kept to the letter"])
+    if paper.doi:
+        prepared.keywords_origin = "paper" if paper.keywords else "extracted"
+    else:
+        _complete(prepared)
+    return prepared
