@@ -28,7 +28,9 @@ DROPPED = frozenset(
     " target milestone-start milestone-end index-term col".split()
 )
 FORMULAS = {"inline-formula", "disp-formula", "alternatives", "formula"}
-SPACES = {"break", "br", "lb", "hr", "td", "th", "cell", "p", "li", "list-item", "title", "div", "x"}
+SPACES = frozenset(
+    "break br lb pb hr td th cell row p li list-item item title div x verse-line l speaker attrib caption head".split()
+)
 NO_FORMULA = "[formula]"
 _FORMULA_IMAGE = re.compile(r"formula|equation|inline-graphic|mwe-math")
 # Links into a reference list: #B12, #B12-ijms-20-01, #R3, #CR4, #ref-CR5, #bib.bib6, #pone.0118238.ref007
@@ -100,6 +102,8 @@ def _collect_child(child: Any, pieces: list[str], cut: Counter[str], skip: froze
         pieces.append(NO_FORMULA)
     elif name in DROPPED:
         return
+    elif name == "def" and local_name(child.getparent()) == "abbrev":
+        pieces.append(f" ({_part(child, cut, skip).strip()})")
     elif "mathjax-tex" in child.get("class", ""):
         pieces.append(tex_text("".join(child.itertext())))
     elif is_footnote_mark(child, _last_piece(pieces)):
