@@ -382,7 +382,7 @@ def test_tei() -> None:
         "p:Text.",
         "e:M = 2 (1)",
         "c:Fig. 2 M-waves seen.",
-        "c:Table 1 Rates",
+        "c:Table 1. Rates.",
         "t:a | b",
     ]
     assert [block.level for block in document.blocks if block.kind == "heading"] == [1, 2]

@@ -29,7 +29,8 @@ DROPPED = frozenset(
 )
 FORMULAS = {"inline-formula", "disp-formula", "alternatives", "formula"}
 SPACES = frozenset(
-    "break br lb pb hr td th cell row p li list-item item title div x verse-line l speaker attrib caption head".split()
+    "break br lb pb hr td th cell row p li list-item item title div x verse-line l speaker attrib caption head"
+    " SENT".split()  # Europe PMC's sentences
 )
 NO_FORMULA = "[formula]"
 _FORMULA_IMAGE = re.compile(r"formula|equation|inline-graphic|mwe-math")
