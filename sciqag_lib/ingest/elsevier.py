@@ -21,12 +21,13 @@ _NAMES = {
     "table-footnote": "fn", "legend": "table-wrap-foot", "bibliography": "ref-list", "further-reading": "ref-list",
     "acknowledgment": "ack", "textbox": "boxed-text", "enunciation": "statement", "displayed-quote": "disp-quote",
     "nomenclature": "glossary", "e-component": "media", "def-term": "term", "def-description": "def",
-    "keywords": "kwd-group", "biography": "bio", "link": "graphic", "source": "attrib", "glyph": "inline-graphic",
+    "keywords": "kwd-group", "biography": "bio", "link": "graphic", "source": "attrib",
     "cross-ref": "xref", "cross-refs": "xref", "appendices": "app-group", "abstract-sec": "sec",
     "floats": "floats-group",
 }  # fmt: skip
 # Elements that only hold others: their children take their places.
 _WRAPPERS = ("sections", "display", "textbox-head", "textbox-body", "chem")
+_BONDS = {"sbnd": "–", "dbnd": "=", "tbnd": "≡"}  # glyphs that chemical formulas use
 _TYPES = {"err": "correction", "add": "addendum", "edi": "editorial", "brv": "book-review", "nws": "news",
           "ann": "announcement", "cal": "calendar", "ret": "retraction"}  # fmt: skip
 
@@ -61,6 +62,8 @@ def _rename(node: Any, kinds: dict[str, str]) -> None:
         target = node.get("refid", "").split(" ")[0]
         guess = "bibr" if re.fullmatch(r"b(?:ib|b|r)?\d+\w*", target) else ""
         node.set("ref-type", kinds.get(target, guess))
+    elif name == "glyph":
+        node.text = _BONDS.get(node.get("name", ""))
     elif name == "hsp":
         node.text = " "
     elif name == "keyword":

@@ -149,9 +149,8 @@ def is_footnote_mark(node: Any, before: str) -> bool:
     kind = node.get("ref-type") or node.get("type") or node.get("role") or ""
     if kind not in _FOOTNOTE_KINDS and not (local_name(node) == "a" and _TO_FOOTNOTE.match(node.get("href", ""))):
         return False
-    text = "".join(node.itertext()).strip()
     is_named = re.search(r"notes?\s+$", before[-10:], re.IGNORECASE) is not None
-    return _MARK_TEXT.fullmatch(text) is not None and not is_named and not _in_table(node)
+    return not is_named and _is_mark("".join(node.itertext())) and not _in_table(node)
 
 
 def _in_table(node: Any) -> bool:
@@ -159,9 +158,13 @@ def _in_table(node: Any) -> bool:
 
 
 def is_note_mark(node: Any) -> bool:
-    """Whether an element points to a footnote, as "a" in a table's cell does, and is not raised by its own markup."""
+    """Whether an element points to a table's footnote, as "a" in a cell does, and is not raised by its own markup."""
     is_mark = local_name(node) == "xref" and node.get("ref-type") in ("fn", "table-fn")
-    return is_mark and find_first(node, "sup") is None
+    return is_mark and find_first(node, "sup") is None and _is_mark("".join(node.itertext()))
+
+
+def _is_mark(text: str) -> bool:
+    return len(text) < 30 and _MARK_TEXT.fullmatch(text.strip()) is not None
 
 
 def is_citation(node: Any) -> bool:

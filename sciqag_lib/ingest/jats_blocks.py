@@ -228,14 +228,15 @@ def _read_statement(node: Any, document: Document, level: int) -> None:
 def _read_quotation(node: Any, document: Document, level: int) -> None:
     """A quotation or verse, its source after it."""
     document.add("paragraph", _part_text(node, "title", document))
-    if local_name(node) == "verse-group":
+    if not any(local_name(child) in BLOCKS for child in child_elements(node)):
         document.add("paragraph", inline_text(node, document.cut, frozenset({"title", "label", "attrib"})))
     else:
         for child in child_elements(node):
             if local_name(child) != "attrib":
                 _read_block(child, document, level)
-    for source in find_all(node, "attrib"):
-        document.add("paragraph", inline_text(source, document.cut))
+    for child in child_elements(node):
+        if local_name(child) == "attrib":
+            document.add("paragraph", inline_text(child, document.cut))
 
 
 def _read_speech(node: Any, document: Document, level: int) -> None:

@@ -83,7 +83,7 @@ def _read_article(article: Any) -> Document:
         return read_jats(convert_elsevier(article))
     is_jats = any(find_first(article, path) is not None for path in ("front/article-meta", "front-stub"))
     has_text = any(find_first(article, path) is not None for path in ("body/p", "body/sec"))
-    if name_tag_set(article) or not (is_jats or has_text):
+    if local_name(article) != "article" or name_tag_set(article) or not (is_jats or has_text):
         _refuse(article)
     return read_jats(article)
 

@@ -103,11 +103,12 @@ def _read_text(text: Any, document: Document) -> None:
 def _read_front(front: Any, document: Document) -> None:
     """Title page and the like; an abstract is taken where the header has none."""
     abstracts = [node for node in find_all(front, "div") if node.get("type", "").lower() in ("abstract", "summary")]
+    size = text_size(front)
     if abstracts and not document.abstract:
         document.abstract = _read_abstract(abstracts[0], document)
-        document.cut["front matter"] += text_size(front) - text_size(abstracts[0])
-    else:
-        document.cut["front matter"] += text_size(front)
+        size -= text_size(abstracts[0])
+    if size:
+        document.cut["front matter"] += size
 
 
 def _nest_headings(document: Document) -> None:
