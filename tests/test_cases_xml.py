@@ -369,7 +369,8 @@ def test_marks_in_headings_go_and_marks_in_tables_stay() -> None:
     body = (
         f"<sec><title>Results{NOTE % '<sup>1</sup>'}</title><table-wrap><label>Table 1</label><caption><p>Rates"
         f"{NOTE % 'a'}</p></caption><table><tr><td>1</td><td>2<sup>{NOTE % 'a'}</sup></td></tr></table>"
-        "<table-wrap-foot><fn-group><fn><label>a</label><p>At noon.</p></fn></fn-group></table-wrap-foot></table-wrap></sec>"
+        "<table-wrap-foot><fn-group><fn><label>a</label><p>At noon.</p></fn></fn-group></table-wrap-foot>"
+        "</table-wrap></sec>"
     )
     assert texts(jats(body)) == ["h1:Results", "c:Table 1. Rates^a.", "t:1 | 2^a", "p:^a At noon."]
 
