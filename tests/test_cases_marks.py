@@ -93,6 +93,7 @@ def test_case_of_brackets_inside_and_outside_refs() -> None:
         (f"lakes {CITE % '(Alpha, 2014'}; {CITE % 'Beta, 2015'}), old", "lakes, old"),
         (f"lakes {CITE % '(Alpha, 2014;'}{CITE % 'Beta, 2015)'}, old", "lakes, old"),
         (f"lakes [{CITE % '1]'}, {CITE % '[2'}], old", "lakes, old"),
+        (f"lakes ({CITE % 'Alpha, 2014'}, p.23-50; {CITE % 'Beta, 2015'}, p. 3) are old", "lakes are old"),
         (f"lakes {CITE % 'Alpha, 2014)'} are old", "lakes are old"),
         (f"lakes {CITE % '(Alpha, 2014'} are old", "lakes are old"),
         (f"{CITE % 'Alpha et al. (2014'}) found lakes", "Alpha et al. (2014) found lakes"),

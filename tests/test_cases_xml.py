@@ -281,6 +281,14 @@ def test_formulas_that_are_images_are_counted() -> None:
     assert document.cut == {"formulas that are images (number)": 4}
 
 
+def test_icons_are_no_formulas_and_a_table_in_a_cell_is_read_once() -> None:
+    inner = "<array><tbody><tr><td>in</td><td>it</td></tr></tbody></array>"
+    body = (
+        f"<p><xref><inline-graphic/></xref> Silt</p><array><tbody><tr><td>a</td><td>{inner}</td></tr></tbody></array>"
+    )
+    assert texts(jats(body)) == ["p:Silt", "t:a | in it"]
+
+
 def test_case_of_odd_elements() -> None:
     prepared = read_case("odd.xml")
     assert prepared.paper.keywords == ["river", "oxygen", "nested one"]

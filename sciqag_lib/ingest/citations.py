@@ -15,7 +15,7 @@ _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 _LEFT = "\ufdd2"  # after a bracket whose first words were citations: "([12] and Figure 3)"
 FOOTNOTE_MARK = "\ufdd3"
 _MARK = rf"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}"
-_BETWEEN = r" ?(?:,|;|–|-|—|−|and|or|&|to)? ?"
+_BETWEEN = r"(?:, ?pp?\. ?[\d–-]+)? ?(?:,|;|–|-|—|−|and|or|&|to)? ?"
 _INTRO = (
     r"(?:(?:for (?:a |an )?reviews?|reviewed (?:in|by)|see|e\.g\.|cf\.|i\.e\.|refs?\.?|references?"
     r"|also|in|and),?\s*)*"

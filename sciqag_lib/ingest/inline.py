@@ -98,7 +98,7 @@ def _collect_child(child: Any, pieces: list[str], cut: Counter[str], skip: froze
         return
     elif name in ("fn", "note"):
         cut["footnotes"] += len(clean_text("".join(child.itertext())))
-    elif name == "inline-graphic" and not _in_table(child):
+    elif name == "inline-graphic" and not _is_icon(child):
         cut["formulas that are images (number)"] += 1
         pieces.append(NO_FORMULA)
     elif name in DROPPED:
@@ -151,6 +151,11 @@ def is_footnote_mark(node: Any, before: str) -> bool:
         return False
     is_named = re.search(r"notes?\s+$", before[-10:], re.IGNORECASE) is not None
     return not is_named and _is_mark("".join(node.itertext())) and not _in_table(node)
+
+
+def _is_icon(graphic: Any) -> bool:
+    """Whether a small image is that of a link, or a tick in a table, and no formula."""
+    return local_name(graphic.getparent()) in ("xref", "ext-link", "uri", "a") or _in_table(graphic)
 
 
 def _in_table(node: Any) -> bool:

@@ -146,7 +146,7 @@ def _caption(node: Any, document: Document) -> str:
 
 def _read_table(node: Any, document: Document, level: int) -> None:
     document.add("caption", _caption(node, document))
-    tables = find_all(node, "table")
+    tables = [table for table in find_all(node, "table") if next(table.iterancestors("{*}td", "{*}th"), None) is None]
     for table in tables:
         _add_table(table, document)
     if not tables:
@@ -161,7 +161,8 @@ def _read_table(node: Any, document: Document, level: int) -> None:
 
 
 def _add_table(table: Any, document: Document) -> None:
-    rows = [[cell for cell in child_elements(row) if local_name(cell) in ("td", "th")] for row in find_all(table, "tr")]
+    own = [row for row in find_all(table, "tr") if next(row.iterancestors("{*}table", "{*}array")) is table]
+    rows = [[cell for cell in child_elements(row) if local_name(cell) in ("td", "th")] for row in own]
     document.add("table", format_table(rows, lambda cell: inline_text(cell, document.cut)))
 
 
