@@ -396,3 +396,5 @@ def test_dois_that_are_no_objects_stay() -> None:
     document = jats(f"{figure}<p>{doi}</p><p>Data are at Dryad. {doi}</p>", f"<abstract><p>Fell. {doi}</p></abstract>")
     assert texts(document) == ["c:Figure 1. Means.", f"p:Data are at Dryad. {doi}"]
     assert document.abstract == "Fell."
+    assert document.cut == {"object DOIs": 3 * len(doi) + 2}  # with the spaces before two of them
+    assert texts(tei(f"<figure><head>Fig. 1</head><figDesc>Means. {doi}</figDesc></figure>")) == ["c:Fig. 1. Means."]

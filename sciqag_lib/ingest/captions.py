@@ -55,3 +55,8 @@ def cut_object_doi(text: str, cut: Counter[str]) -> str:
     if kept != text:
         cut["object DOIs"] += len(text) - len(kept)
     return kept
+
+
+def drop_object_doi(text: str, cut: Counter[str]) -> str:
+    """A paragraph of the text as it is, or "" where it is nothing but such a DOI."""
+    return text if _OBJECT_DOI.sub("", text) else cut_object_doi(text, cut)

@@ -24,7 +24,7 @@ from sciqag_lib.ingest.scripts import subscript, superscript
 
 SUPERSCRIPT, SUBSCRIPT = ("sup", "superscript"), ("sub", "subscript")
 DROPPED = frozenset(
-    "graphic inline-graphic inline-supplementary-material object-id media fn script style img svg button noscript"
+    "graphic inline-graphic object-id media fn script style img svg button noscript"
     " target milestone-start milestone-end index-term col".split()
 )
 FORMULAS = {"inline-formula", "disp-formula", "alternatives", "formula"}

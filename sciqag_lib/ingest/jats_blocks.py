@@ -9,7 +9,7 @@ its title becomes a paragraph, and where the title is boilerplate, the box alone
 from collections.abc import Iterator
 from typing import Any
 
-from sciqag_lib.ingest.captions import cut_object_doi, join_caption
+from sciqag_lib.ingest.captions import cut_object_doi, drop_object_doi, join_caption
 from sciqag_lib.ingest.document import Document, cut_boilerplate, find_boilerplate_kind
 from sciqag_lib.ingest.inline import formula_text, inline_text, list_number, tidy_line
 from sciqag_lib.ingest.nodes import child_elements, child_named, find_all, local_name, text_size
@@ -116,8 +116,7 @@ def _read_paragraph(node: Any, document: Document, level: int) -> None:
     """A paragraph; figures, tables and lists inside it follow the text that they interrupt."""
     inside = list(_find_blocks(node))
     text = inline_text(node, document.cut, frozenset(local_name(block) for block in inside))
-    if text and cut_object_doi(text, document.cut):
-        document.add("paragraph", text)
+    document.add("paragraph", drop_object_doi(text, document.cut))
     for block in inside:
         _read_block(block, document, level)
 

@@ -12,7 +12,7 @@ divisions, tables and lists in the text, line and page breaks, footnotes in thei
 import re
 from typing import Any
 
-from sciqag_lib.ingest.captions import cut_object_doi, join_cut_label
+from sciqag_lib.ingest.captions import cut_object_doi, drop_object_doi, join_cut_label
 from sciqag_lib.ingest.document import Document, join_abstract
 from sciqag_lib.ingest.inline import formula_text, inline_text, list_number, tidy_line
 from sciqag_lib.ingest.keyword_groups import KeywordGroup, choose_keywords
@@ -195,7 +195,8 @@ def _read_paragraph(node: Any, document: Document, level: int) -> None:
     if inside and not any((text or "").strip() for text in loose):
         _read_blocks(node, document, level)
         return
-    document.add("paragraph", inline_text(node, document.cut, frozenset(local_name(child) for child in inside)))
+    text = inline_text(node, document.cut, frozenset(local_name(child) for child in inside))
+    document.add("paragraph", drop_object_doi(text, document.cut))
     for child in inside:
         _read_blocks(child, document, level) if local_name(child) in _DIVISIONS else _read_block(child, document, level)
 
@@ -243,7 +244,8 @@ def _read_figure(node: Any, document: Document, level: int) -> None:
         return " ".join(inline_text(part, document.cut) for part in parts)
 
     # GROBID repeats the number of the head as a label.
-    document.add("caption", join_cut_label(part_text("head") or part_text("label"), part_text("figDesc")))
+    description = cut_object_doi(part_text("figDesc"), document.cut)
+    document.add("caption", join_cut_label(part_text("head") or part_text("label"), description))
     for child in child_elements(node):
         name = local_name(child)
         if name == "table":
