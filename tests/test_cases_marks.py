@@ -53,6 +53,8 @@ def test_case_of_bracketed_superscripts() -> None:
         (f"silt<sup>{CITE % 'Alpha, 2014'}</sup> settles", "silt settles"),
         (f"silt<sup>&#160;{CITE % 1} </sup> .", "silt."),
         ("silt<sup>[1,2]</sup> settles", "silt settles"),
+        (f"silt<sup>［{CITE % 1}，{CITE % 2}］</sup> settles", "silt settles"),
+        (f'silt<hi rend="sup">({CITE % 1})</hi> at 10<hi rend="sup">5</hi> m<hi rend="sub">x</hi>', "silt at 10^5 m_x"),
         (f"10<sup>5[{CITE % 3}]</sup> cells", "10^5 cells"),
         (f"5 m<sup>-1,{CITE % 3}</sup> wide", "5 m^-1 wide"),
         ("10<sup>(n+1)</sup> and f<sup>[2]</sup>, f<sup>(2)</sup>", "10^(n+1) and f^[2], f^(2)"),

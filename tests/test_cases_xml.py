@@ -249,6 +249,7 @@ def caption(tag: str, label: str, text: str, inside: str = "") -> str:
         (f"<p>See {caption('media', 'Video 1.', 'Silt.')} here.</p>", ["p:See here.", "c:Video 1. Silt."]),
         (caption("fig", "Figure 1", "One", caption("media", "Film", "Two")), ["c:Figure 1. One.", "c:Film. Two."]),
         (caption("fig-group", "Figure 1", "All", caption("fig", "A", "One")), ["c:Figure 1. All.", "c:A. One."]),
+        (caption("graphic", "Figure 1", "One"), ["c:Figure 1. One."]),
         (caption("fig", "Figure 1", "One", "<p>Loose text.</p>"), ["c:Figure 1. One.", "p:Loose text."]),
         (caption("fig", "Figure 1", "One", "<alternatives><graphic/><graphic/></alternatives>"), ["c:Figure 1. One."]),
         (caption("table-wrap-group", "Tables", "All", caption("table-wrap", "Table 1", "Rates",

@@ -50,7 +50,7 @@ def has_citation(text: str) -> bool:
 def mark_raised(text: str) -> str:
     """The content of a superscript that is all citations, as one mark: brackets, commas and "refs" go with it."""
     bare = re.sub(rf"[{_OPEN}{_CLOSE}^]", "", _RAISED_WORDS.sub("", text)).strip()
-    if _NAME.search(bare) and bare[:1] not in "[(":
+    if _NAME.search(bare) and bare[:1] not in "[(［（【〔":
         bare = f"({bare})"  # what is raised is no part of the sentence, even where it names authors
     return mark_citation(bare)
 
@@ -58,14 +58,14 @@ def mark_raised(text: str) -> str:
 def split_raised(text: str) -> tuple[str, str]:
     """What a superscript holds before its first citation, and the rest: "5[{3}]" -> "5", "[{3}]"."""
     head, opening, tail = text.partition(_OPEN)
-    own = head.rstrip(" ,;[(")
+    own = head.rstrip(" ,;[(［（【〔")
     return own, head[len(own) :] + opening + tail
 
 
 def is_plain_list(text: str) -> bool:
     """Whether a superscript with citations holds nothing but their numbers, brackets and commas."""
     rest = re.sub(_MARK, "", _RAISED_WORDS.sub("", text))
-    return re.fullmatch(r"[\s,;.:–\-—−()\[\]\d]*", rest) is not None
+    return re.fullmatch(r"[\s,;.:–\-—−()\[\]［］（）【】〔〕，、\d]*", rest) is not None
 
 
 def remove_marks(text: str, cut: Counter[str]) -> str:

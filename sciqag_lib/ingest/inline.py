@@ -22,7 +22,9 @@ from sciqag_lib.ingest.mathml import mathml_text, tex_text
 from sciqag_lib.ingest.nodes import child_elements, find_first, local_name, resolve_entity
 from sciqag_lib.ingest.scripts import subscript, superscript
 
-SUPERSCRIPT, SUBSCRIPT = ("sup", "superscript"), ("sub", "subscript")
+# By element name, or by what TEI's <hi rend="..."> says.
+SUPERSCRIPT = ("sup", re.compile(r"super|\bsup\b|exposant", re.IGNORECASE))
+SUBSCRIPT = ("sub", re.compile(r"subscript|\bsub\b|indice", re.IGNORECASE))
 DROPPED = frozenset(
     "graphic inline-graphic object-id media fn script style img svg button noscript"
     " target milestone-start milestone-end index-term col".split()
@@ -139,9 +141,11 @@ def _part(node: Any, cut: Counter[str], skip: frozenset[str]) -> str:
     return "".join(pieces)
 
 
-def is_script(node: Any, kinds: tuple[str, str]) -> bool:
+def is_script(node: Any, kinds: tuple[str, re.Pattern[str]]) -> bool:
     """Whether an element is a superscript (or a subscript): <sup>, or TEI's <hi rend="superscript">."""
-    return local_name(node) == kinds[0] or (local_name(node) == "hi" and kinds[1] in node.get("rend", ""))
+    if local_name(node) != "hi":
+        return local_name(node) == kinds[0]
+    return kinds[1].search(f"{node.get('rend', '')} {node.get('rendition', '')} {node.get('style', '')}") is not None
 
 
 def is_footnote_mark(node: Any, before: str) -> bool:

@@ -24,7 +24,7 @@ BLOCKS = SECTIONS | frozenset(
 )
 # Parts of a block that its own reader takes, or that are no text.
 _PARTS = frozenset(
-    "title label subtitle caption object-id alt-text long-desc sec-meta speaker table-wrap-foot kwd-group graphic"
+    "title label subtitle caption object-id alt-text long-desc sec-meta speaker table-wrap-foot kwd-group"
     " textual-form".split()
 )
 # Elements after which a section is over all the same.
@@ -259,6 +259,7 @@ _READERS = {
     "table-wrap-group": _read_figure,
     "chem-struct-wrap": _read_figure,
     "media": _read_figure,
+    "graphic": _read_figure,
     "table-wrap": _read_table,
     "array": lambda node, document, level: _add_table(node, document),
     "list": _read_list,

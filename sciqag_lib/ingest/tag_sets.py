@@ -29,6 +29,7 @@ _ROOTS = {
     "book-part-wrapper": "a part of a book",
     "doi_batch": "Crossref's records, which hold no text",
     "feed": "a list of records",
+    "full-text-retrieval-response": "Elsevier's service without the paper's text",
 }
 _PARTS = {
     "article-metadata": "IOP's DTD",

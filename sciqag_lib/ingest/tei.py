@@ -103,6 +103,8 @@ def _read_text(text: Any, document: Document) -> None:
 def _read_front(front: Any, document: Document) -> None:
     """Title page and the like; an abstract is taken where the header has none."""
     abstracts = [node for node in find_all(front, "div") if node.get("type", "").lower() in ("abstract", "summary")]
+    language = own_language(front.getparent())
+    abstracts.sort(key=lambda node: own_language(node) not in ("", language))
     size = text_size(front)
     if abstracts and not document.abstract:
         document.abstract = _read_abstract(abstracts[0], document)
