@@ -120,6 +120,7 @@ def test_line_and_page_breaks(xml: str, text: str) -> None:
         (("Figure 2 :", "Figure 2: Oxygen"), "Figure 2. Oxygen."),
         (("Fig. 1", "Fig. 12 shows more"), "Fig. 1. Fig. 12 shows more."),
         (("Table 1", "Rates", "In summer (n = 3.)"), "Table 1. Rates. In summer (n = 3.)"),
+        (("Figure 3 –", "Figure 3 -Oxygen"), "Figure 3. Oxygen."),
         (("Box 1", ""), "Box 1."),
         (("", "Oxygen?"), "Oxygen?"),
     ],
@@ -211,6 +212,13 @@ def test_a_box_ends_where_it_ends(box: str, kept: list[str]) -> None:
     introduction = f"<sec><title>Introduction</title><p>Before.</p>{box}<p>After.</p></sec>"
     document = jats(introduction + "<sec><title>Results</title><p>x</p></sec>")
     assert texts(document) == ["h1:Introduction", "p:Before.", *kept, "p:After.", "h1:Results", "p:x"]
+
+
+def test_a_division_of_abbreviations_inside_another() -> None:
+    inner = "<div><head>Abbreviations</head><p>DO</p></div>"
+    document = tei(f"<div><head>Introduction</head><p>Before.</p>{inner}<p>After.</p></div>")
+    assert texts(document) == ["h1:Introduction", "p:Before.", "p:After."]
+    assert document.cut == {"abbreviations": 15}
 
 
 def test_a_box_that_ends_its_section_is_a_section() -> None:

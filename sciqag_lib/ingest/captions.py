@@ -23,7 +23,7 @@ def join_caption(label: str, *parts: str) -> str:
     >>> join_caption("Fig. 1", "Fig 1 Oxygen by month", "Means of six places.")
     'Fig. 1. Oxygen by month. Means of six places.'
     """
-    label = label.rstrip(" .:|")
+    label = label.rstrip(" .:|–—-")
     texts = [part for part in parts if part]
     if label and texts:
         texts[0] = _drop_label(label, texts[0])

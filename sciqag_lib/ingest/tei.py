@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from sciqag_lib.ingest.captions import cut_object_doi, drop_object_doi, join_cut_label
-from sciqag_lib.ingest.document import Document, join_abstract
+from sciqag_lib.ingest.document import Document, cut_boilerplate, join_abstract
 from sciqag_lib.ingest.inline import formula_text, inline_text, list_number, tidy_line
 from sciqag_lib.ingest.keyword_groups import KeywordGroup, choose_keywords
 from sciqag_lib.ingest.nodes import (
@@ -213,8 +213,12 @@ def _read_division(node: Any, document: Document, level: int) -> None:
     kind = BACK_MATTER.get(node.get("type", "").lower()) or ("references" if local_name(node) == "listBibl" else "")
     if kind:
         document.cut[kind] += text_size(node)
-    else:
-        _read_blocks(node, document, level)
+        return
+    part = Document(cut=document.cut)
+    _read_blocks(node, part, level)
+    if any(local_name(sibling) in ("p", "ab", "list") for sibling in node.itersiblings()):
+        cut_boilerplate(part)  # what follows belongs to the division around
+    document.blocks += part.blocks
 
 
 def _heading_level(head: Any, level: int) -> int:
