@@ -29,6 +29,7 @@ _PARTS = frozenset(
 )
 # Elements after which a section is over all the same.
 _CLOSING = SECTIONS | {"ref-list", "ack", "fn-group", "supplementary-material", "sig-block"}
+_OUTERMOST = SECTIONS | {"body", "back", "abstract", "floats-group", "app-group", "article"}
 # How a list-type numbers items that bear no label.
 _LIST_STYLES = {"order": "1", "alpha-lower": "a", "alpha-upper": "A", "roman-lower": "i", "roman-upper": "I"}
 _CUT = {
@@ -88,13 +89,13 @@ def _part_text(node: Any, name: str, document: Document) -> str:
 
 def _is_interrupted(node: Any) -> bool:
     """Whether the section around a section or box has more text of its own after it."""
-    while node is not None and local_name(node) not in ("body", "back", "abstract"):
+    for around in node.iterancestors():
         siblings = [local_name(sibling) for sibling in node.itersiblings()]
         if (node.tail or "").strip() or any(name and name not in _CLOSING for name in siblings):
             return True
-        node = node.getparent()
-        if local_name(node) in SECTIONS:
+        if local_name(around) in _OUTERMOST:
             return False
+        node = around
     return False
 
 
