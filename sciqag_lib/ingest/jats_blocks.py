@@ -16,7 +16,7 @@ from sciqag_lib.ingest.nodes import child_elements, child_named, find_all, local
 from sciqag_lib.ingest.tables import format_table
 
 SECTIONS = frozenset({"sec", "boxed-text", "app"})
-# Elements that stand between paragraphs, or break one in two when they stand inside it.
+# Elements between paragraphs, which break a paragraph in two when they are inside it.
 BLOCKS = SECTIONS | frozenset(
     "p fig fig-group table-wrap table-wrap-group list def-list disp-quote supplementary-material"
     " disp-formula-group verse-group statement preformat code array ref-list speech chem-struct-wrap media"
@@ -44,13 +44,13 @@ _CUT = {
 
 
 def read_blocks(parent: Any, document: Document, level: int) -> None:
-    """Everything below `parent` in order; text that stands directly in it becomes paragraphs."""
+    """Everything below `parent` in order; each paragraph or block becomes one of the document."""
     for child in child_elements(parent):
         _read_block(child, document, level)
 
 
 def read_section(section: Any, document: Document, level: int) -> None:
-    """A section, appendix or box; where the section around it goes on, nothing of that is taken along."""
+    """A section, appendix or box; what follows it stays with the section around it."""
     if not _is_interrupted(section):
         _read_titled(section, document, level)
         return
