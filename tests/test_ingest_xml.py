@@ -53,7 +53,7 @@ def texts(document: Document) -> list[str]:
         ("<sup>99 m</sup>Tc in [<sup>32</sup>P]", "99 mTc in [32P]"),
         ("(λ<sub>ex:</sub> λ<sub>em</sub>)", "(λ_ex: λ_em)"),
         ('1.2<xref ref-type="table-fn">a</xref> 3<xref ref-type="table-fn">*</xref>', "1.2^a 3*"),
-        ('1.2<sup><xref ref-type="table-fn">a</xref></sup> 3<xref ref-type="fn"><sup>b</sup></xref>', "1.2^a 3^b"),
+        ('1<sup><xref ref-type="table-fn">a</xref></sup> 3<xref ref-type="table-fn"><sup>b</sup></xref>', "1^a 3^b"),
         ("DNA , Fe (\n  n = 3 ), it .", "DNA, Fe (n = 3), it."),
         (f"{CITE % '[3]'}, estimated", "estimated"),
         ("ratio 1 : 3, the value .5 of -.2", "ratio 1 : 3, the value .5 of -.2"),
@@ -382,7 +382,7 @@ def test_tei() -> None:
         "p:Text.",
         "e:M = 2 (1)",
         "c:Fig. 2 M-waves seen.",
-        "c:Table 1 Rates",
+        "c:Table 1. Rates.",
         "t:a | b",
     ]
     assert [block.level for block in document.blocks if block.kind == "heading"] == [1, 2]

@@ -17,16 +17,23 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from sciqag_lib.ingest.citations import FOOTNOTE_MARK, mark_citation, remove_marks
 from sciqag_lib.ingest.mathml import mathml_text, tex_text
 from sciqag_lib.ingest.nodes import child_elements, find_first, local_name, resolve_entity
+from sciqag_lib.ingest.scripts import subscript, superscript
 
-SUPERSCRIPT, SUBSCRIPT = ("sup", "superscript"), ("sub", "subscript")
+# By element name, or by what TEI's <hi rend="..."> says.
+SUPERSCRIPT = ("sup", re.compile(r"super|\bsup\b|exposant", re.IGNORECASE))
+SUBSCRIPT = ("sub", re.compile(r"subscript|\bsub\b|indice", re.IGNORECASE))
 DROPPED = frozenset(
-    "graphic inline-graphic inline-supplementary-material object-id media fn script style img svg button noscript"
+    "graphic inline-graphic object-id media fn script style img svg button noscript"
     " target milestone-start milestone-end index-term col".split()
 )
 FORMULAS = {"inline-formula", "disp-formula", "alternatives", "formula"}
-SPACES = {"break", "br", "lb", "hr", "td", "th", "cell", "p", "li", "list-item", "title", "div", "x"}
+SPACES = frozenset(
+    "break br lb pb hr td th cell row p li list-item item title div x verse-line l speaker attrib caption head"
+    " SENT".split()  # Europe PMC's sentences
+)
 NO_FORMULA = "[formula]"
 _FORMULA_IMAGE = re.compile(r"formula|equation|inline-graphic|mwe-math")
 # Links into a reference list: #B12, #B12-ijms-20-01, #R3, #CR4, #ref-CR5, #bib.bib6, #pone.0118238.ref007
@@ -35,26 +42,10 @@ _TO_REFERENCE = re.compile(
     re.IGNORECASE,
 )
 
-# Citations are collected between two characters that no text may hold, and judged when the line is complete.
-_OPEN, _CLOSE = "\ufdd0", "\ufdd1"
-_LEFT = "\ufdd2"  # after a bracket whose first words were citations: "([12] and Figure 3)"
-_MARK = rf"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}"
-_BETWEEN = r"\s*(?:,|;|–|-|—|−|and|or|&|to)?\s*"
-_INTRO = (
-    r"(?:(?:for (?:a |an )?reviews?|reviewed (?:in|by)|see(?: also)?|e\.g\.|cf\.|i\.e\.|refs?\.?|references?"
-    r"|also|in|and),?\s*)*"
-)
-_CITATION = re.compile(
-    rf"(?P<before>[^\s(\[{_OPEN}]*)(?P<gap>\s*)(?P<open>[\[(]\s*{_INTRO}[\[(]?\s*)?"
-    rf"(?P<marks>{_MARK}(?:{_BETWEEN}{_MARK})*)"
-    rf"(?P<close>\s*(?:[,;:]?(?:\s*and references therein|\s*pp?\.?\s*[\d–-]+\.?)\s*|[,;]\s*)?[\])]{{1,2}})?",
-    re.IGNORECASE,
-)
-_NEEDS_OBJECT = {"in", "by", "from", "of", "to", "with", "on", "as", "between", "about", "than", "that", "and", "or",
-                 "including", "see", "e.g.", "e.g", "cf.", "follow", "follows", "following", "ref", "ref.", "refs",
-                 "refs.", "reference", "references"}  # fmt: skip
-_ABBREVIATIONS = {"al.", "al", "sp.", "spp.", "vs.", "etc.", "fig.", "figs.", "eq.", "i.e."}
-_VERB = r"\s+(?:(?:also|first|later|recently|then) )?(?:ha(?:s|ve|d)|was|were|is|are|found|shows?|shown|[a-z]+ed)\b"
+_FOOTNOTE_KINDS = {"fn", "foot", "footnote", "noteAnchor", "note", "doc-noteref"}  # of JATS, GROBID, TEI and HTML
+_TO_FOOTNOTE = re.compile(r"#(?:fn|footnote|_?ftn)[-_.]?\w*\d", re.IGNORECASE)
+_SIGN = r"(?:\d{1,3}|[A-Za-z]|[ivx]{1,5}|[^\w\s,;–()\[\]-]{1,4})"
+_MARK_TEXT = re.compile(rf"[\[(]?{_SIGN}(?:\s?[,;–-]\s?{_SIGN})*[\])]?")
 
 
 def inline_text(node: Any, cut: Counter[str], skip: frozenset[str] = frozenset()) -> str:
@@ -80,18 +71,13 @@ def inline_parts(parts: Iterable[Any], cut: Counter[str]) -> str:
 
 def tidy_line(text: str, cut: Counter[str]) -> str:
     """One line: citations judged, white space single, none before a comma or inside brackets."""
-    if _OPEN in text:
-        text = _CITATION.sub(lambda match: _judge_citation(match, cut), text)
-        text = re.sub(rf"{_LEFT}\s*(?:[,;]|and\b|or\b)?\s*", "", text).replace(_OPEN, "").replace(_CLOSE, "")
-        text = re.sub(r" +(?=:(?:\s|$))|[,;]\s*(?=\))|(?<=[\[(])[,;]\s*|[,;](?=\s*[,;.](?:\s|$))", "", text)
-        text = re.sub(r"^\s*[,;]\s*", "", text)  # a cell that began with citations
-        text = re.sub(r"(?<!\.)\.\.(?=\s|$)", ".", text)  # "et al. [12]."
-    return re.sub(r"(?<=\S) (?=[.,;)\]](?:[ .,;)\]]|$))|(?<=[\[(]) ", "", clean_text(text))
+    text = clean_text(remove_marks(text, cut))
+    return re.sub(r"(?<=\S) (?=[.,;)\]](?:[ .,;)\]]|$))|(?<=[\[(]) ", "", text)
 
 
 def clean_text(text: str) -> str:
     """White space made single; invisible and control characters removed."""
-    text = re.sub(r"[\u00ad\u200b-\u200d\u2060\ufeff\ufdd0-\ufdd2\x00-\x08\x0e-\x1f\x7f]", "", text)
+    text = re.sub(r"[\u00ad\u200b-\u200d\u2060\ufeff\ufdd0-\ufdd3\x00-\x08\x0e-\x1f\x7f]", "", text)
     return re.sub(r"\s+", " ", text).strip()
 
 
@@ -110,14 +96,26 @@ def _collect_child(child: Any, pieces: list[str], cut: Counter[str], skip: froze
         pieces.append(resolve_entity(child))
     elif name == "img" and _FORMULA_IMAGE.search(f"{child.get('class', '')} {child.getparent().get('class', '')}"):
         pieces.append(_image_text(child, cut))
-    elif name in skip or name in DROPPED:
+    elif name in skip:
         return
+    elif name in ("fn", "note"):
+        cut["footnotes"] += len(clean_text("".join(child.itertext())))
+    elif name == "inline-graphic" and not _is_icon(child):
+        cut["formulas that are images (number)"] += 1
+        pieces.append(NO_FORMULA)
+    elif name in DROPPED:
+        return
+    elif name == "def" and local_name(child.getparent()) == "abbrev":
+        pieces.append(f" ({_part(child, cut, skip).strip()})")
     elif "mathjax-tex" in child.get("class", ""):
         pieces.append(tex_text("".join(child.itertext())))
+    elif is_footnote_mark(child, _last_piece(pieces)):
+        cut["footnote marks"] += len(clean_text("".join(child.itertext())))
+        pieces.append(FOOTNOTE_MARK)
     elif is_script(child, SUPERSCRIPT) or is_note_mark(child):
-        pieces.append(_superscript(_part(child, cut, skip), _last_piece(pieces)))
+        pieces.append(superscript(_part(child, cut, skip), _last_piece(pieces)))
     elif is_script(child, SUBSCRIPT):
-        pieces.append(_subscript(_part(child, cut, skip), _last_piece(pieces)))
+        pieces.append(subscript(_part(child, cut, skip), _last_piece(pieces)))
     elif name == "math":
         pieces.append(mathml_text(child))
     elif name == "tex-math":
@@ -125,7 +123,7 @@ def _collect_child(child: Any, pieces: list[str], cut: Counter[str], skip: froze
     elif name in FORMULAS:
         pieces.append(formula_text(child, cut))
     elif is_citation(child):
-        pieces.append(_OPEN + _part(child, cut, skip).replace(_OPEN, "").replace(_CLOSE, "") + _CLOSE)
+        pieces.append(mark_citation(_part(child, cut, skip)))
     else:
         space = " " if name in SPACES else ""
         pieces.append(space)
@@ -143,15 +141,39 @@ def _part(node: Any, cut: Counter[str], skip: frozenset[str]) -> str:
     return "".join(pieces)
 
 
-def is_script(node: Any, kinds: tuple[str, str]) -> bool:
+def is_script(node: Any, kinds: tuple[str, re.Pattern[str]]) -> bool:
     """Whether an element is a superscript (or a subscript): <sup>, or TEI's <hi rend="superscript">."""
-    return local_name(node) == kinds[0] or (local_name(node) == "hi" and kinds[1] in node.get("rend", ""))
+    if local_name(node) != "hi":
+        return local_name(node) == kinds[0]
+    return kinds[1].search(f"{node.get('rend', '')} {node.get('rendition', '')} {node.get('style', '')}") is not None
+
+
+def is_footnote_mark(node: Any, before: str) -> bool:
+    """Whether an element calls out a footnote of the page: "^1", but not "see note 1" and not a mark in a table."""
+    kind = node.get("ref-type") or node.get("type") or node.get("role") or ""
+    if kind not in _FOOTNOTE_KINDS and not (local_name(node) == "a" and _TO_FOOTNOTE.match(node.get("href", ""))):
+        return False
+    is_named = re.search(r"notes?\s+$", before[-10:], re.IGNORECASE) is not None
+    return not is_named and _is_mark("".join(node.itertext())) and not _in_table(node)
+
+
+def _is_icon(graphic: Any) -> bool:
+    """Whether a small image is that of a link, or a tick in a table, and no formula."""
+    return local_name(graphic.getparent()) in ("xref", "ext-link", "uri", "a") or _in_table(graphic)
+
+
+def _in_table(node: Any) -> bool:
+    return any(local_name(above) in ("table", "table-wrap") for above in node.iterancestors())
 
 
 def is_note_mark(node: Any) -> bool:
-    """Whether an element points to a footnote, as "a" in a table's cell does, and is not raised by its own markup."""
+    """Whether an element points to a table's footnote, as "a" in a cell does, and is not raised by its own markup."""
     is_mark = local_name(node) == "xref" and node.get("ref-type") in ("fn", "table-fn")
-    return is_mark and find_first(node, "sup") is None
+    return is_mark and find_first(node, "sup") is None and _is_mark("".join(node.itertext()))
+
+
+def _is_mark(text: str) -> bool:
+    return len(text) < 30 and _MARK_TEXT.fullmatch(text.strip()) is not None
 
 
 def is_citation(node: Any) -> bool:
@@ -199,7 +221,7 @@ def formula_text(node: Any, cut: Counter[str]) -> str:
         text = tex_text("".join(tex.itertext()))
     else:
         pieces: list[str] = []
-        _collect(node, pieces, cut, frozenset({"label"}))
+        _collect(node, pieces, cut, frozenset({"label", "inline-graphic"}))
         text = "".join(pieces).strip()
     if not text.strip():
         cut["formulas that are images (number)"] += 1
@@ -209,64 +231,3 @@ def formula_text(node: Any, cut: Counter[str]) -> str:
         number = "".join(label.itertext()).strip() if label is not None else ""
         return f" {text} {number} "
     return text
-
-
-def _superscript(text: str, before: str) -> str:
-    bare = text.strip()
-    if not bare or bare.startswith("^"):  # raised twice: a footnote's mark inside <sup>
-        return text
-    if _OPEN in bare:  # citations; other text in the same superscript would be marks between them
-        rest = re.sub(_MARK, "", bare)
-        return bare if re.fullmatch(r"[\s,;–\-—−]*", rest) else "^" + wrap_script(bare)
-    last = before.rstrip()[-1:] if before[-1:].strip() else ""  # "" at the start of a word
-    is_sign = re.fullmatch(r"[+\-−–/±]+", bare) is not None
-    is_charge = re.fullmatch(r"\d?[+\-−–]", bare) is not None and last.isalpha()
-    is_ordinal = bare in ("st", "nd", "rd", "th") and last.isdigit()
-    is_symbol = not re.search(r"\w", bare) and not is_sign
-    is_isotope = re.fullmatch(r"\d+\s?m?", bare) is not None and last in ("", "(", "[")
-    if is_charge or is_sign or is_ordinal or is_symbol or is_isotope:
-        return text
-    return text.replace(bare, "^" + wrap_script(bare))  # white space around it stays
-
-
-def _subscript(text: str, before: str) -> str:
-    bare, last = text.strip(), before[-1:]
-    if not bare or (re.fullmatch(r"[\d.,+\-−]+", bare) and (last.isalpha() or last in ")]")):
-        return text
-    script = bare.rstrip(",;:") or bare
-    return text.replace(bare, f"_{wrap_script(script)}{bare[len(script) :]}")
-
-
-def wrap_script(text: str) -> str:
-    """Brackets around an exponent or index of more than one word or sign: (n+1), but -1, 2+ and max as they are."""
-    return text if re.fullmatch(r"[−–+-]?[\w.∞′'*]+[+−–-]?|\([^()]*\)|\[[^\[\]]*\]|\S", text) else f"({text})"
-
-
-def _judge_citation(match: re.Match[str], cut: Counter[str]) -> str:
-    raw = match["marks"].replace(_OPEN, "").replace(_CLOSE, "").strip()
-    opening, closing, before = match["open"] or "", match["close"] or "", match["before"]
-    whole = f"{opening}{raw}{closing}"
-    bracketed = whole.lstrip()[:1] in ("[", "(") and whole.rstrip()[-1:] in ("]", ")")
-    names_author = re.search(r"[^\W\d_]{2}", raw) is not None
-    if (names_author and not bracketed) or _carries_sentence(match):
-        return match[0]
-    # Brackets without a partner belong to the text around: "([12]; data not shown)", "(Fig. 1, [12])".
-    opened, closed = re.findall(r"[\[(]", opening), re.findall(r"[\])]", closing)
-    pairs = min(len(opened), len(closed))
-    left, right = "".join(opened[: len(opened) - pairs]), "".join(closed[pairs:])
-    cut["citation marks"] += len(whole) - len(left) - len(right)
-    return before + (match["gap"] + left + _LEFT if left else "") + right
-
-
-def _carries_sentence(match: re.Match[str]) -> bool:
-    """Whether a mark stands where a noun would: "as in [12].", "[12] showed that", "(see [12] for a review)"."""
-    before, after = match["before"].lstrip("(["), match.string[match.end() :]
-    word = before.rstrip(",").lower()
-    is_object = match["gap"] != "" and word in _NEEDS_OBJECT and not before.isupper()  # OR is an odds ratio
-    is_owner = after.startswith(("'s", "’s"))
-    is_subject = (not before or before.endswith((".", "?", "!", ","))) and word not in _ABBREVIATIONS
-    goes_on = re.match(_VERB if before.endswith(",") else r"\s+[a-z]{2}", after) is not None
-    opening, closing = match["open"] or "", match["close"] or ""
-    is_unclosed = len(re.findall(r"[\[(]", opening)) > len(re.findall(r"[\])]", closing))
-    is_read_on = is_unclosed and re.search(r"[a-z]", opening) and re.match(r"\s+[a-z]{2}", after)
-    return is_object or is_owner or (is_subject and goes_on) or bool(is_read_on)

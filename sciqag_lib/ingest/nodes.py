@@ -37,6 +37,21 @@ def local_name(node: Any) -> str:
     return node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
 
 
+def child_named(node: Any, name: str) -> Any:
+    """The first child of that name, or None."""
+    return next((child for child in child_elements(node) if local_name(child) == name), None)
+
+
+def text_size(node: Any) -> int:
+    """Characters of all text below a node, white space single."""
+    return len(" ".join("".join(node.itertext()).split()))
+
+
+def own_language(node: Any) -> str:
+    """The first two letters of its xml:lang: "en" for "en-US" and "eng"; "" where it has none."""
+    return node.get("{http://www.w3.org/XML/1998/namespace}lang", "").strip().lower()[:2]
+
+
 def child_elements(node: Any) -> Iterator[Any]:
     return node.iterchildren(tag=etree.Element)
 

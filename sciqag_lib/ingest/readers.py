@@ -8,14 +8,12 @@ for item in read_papers("papers/"):
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.ingest.document import Document, cut_boilerplate, make_paper
-from sciqag_lib.ingest.nodes import local_name, parse_xml
 from sciqag_lib.ingest.workers import WorkerDied, Workers
 from sciqag_lib.records.papers import Paper, read_papers_json
 
@@ -164,29 +162,12 @@ def read_documents(data: bytes, suffix: str, grobid_url: str | None = None) -> l
 
         return [read_html(data)]
     if suffix in (".xml", ".nxml", ".tei"):
-        return _read_xml(data)
+        from sciqag_lib.ingest.tag_sets import read_xml
+
+        return read_xml(data)
     from sciqag_lib.ingest.text import read_text
 
     return [read_text(data)]
-
-
-def _read_xml(data: bytes) -> list[Document]:
-    from sciqag_lib.ingest.jats import read_jats
-    from sciqag_lib.ingest.tei import read_tei
-
-    root = parse_xml(data)
-    name = local_name(root)
-    if name == "html":
-        from sciqag_lib.ingest.html import read_html
-
-        return [read_html(data)]
-    readers: dict[str, Callable[[Any], Document]] = {"article": read_jats, "TEI": read_tei}
-    if name in readers:
-        return [readers[name](root)]
-    articles = root.xpath(".//*[local-name()='article'][not(ancestor::*[local-name()='article'])]")
-    if not articles:
-        raise InputError(f"expected JATS (<article>) or TEI (<TEI>), found <{name}>: convert the file first")
-    return [read_jats(article) for article in articles]
 
 
 def prepare_document(document: Document, source: str) -> PreparedPaper | Skipped:
