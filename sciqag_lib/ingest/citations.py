@@ -74,7 +74,7 @@ def remove_marks(text: str, cut: Counter[str]) -> str:
         text = re.sub(rf"[\[(]\s*(?:{FOOTNOTE_MARK}[\s,;–-]*)+[\])]", "", text)
         text = re.sub(rf"{FOOTNOTE_MARK}\s*[,;–-]\s*(?={FOOTNOTE_MARK})|{FOOTNOTE_MARK}", "", text)
     if _OPEN in text:
-        text = _settle_brackets(re.sub(r"\s+", " ", text))
+        text = _settle_brackets(" ".join(text.split()))
         text = _CITATION.sub(lambda match: _judge_citation(match, cut), text)
         text = re.sub(rf"{_LEFT}\s*(?:[,;]|and\b|or\b)?\s*", "", text).replace(_OPEN, "").replace(_CLOSE, "")
         text = re.sub(r" +(?=:(?:\s|$))|[,;]\s*(?=\))|(?<=[\[(])[,;]\s*|[,;](?=\s*[,;.](?:\s|$))", "", text)

@@ -72,13 +72,13 @@ def inline_parts(parts: Iterable[Any], cut: Counter[str]) -> str:
 def tidy_line(text: str, cut: Counter[str]) -> str:
     """One line: citations judged, white space single, none before a comma or inside brackets."""
     text = clean_text(remove_marks(text, cut))
-    return re.sub(r"(?<=\S) (?=[.,;)\]](?:[ .,;)\]]|$))|(?<=[\[(]) ", "", text)
+    return re.sub(r"([\[(]) ", r"\1", re.sub(r" ([.,;)\]])(?=[ .,;)\]]|$)", r"\1", text))
 
 
 def clean_text(text: str) -> str:
     """White space made single; invisible and control characters removed."""
     text = re.sub(r"[\u00ad\u200b-\u200d\u2060\ufeff\ufdd0-\ufdd3\x00-\x08\x0e-\x1f\x7f]", "", text)
-    return re.sub(r"\s+", " ", text).strip()
+    return " ".join(text.split())
 
 
 def _collect(node: Any, pieces: list[str], cut: Counter[str], skip: frozenset[str]) -> None:

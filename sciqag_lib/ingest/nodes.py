@@ -68,12 +68,24 @@ def find_all(node: Any, path: str) -> list[Any]:
 
     The first name is looked for at any depth below `node`, each further one among the children.
     """
-    first, *rest = path.split("/")
-    steps = "".join(f"/*[local-name()='{name}']" for name in rest)
-    return node.xpath(f".//*[local-name()='{first}']{steps}")
+    return list(_iterate_path(node, path))
 
 
 def find_first(node: Any, path: str) -> Any:
     """The first of `find_all`, or None."""
-    found = find_all(node, path)
-    return found[0] if found else None
+    return next(_iterate_path(node, path), None)
+
+
+def _iterate_path(node: Any, path: str) -> Iterator[Any]:
+    first, _, rest = path.partition("/")
+    for found in node.iterdescendants(f"{{*}}{first}"):
+        yield from _iterate_children(found, rest)
+
+
+def _iterate_children(node: Any, path: str) -> Iterator[Any]:
+    if not path:
+        yield node
+        return
+    name, _, rest = path.partition("/")
+    for child in node.iterchildren(f"{{*}}{name}"):
+        yield from _iterate_children(child, rest)
