@@ -55,7 +55,7 @@ def parse_reply(text: str, finished: bool = True) -> ParsedReply:
     json_field = JSON_FIELD.search(body)
     readers = [lambda: _read_table(body), lambda: _read_marked(body, markers, finished)]
     if json_field:
-        readers.insert(0 if json_field.start() < first_question else 2, lambda: _read_json(body, json_field.start()))
+        readers.insert(0 if json_field.start() < first_question else 2, lambda: _read_json(body))
     reply = ParsedReply()
     for reader in readers:
         found = reader()
@@ -302,8 +302,8 @@ def _read_table(text: str) -> ParsedReply:
     return reply
 
 
-def _read_json(text: str, first_field: int) -> ParsedReply:
-    keywords, pairs, problems = read_json(text, first_field)
+def _read_json(text: str) -> ParsedReply:
+    keywords, pairs, problems = read_json(text)
     reply = ParsedReply(split_keywords(keywords[0]) if len(keywords) == 1 else keywords)
     for question, answer in pairs:
         _add_pair(reply, question, answer)

@@ -9,6 +9,9 @@ the fields of one object that are named question and answer (q, Q1, question, A1
 import json
 import re
 
+from sciqag_lib.inference.latex_escapes import escape_latex
+from sciqag_lib.inference.replies import replace_surrogates
+
 JSON_START = re.compile(r"\s{0,100}(?:```(?:json)?\s{0,10})?[\[{]", re.IGNORECASE)
 JSON_FIELD = re.compile(r'"(?:q|a|question|answer)[ _-]?\d{0,3}"\s{0,20}:', re.IGNORECASE)
 KEYWORDS = re.compile(r'"key[ _-]?words?"\s{0,20}:\s{0,20}', re.IGNORECASE)
@@ -18,12 +21,14 @@ KEY = re.compile(r'"(q|a|question|answer)[ _-]?(\d{0,3})"', re.IGNORECASE)
 Fields = dict[str, dict[str, str]]  # by number, "" where there is none: {"q": question, "a": answer}
 
 
-def read_json(text: str, first_field: int) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+def read_json(text: str) -> tuple[list[str], list[tuple[str, str]], list[str]]:
     """Keywords; (question, answer) pairs, one of the two "" where it is missing; and problems: "truncated",
-    "bad_json". `first_field` is the offset of the first match of JSON_FIELD."""
+    "bad_json"."""
+    text = escape_latex(text)
     pairs: list[tuple[str, str]] = []
     problems: list[str] = []
-    tokens = TOKEN.findall(text, max(text.rfind("{", 0, first_field), 0))
+    first = JSON_FIELD.search(text)
+    tokens = TOKEN.findall(text, max(text.rfind("{", 0, first.start()), 0)) if first else []
     fields: Fields = {}
     depth = fields_depth = 0
     for index, token in enumerate(tokens):
@@ -76,14 +81,11 @@ def _read_value(tokens: list[str], index: int) -> tuple[str | None, str]:
 
 
 def _decode_string(token: str) -> str | None:
-    r"""The text of a JSON string. LaTeX commands written with one backslash are kept: `\alpha` is not valid
-    JSON, `\beta` and `\frac` would become control characters that no text contains."""
-    doubled = re.sub(r'\\(["\\/nrt]|u[0-9a-fA-F]{4})?', lambda m: m[0] if m[1] else r"\\", token)
+    """The text of a JSON string, or None where it is none."""
     try:
-        text = json.loads(doubled, strict=False)
+        return replace_surrogates(json.loads(token, strict=False))
     except ValueError:
         return None
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # half of a pair can't be written
 
 
 def _read_keywords(text: str) -> list[str]:
