@@ -24,8 +24,8 @@ from bisect import bisect_left
 COMMANDS = frozenset(
     # n
     "nabla natural ncong nearrow neq newline ngeq ngeqslant ngtr nleq nleqslant nLeftarrow nleftarrow nobreak "
-    "noindent nolimits nonumber not notin nprec nRightarrow nrightarrow nleftrightarrow nsime nsubseteq nsucc nsupseteq "
-    "nvdash nwarrow normalsize "
+    "noindent nolimits nonumber not notin nprec nRightarrow nrightarrow nleftrightarrow nsime nsubseteq nsucc "
+    "nsupseteq nvdash nwarrow normalsize "
     # t
     "tanh tau theta therefore thickapprox thicksim thinspace tilde times tiny triangle triangledown triangleleft "
     "trianglelefteq triangleq triangleright trianglerighteq twoheadrightarrow textdegree textmu textmicro textohm "
