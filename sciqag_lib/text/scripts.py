@@ -10,8 +10,24 @@ import re
 UNSPACED = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f"
 UNSPACED += "\U00020000-\U0003ffff"
 QUESTION_MARKS = "?？؟⸮\u037e፧"  # Latin, full-width, Arabic, reversed, Greek, Ethiopic
+WIDE_STOPS = "。！？｡．"  # end a sentence without white space after them
+OTHER_STOPS = "।॥۔؟։።။។"  # Indic, Arabic, Armenian, Ethiopic, Burmese, Khmer; sentencex knows them
+WIDE_CLOSING = "」』）】》〉〕］"
 CLOSING_MARKS = "\"'”’)\\]」』）】》〉〕］»›*_"  # quotation marks, brackets and emphasis, as part of a character class
 _UNSPACED = re.compile(f"[{UNSPACED}]")
+# Words that frame a Chinese sentence or question and are no part of longer ones often enough to cut at.
+_FUNCTION_WORDS = (
+    "为什么 為什麼 什么 什麼 怎么 怎麼 怎样 怎樣 如何 哪些 哪个 哪個 哪种 哪種 哪 多少 为何 為何 是否 "
+    "以及 因为 因為 所以 由于 由於 "
+    "的 了 是 在 和 与 與 及 或 吗 嗎 呢 把 被 将 將 为 為 也 都 就 而 着 著 这 這 那 其 对 對 从 從 由 则 則 且 但 何"
+).split()
+_CUTS = "|".join(_FUNCTION_WORDS)
+_KANA = re.compile(r"[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
+_HIRAGANA = re.compile(r"[\u3041-\u309f]+")
+_PIECE = re.compile(
+    rf"{_CUTS}|[\u3041-\u309f]+|[\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]+"
+    rf"|(?:(?!{_CUTS})(?!{_KANA.pattern})[{UNSPACED}])+|[^{UNSPACED}]+"
+)
 _QUESTION_END = re.compile(rf"[{QUESTION_MARKS}][{CLOSING_MARKS}]{{0,6}}\Z")
 
 
@@ -27,3 +43,37 @@ def ends_as_question(text: str) -> bool:
     (True, True, False)
     """
     return _QUESTION_END.search(text.rstrip()[-8:]) is not None
+
+
+def is_mostly_unspaced(text: str) -> bool:
+    """Whether a text is Chinese, Japanese or Korean with, at most, names in Latin letters."""
+    return len(_UNSPACED.findall(text)) > 0.3 * sum(character.isalpha() for character in text)
+
+
+def cut_unspaced(word: str) -> list[str]:
+    """What stands for words in text without spaces: pairs of neighboring characters, as search engines take them.
+
+    Function words of Chinese, hiragana and katakana are one word each; Latin letters and numbers stay whole.
+
+    >>> cut_unspaced("河流的流速为3.5米"), cut_unspaced("データを測定した")
+    (['河流', '的', '流速', '为', '3.5', '米'], ['データ', 'を', '測定', 'した'])
+    """
+    words: list[str] = []
+    for piece in _PIECE.findall(word):
+        if not _UNSPACED.match(piece):
+            words += [piece.strip("-'’.‐‑–+")] if any(map(str.isalnum, piece)) else []
+        elif len(piece) < 3 or _KANA.match(piece) or piece in _FUNCTION_WORDS:
+            words.append(piece)
+        else:
+            words += [piece[at : at + 2] for at in range(len(piece) - 1)]
+    return words
+
+
+def is_function_word(word: str) -> bool:
+    """Whether a word of cut_unspaced says nothing by itself: a function word, or hiragana, which is mostly endings."""
+    return word in _FUNCTION_WORDS or _HIRAGANA.fullmatch(word) is not None
+
+
+def count_words(text: str) -> int:
+    """Words between white space; of a script without spaces two characters count as one."""
+    return len(text.split()) + len(_UNSPACED.findall(text)) // 2
