@@ -18,6 +18,7 @@ from sciqag_lib.engines import Prompt
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.prompts import PromptFile, plain_text
 from sciqag_lib.records.papers import Paper, QAPair
+from sciqag_lib.text.scripts import QUESTION_MARKS
 from sciqag_lib.text.sentences import list_content_words, split_sentences
 
 CANDIDATES_PER_PAIR = 3  # more are made than needed, and the best are kept
@@ -71,6 +72,7 @@ KIND_WEIGHT = {
     "effect": 2.0,
     "method": 2.0,
 }
+QUESTION = re.compile(rf"[^{QUESTION_MARKS}]*[{QUESTION_MARKS}]")
 # "How did inputs have been presented?": what a small model makes of a sentence that it cannot turn round.
 GARBLED = re.compile(r"^(?:why|how|what) (?:did|does|do)\b.*\b(?:ha(?:ve|s|d) been|be \w+ed)\b", re.IGNORECASE)
 
@@ -142,7 +144,7 @@ def load_kinds(prompt: PromptFile) -> list[Kind]:
 def find_sentences(paper: Paper, kinds: list[Kind]) -> list[Sentence]:
     """All sentences that could be an answer, in the paper's order."""
     skipped = [(part.start, part.end) for part in paper.sections if SKIPPED_SECTIONS.search(part.title)]
-    keywords = paper.keywords if isinstance(paper.keywords, list) else re.split(r"[,;]", paper.keywords)
+    keywords = paper.keywords if isinstance(paper.keywords, list) else re.split(r"[,;，；、]", paper.keywords)
     topic = set(list_content_words(" ".join([paper.title, *keywords])))
     found = []
     for start, end in split_sentences(paper.txt):
@@ -217,7 +219,7 @@ def read_question(sentence: Sentence, text: str) -> str:
     start = sentence.kind.start
     text = re.sub(rf"^{start}\b\s*", "", text.strip(), flags=re.IGNORECASE) if start else text.strip()
     line = f"{start} {text}".strip().split("\n")[0]
-    question = " ".join((line[: line.find("?") + 1] if "?" in line else line).split())
+    question = " ".join((match[0] if (match := QUESTION.match(line)) else line).split())
     return _agree(question, sentence.answer)
 
 
@@ -266,7 +268,7 @@ def is_garbled(question: str, answer: str) -> bool:
     the answer has none."""
     if re.search(r"\bpercent", question) and not re.search(r"%|\bper ?cent|\bhalf\b|\bthirds?\b|\bquarter", answer):
         return True
-    words = question.lower().rstrip("?").split()
+    words = question.lower().rstrip(QUESTION_MARKS).split()
     runs = list(zip(words, words[1:], words[2:], words[3:]))
     return bool(GARBLED.match(question)) or len(set(runs)) < len(runs)
 
