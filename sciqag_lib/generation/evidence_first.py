@@ -10,6 +10,7 @@ make it false. A kind of sentence ("cause", "comparison", ...), from prompts/evi
 """
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from sciqag_lib.engines import Prompt
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.prompts import PromptFile, plain_text
 from sciqag_lib.records.papers import Paper, QAPair
+from sciqag_lib.text.captions import find_captions
 from sciqag_lib.text.scripts import QUESTION_MARKS
 from sciqag_lib.text.sentences import list_content_words, split_sentences
 
@@ -41,6 +43,15 @@ DEPENDENT = re.compile(
     r"|\bet al\b|\bas follows\b|\brespectively\b.*\brespectively\b|\?|\s\|\s|:$",
     re.IGNORECASE,
 )
+# What is said of a picture or beneath a table, where its label is missing: a panel ("(A) ...", "Left: ..."), what a
+# mark or bar means, or the key of abbreviations ("LB, lysogeny broth; WT, ...").
+NOTE = re.compile(
+    r"^(?:\(?[A-Za-z](?:\s?[-–,&]\s?[A-Za-z]){0,6}\)|[*†‡§¶#]"
+    r"|\(?(?i:(?:(?:top|bottom|upper|lower|left|right|middle|inset)\s?){1,2}(?:panels?|rows?|columns?)?)\)?\s?[:,]"
+    r"|(?i:(?:scale |error |white |black )?bars?|asterisks?|arrow(?:head)?s?|(?:dashed|dotted|solid) lines?"
+    r"|(?:data|values) (?:are|represent|shown?)\b[^.]{0,40}\b(?:means?|averages?|medians?)|abbreviations)\b"
+    r"|(?=\w*[A-Z]\w*[A-Z])[\w/-]{2,10}(?:,|:|\s?=)\s[^;.,]{2,60}(?:;|\.$|,\s[A-Z]{2}))"
+)
 # Words that point back; a sentence without any is better.
 POINTING = re.compile(r"\b(this|these|those|its|their|they|it|former|latter|we|our|us)\b", re.IGNORECASE)
 # Openings that add nothing to the fact; the evidence starts after them. "Suggest" and "indicate" are hedges: they stay.
@@ -56,6 +67,7 @@ OPENING = re.compile(
     r"demonstrate|demonstrated|report|reported|reveal|revealed|confirm|confirmed|noted|note)\s+(?:here )?that\s+)?",
     re.IGNORECASE,
 )
+TABLE_ROW = re.compile(r"^(?:[ \t]*\||(?=[^\n]* \| ))[^\n]+", re.MULTILINE)
 CITATION = re.compile(r"\s*\[\s*\d{1,4}(?:\s*[,;–-]\s*\d{1,4})*\s*\]")
 SKIPPED_SECTIONS = re.compile(
     r"ethic|consent|abbreviation|availab|conflict|competing|funding|acknowledg|supplement|supporting|reference|"
@@ -142,13 +154,16 @@ def load_kinds(prompt: PromptFile) -> list[Kind]:
 
 
 def find_sentences(paper: Paper, kinds: list[Kind]) -> list[Sentence]:
-    """All sentences that could be an answer, in the paper's order."""
+    """All sentences that could be an answer, in the paper's order; captions and rows of tables are left out."""
     skipped = [(part.start, part.end) for part in paper.sections if SKIPPED_SECTIONS.search(part.title)]
     keywords = paper.keywords if isinstance(paper.keywords, list) else re.split(r"[,;，；、]", paper.keywords)
     topic = set(list_content_words(" ".join([paper.title, *keywords])))
+    apart = sorted([*find_captions(paper.txt), *(row.span() for row in TABLE_ROW.finditer(paper.txt))])
     found = []
     for start, end in split_sentences(paper.txt):
-        if any(first <= start < last for first, last in skipped):
+        place = bisect_right(apart, (start, len(paper.txt))) - 1
+        is_apart = place >= 0 and start < apart[place][1]
+        if is_apart or any(first <= start < last for first, last in skipped):
             continue
         sentence = _read_sentence(paper.txt, start, end, kinds, topic)
         if sentence:
@@ -161,7 +176,9 @@ def _read_sentence(txt: str, start: int, end: int, kinds: list[Kind], topic: set
     raw = txt[start:end]
     answer = " ".join(CITATION.sub("", raw).split())
     num_words = len(answer.split())
-    if not MIN_WORDS <= num_words <= MAX_WORDS or not answer.endswith(".") or DEPENDENT.search(answer):
+    if not MIN_WORDS <= num_words <= MAX_WORDS or not answer.endswith("."):
+        return None
+    if DEPENDENT.search(answer) or NOTE.match(answer):
         return None
     if not (answer[0].isupper() or answer[0].isdigit() or start > 1 and txt[start - 1] == " "):
         return None

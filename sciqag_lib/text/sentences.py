@@ -22,10 +22,10 @@ Span = tuple[int, int]  # start and end, offsets into the text: text[start:end]
 # After these a sentence goes on, whatever follows.
 _ABBREVIATIONS = frozenset(
     "approx ca cf eq eqs fig figs ref refs no nos vol vols suppl supp sec sect ch pp tab resp dept vs e.g i.e viz "
-    "subsp ssp var cv f.sp wt mol at prof dr mr mrs ms st jr incl excl dil conc temp max min avg rel ver".split()
+    "sp spp subsp ssp var cv f.sp wt mol at prof dr mr mrs ms st jr incl excl dil conc temp max min avg rel ver".split()
 )
 # Of those, the ones that are also words or units and may well end a sentence: a capital after them starts a new one.
-_MAY_END = frozenset("no at ch min max temp var sec mol conc ms vol tab resp".split())
+_MAY_END = frozenset("sp spp no at ch min max temp var sec mol conc ms vol tab resp".split())
 _LAST_WORD = re.compile(r"([^\s(\[,;]{1,12})\.$")
 _CONTINUES = re.compile(r"[a-z]+(?![A-Za-z0-9-])|[%,;:)\]]|\(\d|\[\d")  # not "pH", "mRNA", "p53", "p-values"
 # "for 2 h. They", "to 0.15 M. KCl": the full stop after a value's one-letter unit does not belong to an initial.
@@ -47,6 +47,9 @@ _WIDE_END = re.compile(
 )
 _WIDE_GOES_ON = re.compile(r"[、，；：,;]|[とのがをはにでもやへ]|的(?![确確])|[地等之是为與与和或]|[이을를은는가라고]")
 _NARROW_BRACKETS = str.maketrans("（）", "()")
+# "(A) Growth of cells. (B-D) Loss": a bracketed letter opens a list for sentencex, and a list it leaves in one piece.
+_PANEL = re.compile(r"(?:^|(?<=[.:;?!)\]] ))\((?P<letters>[A-Za-z](?:\s?[-–,]\s?[A-Za-z]){0,6})\)(?=\s)")
+_PANEL_STOP = re.compile(rf"(?<=[\w)\]%])\.(?=\s+{_PANEL.pattern})")  # "for 16 h. (H) Cells"
 _NO_STOPS = str.maketrans(dict.fromkeys(WIDE_STOPS, ","))
 
 
@@ -65,10 +68,11 @@ def split_sentences(text: str) -> list[Span]:
 def _split_paragraph(text: str, start: int, end: int) -> list[Span]:
     """Spans of the sentences of one line, corrected."""
     paragraph = text[start:end]
-    boundaries = sentencex.get_sentence_boundaries("en", paragraph.translate(_NO_STOPS))
+    plain = _PANEL.sub(r"X\g<letters>X", paragraph.translate(_NO_STOPS))
+    boundaries = sentencex.get_sentence_boundaries("en", plain)
     cuts = {boundary["end_index"] for boundary in boundaries} | {len(paragraph)}
     cuts.update(match.end() for match in _WIDE_END.finditer(paragraph) if _ends_wide(match))
-    for rule in (_UNIT_STOP, _RATE_STOP, _NAME_STOP, _PLAIN_STOP):
+    for rule in (_UNIT_STOP, _RATE_STOP, _NAME_STOP, _PLAIN_STOP, _PANEL_STOP):
         cuts.update(match.end() for match in rule.finditer(paragraph))
     spans: list[Span] = []
     first = 0
