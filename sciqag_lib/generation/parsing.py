@@ -53,6 +53,7 @@ def parse_reply(text: str, finished: bool = True) -> ParsedReply:
     cut, so its pair is left out and "truncated" is among the problems.
     """
     body, problems = strip_reasoning(text)
+    body = labels.translate_letters(body)
     markers = find_markers(body)
     first_question = next((m.start for m in markers if m.kind == "question"), len(body) + 1)
     json_field = JSON_FIELD.search(body)
@@ -89,7 +90,7 @@ def _one_line(text: str) -> str:
     return re.sub(r"\s*[\r\n]\s*", " ", text.strip())
 
 
-_BLANK = r"[ \t\u3000]"
+_BLANK = r"[ \t\u3000\u00a0\u202f]"  # French has a narrow space before the colon
 _LEAD = rf"^[ \t\u3000>]{{0,12}}(?:[-*+•・]{_BLANK}{{1,4}})?(?:#{{1,6}}[ \t]{{0,4}})?"  # quote, bullet, heading
 _ITEM = rf"(?:\d{{1,3}}[.)．）、]{_BLANK}{{0,4}})?"
 _CLOSE = rf"(?P<close>(?P=bold))?{_BLANK}{{0,4}}"  # emphasis ends before the colon or after it
@@ -104,7 +105,7 @@ _QUESTION_OR_ANSWER = (
 )
 _KEYWORDS = (
     rf"{_LEAD}(?:\*\*|__|\*|_)?(?P<key_bracket>[【〔［])?(?:[Ss]tep 1[:.] ?)?(?P<keywords>{labels.KEYWORDS})"
-    r"(?(key_bracket)[】〕］])(?:\*\*|__|\*|_)?[ \t\u3000]{0,4}(?:[:：](?:\*\*|__|\*|_)?|$|(?(key_bracket)|(?!)))"
+    rf"(?(key_bracket)[】〕］])(?:\*\*|__|\*|_)?{_BLANK}{{0,4}}(?:[:：](?:\*\*|__|\*|_)?|$|(?(key_bracket)|(?!)))"
 )
 _NUMBERED = (
     rf"{_LEAD}(?P<bold_item>\*\*|__)?(?P<item>\d{{1,3}})"

@@ -48,6 +48,26 @@ NUMBER = r"(?:\d{1,3}|[一二三四五六七八九十]{1,3})"  # \d is also the 
 _QUESTION = re.compile(rf"(?i:Q|Ｑ)|{QUESTION}")
 _ANSWER = re.compile(rf"(?i:A|Ａ)|(?i:Ans)|{ANSWER}")
 
+# Letters of other languages are labels where they are numbered and no Q1 and A1 are there.
+_LETTERS = (("Q", "R"), ("P", "R"), ("D", "R"), ("F", "A"), ("В", "О"))
+_LETTER = r"^(?P<lead>[\s>#*-]{{0,8}}){letter}(?=[ \u00a0]?{number}[ \u00a0\u202f]?[:：.)*])"
+
+
+def translate_letters(text: str) -> str:
+    """The text with the single letters of another language ("P1: ... R1: ...") as Q and A.
+
+    >>> translate_letters("P1: ¿Cuántos?\\nR1: Once.")
+    'Q1: ¿Cuántos?\\nA1: Once.'
+    """
+    for letters in (("Q", "A"), *_LETTERS):
+        if all(re.search(_LETTER.format(letter=letter, number=1), text, re.MULTILINE) for letter in letters):
+            for letter, new in zip(letters, "QA"):
+                text = re.sub(
+                    _LETTER.format(letter=letter, number=r"\d{1,3}"), rf"\g<lead>{new}", text, flags=re.MULTILINE
+                )
+            break
+    return text
+
 
 def name_label(word: str) -> str:
     """ "question", "answer" or "", by a label without its number.
