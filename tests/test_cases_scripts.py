@@ -70,7 +70,7 @@ def test_words_without_spaces() -> None:
     assert list_words("TiO2薄膜的带隙是3.5 eV") == ["tio2", "薄膜", "的", "带隙", "是", "3.5", "ev"]
     assert list_content_words("河流的流速为什么下降？") == ["河流", "流速", "下降"]
     assert list_content_words("データを測定した") == ["データ", "測定"]
-    assert list_content_words("유속은 빠르다") == ["유속", "속은", "빠르", "르다"]
+    assert list_content_words("유속은 수온보다 카드뮴을 흡수하여") == ["유속", "수온", "카드", "드뮴", "흡수"]
     assert (count_words("河流的流速 is high"), count_words("It is high")) == (5, 3)
 
 
@@ -121,6 +121,35 @@ def judge_pair(question: str, answer: str, accepted: list[str] = ()) -> str:
 )
 def test_chinese_pairs_are_judged(question: str, answer: str, reason: str) -> None:
     assert judge_pair(question, answer) == reason
+
+
+JA_TEXT = (
+    "夏季の長江の流速は3.5 m/sであった。土砂の堆積は主に流速の低下によって起こる。"
+    "水温が上昇すると、溶存酸素濃度は9 mg/Lから6 mg/Lに減少した。"
+)
+KO_TEXT = (
+    "여름철 강의 유속은 3.5 m/s였다. 토사의 퇴적은 주로 유속 감소로 인해 발생한다. "
+    "갈대 뿌리는 카드뮴을 흡수하여 농도를 40% 낮추었다."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "answer", "reason"),
+    [
+        (JA_TEXT, "土砂の堆積は何によって起こるか？", "流速が低下することで土砂が堆積する。", ""),
+        (JA_TEXT, "土砂の堆積は何によって起こるか？", "地震による斜面崩壊と火山の噴火が原因である。", "unsupported"),
+        (JA_TEXT, "長江の流速はいくつか？", "流速は4.5 m/sである。", "wrong_number"),
+        (KO_TEXT, "토사의 퇴적은 무엇으로 인해 발생하는가?", "유속이 감소하여 토사가 퇴적된다.", ""),
+        (KO_TEXT, "토사의 퇴적은 무엇으로 인해 발생하는가?", "지진과 화산 폭발이 원인이다.", "unsupported"),
+        (KO_TEXT, "여름철 강의 유속은 얼마인가?", "유속은 4.5 m/s이다.", "wrong_number"),
+    ],
+)
+def test_japanese_and_korean_pairs_are_judged(text: str, question: str, answer: str, reason: str) -> None:
+    assert check_pair(QAPair(question, answer), text, []) == reason
+
+
+def test_a_rise_is_no_fall_in_chinese() -> None:
+    assert find_evidence("镉浓度上升。", "镉浓度下降。")[1] < find_evidence("镉浓度降低。", "镉浓度下降。")[1]
 
 
 def test_chinese_duplicates() -> None:

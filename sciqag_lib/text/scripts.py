@@ -25,8 +25,13 @@ _CUTS = "|".join(_FUNCTION_WORDS)
 _KANA = re.compile(r"[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 _HIRAGANA = re.compile(r"[\u3041-\u309f]+")
 _PIECE = re.compile(
-    rf"{_CUTS}|[\u3041-\u309f]+|[\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]+"
-    rf"|(?:(?!{_CUTS})(?!{_KANA.pattern})[{UNSPACED}])+|[^{UNSPACED}]+"
+    rf"{_CUTS}|[\u3041-\u309f]+|[\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]+|[\uac00-\ud7a3]+"
+    rf"|(?:(?!{_CUTS})(?!{_KANA.pattern})(?![\uac00-\ud7a3])[{UNSPACED}])+|[^{UNSPACED}]+"
+)
+# Particles and the endings of the commonest verbs, behind at least two syllables.
+_KOREAN_END = re.compile(
+    r"(?<=[\uac00-\ud7a3]{2})(?:(?:하|되|시키)(?:는가|나요|는|고|며|면|여|어|였다|었다|기|도록|지)|한다|했다|된다|됐다|됩니다|합니다"
+    r"|하여|해서|이다|입니다|였다|으로|에서|에게|부터|까지|보다|처럼|만큼|은|는|이|가|을|를|의|에|로|와|과|도|만)$"
 )
 _QUESTION_END = re.compile(rf"[{QUESTION_MARKS}][{CLOSING_MARKS}]{{0,6}}\Z")
 
@@ -51,15 +56,17 @@ def is_mostly_unspaced(text: str) -> bool:
 
 
 def cut_unspaced(word: str) -> list[str]:
-    """What stands for words in text without spaces: pairs of neighboring characters, as search engines take them.
+    """Pairs of neighboring characters in place of words, as search engines take them in text without spaces.
 
-    Function words of Chinese, hiragana and katakana are one word each; Latin letters and numbers stay whole.
+    Function words of Chinese, hiragana and katakana are one word each; Latin letters and numbers stay whole. A Korean
+    word is cut without its particle.
 
     >>> cut_unspaced("河流的流速为3.5米"), cut_unspaced("データを測定した")
     (['河流', '的', '流速', '为', '3.5', '米'], ['データ', 'を', '測定', 'した'])
     """
     words: list[str] = []
     for piece in _PIECE.findall(word):
+        piece = _KOREAN_END.sub("", piece)
         if not _UNSPACED.match(piece):
             words += [piece.strip("-'’.‐‑–+")] if any(map(str.isalnum, piece)) else []
         elif len(piece) < 3 or _KANA.match(piece) or piece in _FUNCTION_WORDS:

@@ -45,7 +45,9 @@ _WIDE_END = re.compile(
     rf"(?:[。！？｡]|(?<!\d)．|．(?!\d))[{WIDE_STOPS}!?…]*(?P<closed>[{WIDE_CLOSING}”’\"')\]]*)(?P<more>[{WIDE_STOPS}]*)"
     r"(?:\s?\[[\d,，、\s–-]{1,60}\])*"
 )
-_WIDE_GOES_ON = re.compile(r"[、，；：,;]|[とのがをはにでもやへ]|的(?![确確])|[地等之是为與与和或]|[이을를은는가라고]")
+_WIDE_CONTINUES = re.compile(
+    r"[、，；：,;]|[とのがをはにでもやへ]|的(?![确確])|[地等之是为與与和或]|[이을를은는가라고]"
+)
 _NARROW_BRACKETS = str.maketrans("（）", "()")
 # "(A) Growth of cells. (B-D) Loss": a bracketed letter opens a list for sentencex, and a list it leaves in one piece.
 _PANEL = re.compile(r"(?:^|(?<=[.:;?!)\]] ))\((?P<letters>[A-Za-z](?:\s?[-–,]\s?[A-Za-z]){0,6})\)(?=\s)")
@@ -88,10 +90,10 @@ def _split_paragraph(text: str, start: int, end: int) -> list[Span]:
 
 
 def _ends_wide(match: "re.Match[str]") -> bool:
-    """Whether a full-width stop ends a sentence: after a closing mark, the sentence around a quotation may go on."""
+    """Whether a full-width stop ends a sentence: after a closing mark, the sentence around a quotation may continue."""
     if not match["closed"] or match["more"]:
         return True
-    return match["closed"][-1] not in "》〉" and not _WIDE_GOES_ON.match(match.string, match.end())
+    return match["closed"][-1] not in "》〉" and not _WIDE_CONTINUES.match(match.string, match.end())
 
 
 def _belongs_together(paragraph: str, left: Span, right: Span) -> bool:
