@@ -27,7 +27,7 @@ from sciqag_lib.paths import write_atomic
 from sciqag_lib.tables import JsonList, write_report
 from sciqag_lib.tasks.questions import STOP, Question, QuestionFile, draw_shots, scan_questions
 
-VERSION = 1  # of what moves an answer here and is not in the prompt file
+VERSION = 2  # of what moves an answer here and is not in the prompt file
 LEDGER, ANSWERS, REPORT = "answers.ledger.jsonl", "answers.json", "answers_report.json"
 EXPECTED_TOKENS = 120  # of an answer: the published ones have 40 words, chat models write twice as much
 

@@ -40,7 +40,7 @@ from sciqag_lib.inference.tally import Tally, show_run
 from sciqag_lib.tables import write_report
 from sciqag_lib.tasks.questions import Question, rank, read_questions
 
-VERSION = 1  # of what moves a score here and is not in the prompt file
+VERSION = 2  # of what moves a score here and is not in the prompt file
 LEDGER, REPORT = "judging.ledger.jsonl", "judging_report.json"
 DIMENSIONS = ("completeness", "accuracy", "reasonableness")
 NULLS = ("other", "empty")

@@ -138,4 +138,4 @@ def write_near_duplicates(store: QuestionStore, output_dir: Path, threshold: flo
 def digest_question(question: str) -> bytes:
     """Equal for questions that differ in case, white space and closing marks alone."""
     text = " ".join(unicodedata.normalize("NFC", question).casefold().split())
-    return blake2b((text.rstrip(" ?.!") or text).encode(), digest_size=12).digest()
+    return blake2b((text.rstrip(" ?.!？。．！؟") or text).encode(), digest_size=12).digest()

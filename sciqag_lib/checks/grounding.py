@@ -38,6 +38,8 @@ DOWN = "<down>"
 _DIRECTIONS = {
     **dict.fromkeys("increas rise grow elev enhanc rais improv higher boost augment upregul".split(), UP),
     **dict.fromkeys("decreas fall drop reduc declin diminish lower lessen suppress downregul".split(), DOWN),
+    **dict.fromkeys("增加 增大 增强 增長 增长 上升 升高 提高 加快 增強 増加 増大 上昇 向上 증가 상승 향상".split(), UP),
+    **dict.fromkeys("减少 减小 减弱 減少 減小 減弱 下降 降低 减慢 低下 감소 하락 저하".split(), DOWN),
 }
 _NEGATIONS = frozenset("not no never neither nor without cannot n't nothing none".split())
 _PAUSES = frozenset(".;:!?,")

@@ -44,7 +44,7 @@ from sciqag_lib.text.sentences import split_sentences
 if TYPE_CHECKING:
     import pandas
 
-VERSION = 2
+VERSION = 3
 MAX_COMPARED = 200  # earlier questions of a paper that a question is compared with: thousands would take hours
 NULL_ANSWERS = 5  # of each paper, set against another: a thousand papers need no more
 MAX_UNITS = 4000  # of the bootstrap: beyond it, neighbouring records are drawn together

@@ -8,6 +8,8 @@ Two of the rules of rules.py, and the vocabulary that all of them share. A quest
 import re
 from functools import lru_cache
 
+from sciqag_lib.checks.languages import names_its_paper, opens_as_question
+from sciqag_lib.text.scripts import ends_as_question
 from sciqag_lib.text.sentences import list_content_words, list_words, stem_word
 
 MAX_QUESTION_CHARS = 600  # longer ones are no questions; it also bounds the time of every rule
@@ -87,8 +89,10 @@ def is_not_question(question: str) -> bool:
     unfilled template, or two sentences that have nothing to do with each other. Two parts of one sentence often share
     no word ("Which mutants lacked it, and how was that mended?"), so they are not compared."""
     text = " ".join(question.split())
-    if not text.endswith(("?", '?"', "?”", "?)")) or len(text) > MAX_QUESTION_CHARS or len(list_words(text)) < 3:
+    if not ends_as_question(text) or len(text) > MAX_QUESTION_CHARS or len(list_words(text)) < 3:
         return True
+    if opens_as_question(text):
+        return _TEMPLATE.search(text) is not None or REPEATED.search(text) is not None
     if _INSTRUCTION.match(text) or any(rule.search(text) for rule in (_TEMPLATE, _CUT, _HOLE, REPEATED)):
         return True
     opening = OPENING.match(text)
@@ -176,7 +180,7 @@ def is_not_self_contained(question: str, answer: str) -> bool:
     or asks about an "it" or "these results" that the question does not introduce."""
     asked = " ".join(question[:MAX_QUESTION_CHARS].split())
     for text in (asked, " ".join(answer.split())):
-        if _THIS_PAPER.search(text) or _NUMBERED_PART.search(text) or _POINTER.search(text):
+        if _THIS_PAPER.search(text) or _NUMBERED_PART.search(text) or _POINTER.search(text) or names_its_paper(text):
             return True
     if _FIRST_PERSON.search(asked):
         return True

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from sciqag_lib.checks.grounding import PaperIndex, check_numbers, find_evidence, list_terms
+from sciqag_lib.checks.languages import YES_OR_NO, offers_choice, says_nothing
 from sciqag_lib.checks.questions import (
     AUXILIARY,
     FRAME,
@@ -71,7 +72,7 @@ def is_empty_talk(question: str, answer: str) -> bool:
     """Whether the answer says nothing that the question did not: refusals, "plays an important role", loops."""
     text = " ".join(answer.split())
     words = list_words(text)
-    if not words or _NO_ANSWER.match(text) or _REFUSAL.search(text) or _is_loop(text, words):
+    if not words or _NO_ANSWER.match(text) or _REFUSAL.search(text) or says_nothing(text) or _is_loop(text, words):
         return True
     if _is_choice(question) and len(words) >= 4:
         return False
@@ -97,7 +98,7 @@ def _is_loop(text: str, words: list[str]) -> bool:
 def _is_choice(question: str) -> bool:
     """Whether naming one of what the question holds answers it: yes or no, or this or that."""
     return re.match(rf"(?:{AUXILIARY})\b", question.strip(), re.I) is not None or (
-        re.search(r"\bor\b|\bof the two\b", question) is not None
+        re.search(r"\bor\b|\bof the two\b", question) is not None or offers_choice(question)
     )
 
 
@@ -118,7 +119,9 @@ def copies_answer(question: str, answer: str) -> bool:
     if not stated:
         return False  # empty_talk's business
     shared = len(stated & set(read_content(question))) / len(stated)
-    if _is_choice(question) and (_YES_NO.match(answer.strip()) or (" or " in question and len(stated) < 12)):
+    if _is_choice(question) and (
+        _YES_NO.match(answer.strip()) or YES_OR_NO.match(answer.strip()) or (" or " in question and len(stated) < 12)
+    ):
         return False
     news = _list_news(question, answer)
     if not news:

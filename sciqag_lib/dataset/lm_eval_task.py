@@ -23,9 +23,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-VERSION = 2
-# A word, formula or number, with its inner hyphens and apostrophes, its decimals and groups of digits.
-WORD = re.compile(r"[^\W_]+(?:(?<=\d)[.,](?=\d)[^\W_]+|[-'’][^\W_]+)*")
+VERSION = 3
+# A word, formula or number, with its inner hyphens and apostrophes, its decimals and groups of digits; in Chinese,
+# Japanese and Korean one character.
+UNSPACED = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f"
+UNSPACED += "\U00020000-\U0003ffff"
+LETTERS = rf"[^\W_{UNSPACED}]+"
+WORD = re.compile(rf"[{UNSPACED}]|{LETTERS}(?:(?<=\d)[.,](?=\d){LETTERS}|[-'’]{LETTERS})*")
 
 
 class WholeWords:

@@ -10,6 +10,7 @@ make it false. A kind of sentence ("cause", "comparison", ...), from prompts/evi
 """
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from sciqag_lib.engines import Prompt
 from sciqag_lib.errors import InputError
 from sciqag_lib.inference.prompts import PromptFile, plain_text
 from sciqag_lib.records.papers import Paper, QAPair
+from sciqag_lib.text.captions import find_captions
+from sciqag_lib.text.scripts import QUESTION_MARKS
 from sciqag_lib.text.sentences import list_content_words, split_sentences
 
 CANDIDATES_PER_PAIR = 3  # more are made than needed, and the best are kept
@@ -40,6 +43,15 @@ DEPENDENT = re.compile(
     r"|\bet al\b|\bas follows\b|\brespectively\b.*\brespectively\b|\?|\s\|\s|:$",
     re.IGNORECASE,
 )
+# What is said of a picture or beneath a table, where its label is missing: a panel ("(A) ...", "Left: ..."), what a
+# mark or bar means, or the key of abbreviations ("LB, lysogeny broth; WT, ...").
+NOTE = re.compile(
+    r"^(?:\(?[A-Za-z](?:\s?[-–,&]\s?[A-Za-z]){0,6}\)|[*†‡§¶#]"
+    r"|\(?(?i:(?:(?:top|bottom|upper|lower|left|right|middle|inset)\s?){1,2}(?:panels?|rows?|columns?)?)\)?\s?[:,]"
+    r"|(?i:(?:scale |error |white |black )?bars?|asterisks?|arrow(?:head)?s?|(?:dashed|dotted|solid) lines?"
+    r"|(?:data|values) (?:are|represent|shown?)\b[^.]{0,40}\b(?:means?|averages?|medians?)|abbreviations)\b"
+    r"|(?=\w*[A-Z]\w*[A-Z])[\w/-]{2,10}(?:,|:|\s?=)\s[^;.,]{2,60}(?:;|\.$|,\s[A-Z]{2}))"
+)
 # Words that point back; a sentence without any is better.
 POINTING = re.compile(r"\b(this|these|those|its|their|they|it|former|latter|we|our|us)\b", re.IGNORECASE)
 # Openings that add nothing to the fact; the evidence starts after them. "Suggest" and "indicate" are hedges: they stay.
@@ -55,6 +67,7 @@ OPENING = re.compile(
     r"demonstrate|demonstrated|report|reported|reveal|revealed|confirm|confirmed|noted|note)\s+(?:here )?that\s+)?",
     re.IGNORECASE,
 )
+TABLE_ROW = re.compile(r"^(?:[ \t]*\||(?=[^\n]* \| ))[^\n]+", re.MULTILINE)
 CITATION = re.compile(r"\s*\[\s*\d{1,4}(?:\s*[,;–-]\s*\d{1,4})*\s*\]")
 SKIPPED_SECTIONS = re.compile(
     r"ethic|consent|abbreviation|availab|conflict|competing|funding|acknowledg|supplement|supporting|reference|"
@@ -71,6 +84,7 @@ KIND_WEIGHT = {
     "effect": 2.0,
     "method": 2.0,
 }
+QUESTION = re.compile(rf"[^{QUESTION_MARKS}]*[{QUESTION_MARKS}]")
 # "How did inputs have been presented?": what a small model makes of a sentence that it cannot turn round.
 GARBLED = re.compile(r"^(?:why|how|what) (?:did|does|do)\b.*\b(?:ha(?:ve|s|d) been|be \w+ed)\b", re.IGNORECASE)
 
@@ -140,13 +154,16 @@ def load_kinds(prompt: PromptFile) -> list[Kind]:
 
 
 def find_sentences(paper: Paper, kinds: list[Kind]) -> list[Sentence]:
-    """All sentences that could be an answer, in the paper's order."""
+    """All sentences that could be an answer, in the paper's order; captions and rows of tables are left out."""
     skipped = [(part.start, part.end) for part in paper.sections if SKIPPED_SECTIONS.search(part.title)]
-    keywords = paper.keywords if isinstance(paper.keywords, list) else re.split(r"[,;]", paper.keywords)
+    keywords = paper.keywords if isinstance(paper.keywords, list) else re.split(r"[,;，；、]", paper.keywords)
     topic = set(list_content_words(" ".join([paper.title, *keywords])))
+    apart = sorted([*find_captions(paper.txt), *(row.span() for row in TABLE_ROW.finditer(paper.txt))])
     found = []
     for start, end in split_sentences(paper.txt):
-        if any(first <= start < last for first, last in skipped):
+        place = bisect_right(apart, (start, len(paper.txt))) - 1
+        is_apart = place >= 0 and start < apart[place][1]
+        if is_apart or any(first <= start < last for first, last in skipped):
             continue
         sentence = _read_sentence(paper.txt, start, end, kinds, topic)
         if sentence:
@@ -159,7 +176,9 @@ def _read_sentence(txt: str, start: int, end: int, kinds: list[Kind], topic: set
     raw = txt[start:end]
     answer = " ".join(CITATION.sub("", raw).split())
     num_words = len(answer.split())
-    if not MIN_WORDS <= num_words <= MAX_WORDS or not answer.endswith(".") or DEPENDENT.search(answer):
+    if not MIN_WORDS <= num_words <= MAX_WORDS or not answer.endswith("."):
+        return None
+    if DEPENDENT.search(answer) or NOTE.match(answer):
         return None
     if not (answer[0].isupper() or answer[0].isdigit() or start > 1 and txt[start - 1] == " "):
         return None
@@ -217,7 +236,7 @@ def read_question(sentence: Sentence, text: str) -> str:
     start = sentence.kind.start
     text = re.sub(rf"^{start}\b\s*", "", text.strip(), flags=re.IGNORECASE) if start else text.strip()
     line = f"{start} {text}".strip().split("\n")[0]
-    question = " ".join((line[: line.find("?") + 1] if "?" in line else line).split())
+    question = " ".join((match[0] if (match := QUESTION.match(line)) else line).split())
     return _agree(question, sentence.answer)
 
 
@@ -266,7 +285,7 @@ def is_garbled(question: str, answer: str) -> bool:
     the answer has none."""
     if re.search(r"\bpercent", question) and not re.search(r"%|\bper ?cent|\bhalf\b|\bthirds?\b|\bquarter", answer):
         return True
-    words = question.lower().rstrip("?").split()
+    words = question.lower().rstrip(QUESTION_MARKS).split()
     runs = list(zip(words, words[1:], words[2:], words[3:]))
     return bool(GARBLED.match(question)) or len(set(runs)) < len(runs)
 

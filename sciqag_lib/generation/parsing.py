@@ -7,8 +7,9 @@ The published form (SciQAG, arXiv 2405.09939), one reply for one paper:
     Q1: How many loci were genotyped?
     A1: Eleven loci were genotyped in 240 individuals.
 
-Also read: `Q:`/`A:`, `Question 1:`, `Q1.`, `Q1)`, `1. question` with an `A:` line, markdown (headings, bold,
-bullets, tables) and JSON (`{"Q": ..., "A": ...}` and its relatives, nested, one a line, fenced or cut short).
+Also read: `Q:`/`A:`, `Question 1:`, `Q1.`, `Q1)`, `1. question` with an `A:` line, the same in the languages and
+scripts of labels.py (`问题1：`, `【Q1】`), markdown (headings, bold, bullets, tables) and JSON (`{"Q": ..., "A": ...}`
+and its relatives, nested, one per line, fenced or cut short).
 Reasoning text before or between the pairs is skipped. What can't be read is named, never guessed at:
 
     >>> parse_reply("Q1: How many loci?\nA1: Eleven.\n\nQ2: Where").problems
@@ -23,8 +24,10 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from sciqag_lib.generation.parsing_json import JSON_FIELD, JSON_START, read_json
+from sciqag_lib.inference import labels
 from sciqag_lib.inference.replies import strip_reasoning
 from sciqag_lib.records.papers import QAPair
+from sciqag_lib.text.scripts import ends_as_question, is_unspaced
 
 PROBLEMS = (
     "no_pairs",  # not one pair could be read
@@ -50,12 +53,13 @@ def parse_reply(text: str, finished: bool = True) -> ParsedReply:
     cut, so its pair is left out and "truncated" is among the problems.
     """
     body, problems = strip_reasoning(text)
+    body = labels.translate_letters(body)
     markers = find_markers(body)
     first_question = next((m.start for m in markers if m.kind == "question"), len(body) + 1)
     json_field = JSON_FIELD.search(body)
     readers = [lambda: _read_table(body), lambda: _read_marked(body, markers, finished)]
     if json_field:
-        readers.insert(0 if json_field.start() < first_question else 2, lambda: _read_json(body, json_field.start()))
+        readers.insert(0 if json_field.start() < first_question else 2, lambda: _read_json(body))
     reply = ParsedReply()
     for reader in readers:
         found = reader()
@@ -86,32 +90,41 @@ def _one_line(text: str) -> str:
     return re.sub(r"\s*[\r\n]\s*", " ", text.strip())
 
 
-_LEAD = r"^[ \t>]{0,12}(?:[-*+•][ \t]{1,4})?(?:#{1,6}[ \t]{0,4})?"  # quote, bullet, heading
-_ITEM = r"(?:\d{1,3}[.)][ \t]{0,4})?"
-_CLOSE = r"(?P<close>(?P=bold))?[ \t]{0,4}"  # emphasis ends before the colon or after it
+_BLANK = r"[ \t\u3000\u00a0\u202f]"  # French has a narrow space before the colon
+_LEAD = rf"^[ \t\u3000>]{{0,12}}(?:[-*+•・]{_BLANK}{{1,4}})?(?:#{{1,6}}[ \t]{{0,4}})?"  # quote, bullet, heading
+_ITEM = rf"(?:\d{{1,3}}[.)．）、]{_BLANK}{{0,4}})?"
+_CLOSE = rf"(?P<close>(?P=bold))?{_BLANK}{{0,4}}"  # emphasis ends before the colon or after it
 _QUESTION_OR_ANSWER = (
-    rf"{_LEAD}{_ITEM}(?P<bold>\*\*|__|\*|_)?{_ITEM}"
-    r"(?:(?P<question>Q|[Qq]uestion|QUESTION)|(?P<answer>A|Ans|[Aa]nswer|ANSWER))"
-    r"[ \t]?[#(\[]?(?P<number>\d{1,3})?[)\]]?" + _CLOSE + "(?:"
+    rf"{_LEAD}{_ITEM}(?P<bold>\*\*|__|\*|_)?{_ITEM}(?P<bracket>[【〔［])?"
+    rf"(?:(?P<question>Q|Ｑ|{labels.QUESTION})|(?P<answer>A|Ａ|Ans|{labels.ANSWER}))"
+    rf"{_BLANK}?[#(\[（]?(?P<number>{labels.NUMBER})?[)\]）]?(?(bracket)[】〕］])" + _CLOSE + "(?:"
     r"[:：](?P<close_after>(?P=bold))?"  # Q1: and Question:
-    r"|(?(number)(?:[.)](?:(?P=bold))?(?=[ \t])|[-–—](?=[ \t]))|(?!))"  # Q1. and Q1) and Q1 -
+    r"|(?(bracket)|(?!))"  # 【Q1】
+    r"|(?(number)(?:[.)](?:(?P=bold))?(?=[ \t])|[-–—](?=[ \t])|[．）、](?!\d)|(?<=\u3000))|(?!))"  # Q1. Q1) Q1 -
     r"|(?P<alone>$))"  # a line of its own
 )
 _KEYWORDS = (
-    _LEAD + r"(?:\*\*|__|\*|_)?(?:[Ss]tep 1[:.] ?)?(?P<keywords>[Kk]ey[ -]?[Ww]ords?|KEYWORDS)"
-    r"(?:\*\*|__|\*|_)?[ \t]{0,4}(?:[:：](?:\*\*|__|\*|_)?|$)"
+    rf"{_LEAD}(?:\*\*|__|\*|_)?(?P<key_bracket>[【〔［])?(?:[Ss]tep 1[:.] ?)?(?P<keywords>{labels.KEYWORDS})"
+    rf"(?(key_bracket)[】〕］])(?:\*\*|__|\*|_)?{_BLANK}{{0,4}}(?:[:：](?:\*\*|__|\*|_)?|$|(?(key_bracket)|(?!)))"
 )
-_NUMBERED = _LEAD + r"(?P<bold_item>\*\*|__)?(?P<item>\d{1,3})[.)](?P<close_item>(?P=bold_item))?[ \t]{1,4}(?=\S)"
+_NUMBERED = (
+    rf"{_LEAD}(?P<bold_item>\*\*|__)?(?P<item>\d{{1,3}})"
+    rf"(?:[.)](?P<close_item>(?P=bold_item))?[ \t]{{1,4}}|[．）、](?!\d){_BLANK}{{0,4}})(?=\S)"
+)
 _TITLE = (
-    _LEAD + r"(?:\*\*|__)?(?P<title>(?:Q ?[&/]? ?A|Question(?:-| (?:and )?)Answer)s?(?: [Pp]airs?)?|[Pp]airs?)"
-    r"[ \t]{0,4}#?\d{0,3}:?(?:\*\*|__)?:?[ \t]{0,4}$"
+    _LEAD + r"(?:\*\*|__)?(?P<title>(?:Q ?[&/]? ?A|Question(?:-| (?:and )?)Answer)s?(?: [Pp]airs?)?|[Pp]airs?"
+    r"|问答对?|問答|问题[与和及]答案|質問と回答|질문과 답변)"
+    r"[ \t]{0,4}#?\d{0,3}[:：]?(?:\*\*|__)?[:：]?[ \t]{0,4}$"
 )
 _HEADING = r"^[ \t]{0,3}(?P<heading>#{1,6}[ \t][^\n]*)"
 MARKER = re.compile("|".join((_QUESTION_OR_ANSWER, _KEYWORDS, _NUMBERED, _TITLE, _HEADING)), re.MULTILINE)
 LINE = re.compile(r"[^\n]*")
 MARKUP_LINE = re.compile(r"^[ \t]*(?:```[\w-]*|[-*_=]{3,})[ \t]*$", re.MULTILINE)
 CLOSING_REMARK = re.compile(r"\n\s*\n(?:I hope (?:this|these)|(?:Please )?[Ll]et me know|Feel free)[^\n]*\Z")
-INLINE_MARKER = re.compile(r"(?<=[.?!*)])[ \t]{1,4}(?:\*\*)?(?P<kind>Q|Question|A|Answer) ?(?P<number>\d{1,3})?[:：]")
+INLINE_MARKER = re.compile(
+    rf"(?:(?<=[.?!*)])[ \t]{{1,4}}|(?<=[。？！؟])[ \t\u3000]{{0,4}})(?:\*\*)?"
+    rf"(?P<kind>Q|A|Ｑ|Ａ|{labels.QUESTION}|{labels.ANSWER}) ?(?P<number>{labels.NUMBER})?[:：]"
+)
 
 
 @dataclass
@@ -130,11 +143,11 @@ def find_markers(text: str) -> list[Marker]:
     markers = []
     for match in MARKER.finditer(text):
         kind = next(k for k in ("question", "answer", "keywords", "item", "title", "heading") if match[k])
-        if match["alone"] is not None and not match["number"] and (match["question"] or match["answer"]) in ("Q", "A"):
+        if match["alone"] is not None and not match["number"] and len(match["question"] or match["answer"]) == 1:
             continue  # a letter on a line
         closed = match["close"] or match["close_after"] or match["close_item"]
         open_bold = "" if closed else match["bold"] or match["bold_item"]
-        number = match["number"] or match["item"] or ""
+        number = labels.read_number(match["number"] or match["item"] or "")
         kind = "break" if kind in ("title", "heading") else kind
         markers.append(Marker(kind, number, match.start(), match.end(), open_bold or ""))
     return _drop_lookalikes(text, markers)
@@ -152,7 +165,7 @@ def _drop_lookalikes(text: str, markers: list[Marker]) -> list[Marker]:
         if marker.kind == "item":
             following = markers[index + 1].kind if index + 1 < len(markers) else ""
             line = LINE.match(text, marker.end)[0]
-            asks = following == "answer" if has_answers else line.rstrip(" \t*_").endswith("?")
+            asks = following == "answer" if has_answers else ends_as_question(line.rstrip(" \t*_"))
             if has_questions or not asks and not INLINE_MARKER.search(line):
                 continue
             marker.kind = "question"
@@ -206,20 +219,21 @@ def _split_inline(marker: Marker, content: str, has_answers: bool) -> list[tuple
     on one line, or, in a reply without a single answer marker, the lines after the question's own."""
     if not content.strip():
         return [("", "")]
-    parts, start, kind, number = [], 0, "Q", int(marker.number or 0)
+    parts, start, kind, number = [], 0, "question", int(marker.number or 0)
     for match in INLINE_MARKER.finditer(content):
-        expected = str(number + 1) if kind == "A" else str(number)
-        if match["kind"][0] == kind or (match["number"] or expected) != expected:
+        expected = number + 1 if kind == "answer" else number
+        found, found_number = labels.name_label(match["kind"]), labels.read_number(match["number"] or "")
+        if found == kind or (found_number or str(expected)) != str(expected):
             continue
-        if kind == "A" and not match["number"]:
+        if kind == "answer" and not found_number:
             continue  # a quality factor
         parts.append(content[start : match.start()])
-        start, kind, number = match.end(), match["kind"][0], int(expected)
+        start, kind, number = match.end(), found, expected
     parts.append(content[start:])
     texts = [_clean(part, marker.open_bold) for part in parts]
     if len(texts) == 1 and not has_answers:
         first, _, rest = texts[0].partition("\n")
-        if first.rstrip("*_ ").endswith("?") and rest.strip():
+        if ends_as_question(first.rstrip("*_ ")) and rest.strip():
             texts = [_clean(first, marker.open_bold), rest.strip()]
     return list(zip_longest(texts[::2], texts[1::2], fillvalue=""))
 
@@ -239,7 +253,8 @@ def _clean(content: str, open_bold: str = "") -> str:
     return content.strip()
 
 
-BULLET = re.compile(r"[ \t]{0,12}(?:[-*+•]|\d{1,3}[.)])[ \t]{1,4}")
+OPENING_BRACKET, CLOSING_BRACKET = re.compile(r"[(（]"), re.compile(r"[)）]")
+BULLET = re.compile(r"[ \t\u3000]{0,12}(?:(?:[-*+•・]|\d{1,3}[.)])[ \t\u3000]{1,4}|[•・]|\d{1,3}[．）、])")
 
 
 def split_keywords(content: str) -> list[str]:
@@ -253,44 +268,46 @@ def split_keywords(content: str) -> list[str]:
     for line in content.strip(" \t").split("\n"):
         bullet = BULLET.match(line)
         line = line[bullet.end() :].strip() if bullet else line.strip()
-        if not line and keywords or line.endswith(":"):
+        if not line and keywords or line.endswith((":", "：")):
             break
         if keywords and not bullet and not continued:
             break
         keywords += _split_commas(line)
-        continued = line.endswith((",", ";"))
+        continued = line.endswith(tuple(",;，；、،"))
     return keywords
 
 
 def _split_commas(line: str) -> list[str]:
-    balanced = line.count("(") == line.count(")")
+    balanced = len(OPENING_BRACKET.findall(line)) == len(CLOSING_BRACKET.findall(line))
     parts, start, depth = [], 0, 0
-    for match in re.finditer(r"[(),;]", line):
+    for match in re.finditer(r"[(),;（），；、،]", line):
         char, after = match[0], line[match.end() : match.end() + 1]
-        depth += (char == "(") - (char == ")")
-        # A comma inside a chemical name has no space after it; one in brackets belongs to its keyword.
-        if char in ",;" and (depth <= 0 or not balanced) and (char == ";" or not after.isalnum()):
+        depth += (char in "(（") - (char in ")）")
+        if char in "()（）" or depth > 0 and balanced:  # a comma in brackets belongs to its keyword
+            continue
+        # A comma inside a chemical name has no space after it; in a script without spaces none has.
+        if char != "," or not after.isalnum() or is_unspaced(after):
             parts.append(line[start : match.start()])
             start = match.end()
-    parts.append(line[start:].strip().removesuffix("."))
-    stripped = [part.strip(" \t*_") for part in parts]
-    bare = [part[1:-1].strip() if part.startswith("[") and part.endswith("]") else part for part in stripped]
+    parts.append(line[start:].strip().rstrip("。").removesuffix("."))
+    stripped = [part.strip(" \t\u3000*_") for part in parts]
+    bare = [part[1:-1].strip() if re.fullmatch(r"\[.*\]|【.*】|「.*」", part) else part for part in stripped]
     return [part for part in bare if part]
 
 
-TABLE_HEADER = re.compile(r"^[ \t]*\|(?=[^\n]*question)(?=[^\n]*answer)[^\n]*\|[ \t]*$", re.IGNORECASE | re.MULTILINE)
+TABLE_ROW = re.compile(r"^[ \t]*\|([^\n]*)\|[ \t]*$", re.MULTILINE)
 
 
 def _read_table(text: str) -> ParsedReply:
     """Rows of the first markdown table that has a question and an answer column."""
     reply = ParsedReply()
-    header = TABLE_HEADER.search(text)
-    if not header:
+    for header in TABLE_ROW.finditer(text):
+        kinds = [labels.name_label(re.sub(r"s$", "", name.strip(" *_"))) for name in header[1].split("|")]
+        if "question" in kinds and "answer" in kinds:
+            break
+    else:
         return reply
-    names = [name.strip(" *_").lower() for name in header[0].strip().strip("|").split("|")]
-    column = {name.rstrip("s"): index for index, name in reversed(list(enumerate(names)))}
-    if not {"question", "answer"} <= set(column):
-        return reply
+    column = {kind: kinds.index(kind) for kind in ("question", "answer")}
     for line in text[header.end() :].split("\n")[1:]:
         if not line.strip().startswith("|"):
             break
@@ -302,8 +319,8 @@ def _read_table(text: str) -> ParsedReply:
     return reply
 
 
-def _read_json(text: str, first_field: int) -> ParsedReply:
-    keywords, pairs, problems = read_json(text, first_field)
+def _read_json(text: str) -> ParsedReply:
+    keywords, pairs, problems = read_json(text)
     reply = ParsedReply(split_keywords(keywords[0]) if len(keywords) == 1 else keywords)
     for question, answer in pairs:
         _add_pair(reply, question, answer)

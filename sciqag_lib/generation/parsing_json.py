@@ -3,27 +3,34 @@ r"""JSON replies, whole or broken: question and answer fields wherever they stan
     {"keywords": ["gene flow"], "Q&A": [{"Q": "How many loci were genotyped?", "A": "Eleven."}, {"Q": "Whe
 
 A JSON parser gives nothing for a text cut short or with one wrong comma. Here the text is cut into tokens once, and
-the fields of one object that are named question and answer (q, Q1, question, A1 ...) belong together.
+the fields of one object that are named question and answer (q, Q1, question, A1, 问题 ...) belong together.
 """
 
 import json
 import re
 
+from sciqag_lib.inference import labels
+from sciqag_lib.inference.latex_escapes import escape_latex
+from sciqag_lib.inference.replies import replace_surrogates
+
 JSON_START = re.compile(r"\s{0,100}(?:```(?:json)?\s{0,10})?[\[{]", re.IGNORECASE)
-JSON_FIELD = re.compile(r'"(?:q|a|question|answer)[ _-]?\d{0,3}"\s{0,20}:', re.IGNORECASE)
-KEYWORDS = re.compile(r'"key[ _-]?words?"\s{0,20}:\s{0,20}', re.IGNORECASE)
+_LABEL = rf'"((?i:q|a)|{labels.QUESTION}|{labels.ANSWER})[ _-]?({labels.NUMBER}?)"'
+JSON_FIELD = re.compile(rf"{_LABEL}\s{{0,20}}:")
+KEYWORDS = re.compile(rf'"(?:(?i:key_words?)|{labels.KEYWORDS})"\s{{0,20}}:\s{{0,20}}')
 TOKEN = re.compile(r'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)|[{}\[\]:,]|[^\s"{}\[\]:,]+', re.DOTALL)
-KEY = re.compile(r'"(q|a|question|answer)[ _-]?(\d{0,3})"', re.IGNORECASE)
+KEY = re.compile(_LABEL)
 
-Fields = dict[str, dict[str, str]]  # by number, "" where there is none: {"q": question, "a": answer}
+Fields = dict[str, dict[str, str]]  # by number, "" where there is none: {"question": ..., "answer": ...}
 
 
-def read_json(text: str, first_field: int) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+def read_json(text: str) -> tuple[list[str], list[tuple[str, str]], list[str]]:
     """Keywords; (question, answer) pairs, one of the two "" where it is missing; and problems: "truncated",
-    "bad_json". `first_field` is the offset of the first match of JSON_FIELD."""
+    "bad_json"."""
+    text = escape_latex(text)
     pairs: list[tuple[str, str]] = []
     problems: list[str] = []
-    tokens = TOKEN.findall(text, max(text.rfind("{", 0, first_field), 0))
+    first = JSON_FIELD.search(text)
+    tokens = TOKEN.findall(text, max(text.rfind("{", 0, first.start()), 0)) if first else []
     fields: Fields = {}
     depth = fields_depth = 0
     for index, token in enumerate(tokens):
@@ -36,7 +43,7 @@ def read_json(text: str, first_field: int) -> tuple[list[str], list[tuple[str, s
         elif token[0] == '"' and tokens[index + 1 : index + 2] == [":"] and (key := KEY.fullmatch(token)):
             value, problem = _read_value(tokens, index + 2)
             problems += [problem] if problem else []
-            kind, number = key[1][0].lower(), key[2]
+            kind, number = labels.name_label(key[1]), labels.read_number(key[2])
             if kind in fields.get(number, {}):
                 _close_object(fields, pairs)
             if value is not None:
@@ -51,7 +58,7 @@ def read_json(text: str, first_field: int) -> tuple[list[str], list[tuple[str, s
 
 
 def _close_object(fields: Fields, pairs: list[tuple[str, str]]) -> None:
-    pairs += [(pair.get("q", "").strip(), pair.get("a", "").strip()) for pair in fields.values()]
+    pairs += [(pair.get("question", "").strip(), pair.get("answer", "").strip()) for pair in fields.values()]
     fields.clear()
 
 
@@ -76,14 +83,11 @@ def _read_value(tokens: list[str], index: int) -> tuple[str | None, str]:
 
 
 def _decode_string(token: str) -> str | None:
-    r"""The text of a JSON string. LaTeX commands written with one backslash are kept: `\alpha` is not valid
-    JSON, `\beta` and `\frac` would become control characters that no text contains."""
-    doubled = re.sub(r'\\(["\\/nrt]|u[0-9a-fA-F]{4})?', lambda m: m[0] if m[1] else r"\\", token)
+    """The text of a JSON string, or None where it is none."""
     try:
-        text = json.loads(doubled, strict=False)
+        return replace_surrogates(json.loads(token, strict=False))
     except ValueError:
         return None
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # half of a pair can't be written
 
 
 def _read_keywords(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from sciqag_lib.errors import check_parameters
 from sciqag_lib.inference.prompts import PromptFile, load_form, load_prompt
 from sciqag_lib.inference.seeds import digest_of
 
-VERSION = 3  # of everything in the generating code that moves a result and is not in a prompt file
+VERSION = 4  # of everything in the generating code that moves a result and is not in a prompt file
 STRATEGIES = ("whole_paper", "passages", "evidence_first")
 TOKENS_PER_PAIR = 120  # the published pairs have 53 words on average; twice that is rarely passed
 TOKENS_FOR_KEYWORDS = 150

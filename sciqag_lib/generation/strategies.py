@@ -29,6 +29,7 @@ from sciqag_lib.inference.loop import Asking, Round
 from sciqag_lib.inference.prompts import fit_text, plain_text, render
 from sciqag_lib.inference.seeds import derive_seed
 from sciqag_lib.records.papers import Paper, QAPair
+from sciqag_lib.text.scripts import count_words
 from sciqag_lib.text.sentences import split_sentences
 
 MAX_ROUNDS = 3  # the first time and twice for what is missing
@@ -249,7 +250,7 @@ def split_passages(text: str) -> list[tuple[int, int]]:
     sentences = split_sentences(text)
     spans, start, words = [], 0, 0
     for number, (first, last) in enumerate(sentences):
-        words += len(text[first:last].split())
+        words += count_words(text[first:last])
         if words >= PASSAGE_WORDS:
             after = sentences[number + 1][0] if number + 1 < len(sentences) else len(text)
             spans.append((start, after))
@@ -263,7 +264,7 @@ def split_passages(text: str) -> list[tuple[int, int]]:
 
 def list_keywords(paper: Paper) -> list[str]:
     """The paper's keywords as a list, whichever of the two published forms they have."""
-    keywords = paper.keywords if isinstance(paper.keywords, list) else re.split("[,;]", paper.keywords)
+    keywords = paper.keywords if isinstance(paper.keywords, list) else re.split("[,;，；、]", paper.keywords)
     return [keyword.strip() for keyword in keywords if keyword.strip()]
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from sciqag_lib.engines import Completion, Prompt, Request, Sampling
 from sciqag_lib.errors import InputError
+from sciqag_lib.inference.latex_escapes import escape_latex
 from sciqag_lib.inference.loop import Round
 from sciqag_lib.inference.prompts import PromptFile, fill, load_prompt
 from sciqag_lib.inference.replies import replace_surrogates, strip_reasoning
@@ -248,7 +249,7 @@ def make_code(texts: Iterable[str]) -> str:
 
 def find_entries(text: str, keys: set[str]) -> list[dict[str, Any]]:
     """The JSON objects with one of `keys` in a text, in order, wherever they are; what is no JSON is passed over."""
-    decoder, found = json.JSONDecoder(strict=False), []
+    text, decoder, found = escape_latex(text), json.JSONDecoder(strict=False), []
     at = text.find("{")
     while at >= 0:
         try:

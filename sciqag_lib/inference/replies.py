@@ -2,6 +2,8 @@
 
 import re
 
+from sciqag_lib.inference import labels
+
 REASONING_TAG = re.compile(
     r"(?P<open><(?:think|thinking|reasoning|thought)>|\[THINK\]|<\|begin_of_thought\|>)"
     r"|</(?:think|thinking|reasoning|thought)>|\[/THINK\]|<\|end_of_thought\|>",
@@ -49,11 +51,14 @@ def _strip_channels(text: str) -> tuple[str, bool]:
     return text, True
 
 
-LABEL = re.compile(r"(?:\*\*)?(?:answer|a)\s*:\s*(?:\*\*)?\s*", re.IGNORECASE)
+LABEL = re.compile(
+    rf"(?:\*\*)?(?:[AaＡ]|(?P<bracket>[【〔［])?{labels.ANSWER}(?(bracket)[】〕］]))\s*(?:\*\*)?(?:[:：]|(?(bracket)|(?!)))"
+    r"\s*(?:\*\*)?\s*"
+)
 
 
 def read_answer(text: str) -> str:
-    """The answer in a reply: without reasoning, and without the word "Answer:" before it. It may be empty."""
+    """The answer in a reply: without reasoning, and without an "Answer:" before it in any language. It may be empty."""
     answer = strip_reasoning(text)[0].strip()
     label = LABEL.match(answer)
     return (answer[label.end() :] if label else answer).strip()

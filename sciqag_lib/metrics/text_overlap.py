@@ -1,8 +1,9 @@
 """Answers beside the reference answers: token F1, ROUGE-L and embedding similarity, 0-1, with null baselines.
 
 Both counts of shared words are rouge-score's, Google's own implementation of ROUGE. ROUGE-L takes its default words, as
-published numbers elsewhere do: letters a-z and digits, so that a Greek letter is lost and 21.4 is two words. Token F1
-is its ROUGE-1 over words of any script and whole numbers. Embedding similarity is the cosine of sentence embeddings.
+published numbers elsewhere do: letters a-z and digits, so that a Greek letter is lost, 21.4 is two words and a Chinese
+answer has none. Token F1 is its ROUGE-1 over words of any script and whole numbers; in Chinese, Japanese and Korean a
+character is a word. Embedding similarity is the cosine of sentence embeddings.
 
 None of them says whether an answer is right: "rises" and "falls" differ by one word. Beside the answers ("own") stand
 the answer to another question ("other") and the question itself in place of its answer ("question").
@@ -14,13 +15,16 @@ from itertools import islice
 from typing import Any
 
 from sciqag_lib.engines.embeddings import Embedder
+from sciqag_lib.text.scripts import UNSPACED
 
-VERSION = 1
+VERSION = 2
 MEASURES = {"token_f1": "token F1", "rouge_l": "ROUGE-L", "embedding_similarity": "embedding similarity"}  # as shown
 NULLS = ("other", "question")
 BLOCK = 64  # questions that are embedded together, and kept in one file of the cache
-# A word, formula or number, with its inner hyphens and apostrophes, its decimals and groups of digits.
-WORD = re.compile(r"[^\W_]+(?:(?<=\d)[.,](?=\d)[^\W_]+|[-'’][^\W_]+)*")
+# A word, formula or number, with its inner hyphens and apostrophes, its decimals and groups of digits; of a script
+# without spaces one character.
+_LETTERS = rf"[^\W_{UNSPACED}]+"
+WORD = re.compile(rf"[{UNSPACED}]|{_LETTERS}(?:(?<=\d)[.,](?=\d){_LETTERS}|[-'’]{_LETTERS})*")
 
 Texts = dict[str, str]  # by arm: "own", "other" where there is one, "question"
 

@@ -104,7 +104,7 @@ def bind_question(question: str) -> str:
     >>> bind_question("Why does ash raise the water demand?")
     'Why does ash raise the water demand in this study, as seen in Figure 2?'
     """
-    return question.rstrip().rstrip("?.!") + " in this study, as seen in Figure 2?"
+    return question.rstrip().rstrip("?.!？。！؟") + " in this study, as seen in Figure 2?"
 
 
 def list_items(

@@ -16,7 +16,7 @@ from sciqag_lib.inference.judge import Judge, load_judge_prompt
 from sciqag_lib.inference.prompts import plain_text
 from sciqag_lib.records.papers import QAPair
 
-VERSION = 1  # of what moves a score here and is not in the prompt file
+VERSION = 2  # of what moves a score here and is not in the prompt file
 # In the order in which they are asked: completeness and accuracy see the same texts, and what needs no paper is last.
 KINDS = {
     "relevance": "questions",

@@ -22,7 +22,7 @@ from sciqag_lib.tasks.questions import Question, identify, rank, read_questions
 from sciqag_lib.tasks.short_answers import CLASSIFICATION, REGRESSION
 from sciqag_lib.tasks.task import Kind, Row, Task
 
-VERSION = 1  # of the code that reads a row or a reply
+VERSION = 2  # of the code that reads a row or a reply
 KINDS = {kind.name: kind for kind in (QUESTIONS, CHOICE, CLASSIFICATION, REGRESSION)}
 MAX_CLASSES = 20
 

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal, InvalidOperation
 
+from sciqag_lib.text.scripts import UNSPACED
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -43,9 +45,17 @@ _PLAIN = str.maketrans(
         "℃": "C",
         "′": "'",
         "，": ",",
+        "．": ".",
+        "％": "%",
+        "：": ":",
+        **dict(zip("０１２３４５６７８９", "0123456789")),
+        **dict.fromkeys("～〜", "-"),
         "\u2126": "Ω",
     }
 )
+# Text without spaces: a number there begins after a character that is no part of it, and a range may be in words.
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_RANGE_WORDS = str.maketrans(dict.fromkeys("至到和或及与與、", "¦"))
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _NUMBER = re.compile(
     r"""(?<![\w.^])(?<!\^\d/)                                                # not inside a word or another number
@@ -89,12 +99,12 @@ _FACTOR = re.compile(
     r"(?P<power>\^?\{?-?\d|[⁻]?[¹²³])?(?![\w])\}?"
 )
 _OWN_POWER = re.compile(r"(?:\^?\{?(-?\d)\}?|([⁻]?[¹²³]))(?![\w.])")
-_LINK = re.compile(r"\s?(?:±|\+/?-|-|to|and|or|,|/|versus|vs\.?|from|,\sand)\s?(?:\+/-)?$")
+_LINK = re.compile(r"\s?(?:±|\+/?-|-|¦|to|and|or|,|/|versus|vs\.?|from|,\sand)\s?(?:\+/-)?$")
 
 
 def find_quantities(text: str) -> list[Quantity]:
     """Every number of `text` that is no part of a name, in order, with its unit. Linear time."""
-    plain = text.translate(_PLAIN)
+    plain = _UNSPACED.sub("¤", text.translate(_RANGE_WORDS)).translate(_PLAIN)
     found = [quantity for match in _NUMBER.finditer(plain) if (quantity := _read_number(plain, match)) is not None]
     for match in _WORD_NUMBER.finditer(plain):
         if (quantity := _read_word(plain, match)) is not None:

@@ -1,7 +1,8 @@
 """Sentences and words of scientific prose, as exact character spans.
 
-Sentence boundaries come from sentencex (Wikimedia, MIT; linear time, 2 MB in about 0.2 s), mended by two short
-rules for what scientific papers do to full stops. A newline always ends a sentence, as it ends a paragraph.
+Sentence boundaries come from sentencex (Wikimedia, MIT; linear time, 2 MB in about 0.2 s), corrected by a few short
+rules for what scientific papers do to full stops. A newline always ends a sentence, as it ends a paragraph. Full-width
+marks have a rule of their own: text without spaces takes sentencex quadratic time.
 
     >>> text = "The rate fell (Fig. 3). We used approx. 5 mL of H. pylori culture."
     >>> [text[start:end] for start, end in split_sentences(text)]
@@ -14,15 +15,17 @@ from functools import lru_cache
 import sentencex
 import snowballstemmer
 
+from sciqag_lib.text.scripts import OTHER_STOPS, WIDE_CLOSING, WIDE_STOPS, cut_unspaced, is_function_word, is_unspaced
+
 Span = tuple[int, int]  # start and end, offsets into the text: text[start:end]
 
 # After these a sentence goes on, whatever follows.
 _ABBREVIATIONS = frozenset(
     "approx ca cf eq eqs fig figs ref refs no nos vol vols suppl supp sec sect ch pp tab resp dept vs e.g i.e viz "
-    "subsp ssp var cv f.sp wt mol at prof dr mr mrs ms st jr incl excl dil conc temp max min avg rel ver".split()
+    "sp spp subsp ssp var cv f.sp wt mol at prof dr mr mrs ms st jr incl excl dil conc temp max min avg rel ver".split()
 )
 # Of those, the ones that are also words or units and may well end a sentence: a capital after them starts a new one.
-_MAY_END = frozenset("no at ch min max temp var sec mol conc ms vol tab resp".split())
+_MAY_END = frozenset("sp spp no at ch min max temp var sec mol conc ms vol tab resp".split())
 _LAST_WORD = re.compile(r"([^\s(\[,;]{1,12})\.$")
 _CONTINUES = re.compile(r"[a-z]+(?![A-Za-z0-9-])|[%,;:)\]]|\(\d|\[\d")  # not "pH", "mRNA", "p53", "p-values"
 # "for 2 h. They", "to 0.15 M. KCl": the full stop after a value's one-letter unit does not belong to an initial.
@@ -35,7 +38,21 @@ _NAME_STOP = re.compile(
 )
 # The plainest end of all, which sentencex leaves alone in paragraphs that open with "(A)" like a list.
 _PLAIN_STOP = re.compile(r"(?<=[a-z0-9)\]%])\.(?=\s+[A-Z][a-z]*\s+[a-z(])")
-_ENDS = re.compile(r"[.!?…][\"'”’)\]]*(?:\s?\[[\d,\s–-]+\][,\s]?)*$")  # a terminator, closing marks, citations
+# A terminator, closing marks, citations.
+_ENDS = re.compile(rf"[.!?…{WIDE_STOPS}{OTHER_STOPS}][\"'”’)\]{WIDE_CLOSING}]*(?:\s?\[[\d,，、\s–-]+\][,\s]?)*$")
+# "測定した。」", "下降。[3]", but not "３．５", nor a title in 《》 or a quotation that is part of a longer sentence.
+_WIDE_END = re.compile(
+    rf"(?:[。！？｡]|(?<!\d)．|．(?!\d))[{WIDE_STOPS}!?…]*(?P<closed>[{WIDE_CLOSING}”’\"')\]]*)(?P<more>[{WIDE_STOPS}]*)"
+    r"(?:\s?\[[\d,，、\s–-]{1,60}\])*"
+)
+_WIDE_CONTINUES = re.compile(
+    r"[、，；：,;]|[とのがをはにでもやへ]|的(?![确確])|[地等之是为與与和或]|[이을를은는가라고]"
+)
+_NARROW_BRACKETS = str.maketrans("（）", "()")
+# "(A) Growth of cells. (B-D) Loss": a bracketed letter opens a list for sentencex, and a list it leaves in one piece.
+_PANEL = re.compile(r"(?:^|(?<=[.:;?!)\]] ))\((?P<letters>[A-Za-z](?:\s?[-–,]\s?[A-Za-z]){0,6})\)(?=\s)")
+_PANEL_STOP = re.compile(rf"(?<=[\w)\]%])\.(?=\s+{_PANEL.pattern})")  # "for 16 h. (H) Cells"
+_NO_STOPS = str.maketrans(dict.fromkeys(WIDE_STOPS, ","))
 
 
 def split_sentences(text: str) -> list[Span]:
@@ -51,10 +68,13 @@ def split_sentences(text: str) -> list[Span]:
 
 
 def _split_paragraph(text: str, start: int, end: int) -> list[Span]:
-    """Spans of the sentences of one line, mended."""
+    """Spans of the sentences of one line, corrected."""
     paragraph = text[start:end]
-    cuts = {b["end_index"] for b in sentencex.get_sentence_boundaries("en", paragraph)} | {len(paragraph)}
-    for rule in (_UNIT_STOP, _RATE_STOP, _NAME_STOP, _PLAIN_STOP):
+    plain = _PANEL.sub(r"X\g<letters>X", paragraph.translate(_NO_STOPS))
+    boundaries = sentencex.get_sentence_boundaries("en", plain)
+    cuts = {boundary["end_index"] for boundary in boundaries} | {len(paragraph)}
+    cuts.update(match.end() for match in _WIDE_END.finditer(paragraph) if _ends_wide(match))
+    for rule in (_UNIT_STOP, _RATE_STOP, _NAME_STOP, _PLAIN_STOP, _PANEL_STOP):
         cuts.update(match.end() for match in rule.finditer(paragraph))
     spans: list[Span] = []
     first = 0
@@ -69,6 +89,13 @@ def _split_paragraph(text: str, start: int, end: int) -> list[Span]:
     return [(start + a, start + b) for a, b in spans]
 
 
+def _ends_wide(match: "re.Match[str]") -> bool:
+    """Whether a full-width stop ends a sentence: after a closing mark, the sentence around a quotation may continue."""
+    if not match["closed"] or match["more"]:
+        return True
+    return match["closed"][-1] not in "》〉" and not _WIDE_CONTINUES.match(match.string, match.end())
+
+
 def _belongs_together(paragraph: str, left: Span, right: Span) -> bool:
     """Whether the boundary between two pieces is no end of a sentence."""
     tail = paragraph[max(left[0], left[1] - 60) : left[1]]
@@ -81,6 +108,7 @@ def _belongs_together(paragraph: str, left: Span, right: Span) -> bool:
     if word and word.group(1).lower() in _ABBREVIATIONS:
         return not (word.group(1) in _MAY_END and head[0].isupper())
     near = paragraph[max(left[0], left[1] - 300) : left[1]]  # bounded, or unclosed brackets cost quadratic time
+    near = near.translate(_NARROW_BRACKETS)
     if near.count("(") > near.count(")") and near.rfind("(") > near.rfind(")"):
         return True
     return tail[-1] in ".])" and bool(_CONTINUES.match(head))
@@ -120,8 +148,10 @@ _stemmer = snowballstemmer.stemmer("english")
 
 
 def list_words(text: str) -> list[str]:
-    """The words of `text` in order, lower case, hyphens and apostrophes unified."""
-    return [word.translate(_HYPHENS).lower() for word in _WORD.findall(text)]
+    """The words of `text` in order, lower case, hyphens and apostrophes unified; of a script without spaces those of
+    scripts.cut_unspaced."""
+    words = (part for word in _WORD.findall(text) for part in (cut_unspaced(word) if is_unspaced(word) else (word,)))
+    return [word.translate(_HYPHENS).lower() for word in words]
 
 
 @lru_cache(maxsize=4096)  # the words of a paper; more would be memory that grows with their number
@@ -137,7 +167,7 @@ def list_content_words(text: str) -> list[str]:
     where they are words ("nitrogen-doped" gives "nitrogen" and "dope"), but a name such as "il-6" stays whole."""
     stems = []
     for word in list_words(text):
-        if word in STOP_WORDS:
+        if word in STOP_WORDS or is_function_word(word):
             continue
         parts = word.split("-")
         if len(parts) > 1 and all(len(part) > 2 and part.isalpha() for part in parts):
