@@ -19,7 +19,8 @@ from sciqag_lib.ingest.document import Block, Document, join_abstract
 from sciqag_lib.ingest.inline import clean_text, inline_parts, inline_text, list_number
 from sciqag_lib.ingest.nodes import child_elements, local_name
 from sciqag_lib.ingest.tables import format_table
-from sciqag_lib.ingest.text import KEYWORDS_LINE, SECTION_NAMES, bare_heading, find_doi, split_keywords
+from sciqag_lib.ingest.text import KEYWORDS_LINE, SECTION_NAMES, bare_heading, split_keywords
+from sciqag_lib.records.dois import DOI, bare_doi, find_doi
 
 FURNITURE = frozenset(
     "nav aside footer form script style noscript template button iframe dialog select menu head svg canvas audio"
@@ -76,7 +77,7 @@ def read_html(data: bytes) -> Document:
     document = Document()
     meta = _read_meta(root)
     document.title = _first(meta, "citation_title", "dc.title", "og:title")
-    document.doi = find_doi(_first(meta, "citation_doi", "dc.identifier", "prism.doi", "bepress_citation_doi"))
+    document.doi = _find_doi(meta)
     document.journal = _first(meta, "citation_journal_title", "prism.publicationname")
     keywords = meta.get("citation_keywords") or meta.get("citation_keyword") or meta.get("keywords") or []
     document.keywords = list(dict.fromkeys(word for content in keywords for word in split_keywords(content)))
@@ -118,6 +119,14 @@ def _read_meta(root: Any) -> dict[str, list[str]]:
 
 def _first(meta: dict[str, list[str]], *names: str) -> str:
     return next((meta[name][0] for name in names if meta.get(name)), "")
+
+
+def _find_doi(meta: dict[str, list[str]]) -> str:
+    """The DOI that the tags give, whole: the first value that is one, else the first that holds one."""
+    names = ("citation_doi", "dc.identifier.doi", "prism.doi", "bepress_citation_doi", "dc.identifier")
+    values = [value for name in names for value in meta.get(name, [])]
+    whole = (bare for bare in map(bare_doi, values) if DOI.fullmatch(bare))
+    return next(whole, "") or next(filter(None, map(find_doi, values)), "")
 
 
 def _find_content(root: Any) -> Any:

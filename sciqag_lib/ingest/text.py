@@ -17,8 +17,8 @@ import re
 from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Document, find_boilerplate_kind
 from sciqag_lib.ingest.inline import clean_text
+from sciqag_lib.records.dois import find_doi
 
-_DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`\[\]]+")
 KEYWORDS_LINE = re.compile(
     r"^\W*(?:key\s?-?words?(?: and phrases)?|index terms)\W*[:.—–-]\s*(.+)", re.IGNORECASE | re.DOTALL
 )
@@ -209,17 +209,6 @@ def _take_abstract(document: Document) -> None:
             document.abstract = document.abstract or block.text[run_in.end() :]
             del blocks[number]
             return
-
-
-def find_doi(text: str) -> str:
-    """The first DOI in a text, without the punctuation that follows it, or ""."""
-    match = _DOI.search(text)
-    if not match:
-        return ""
-    doi = match[0].rstrip(".,;:'’”")
-    while doi.endswith(")") and doi.count(")") > doi.count("("):
-        doi = doi[:-1].rstrip(".,;:")
-    return doi
 
 
 def split_keywords(text: str) -> list[str]:
