@@ -16,10 +16,16 @@ from lxml import html as lxml_html
 
 from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Block, Document, join_abstract
+from sciqag_lib.ingest.front import LONGEST_ABSTRACT, find_abstract, take_front
+from sciqag_lib.ingest.headings import (
+    ABSTRACT_TITLES,
+    find_abstract_language,
+    is_other_abstract,
+    split_keywords,
+)
 from sciqag_lib.ingest.inline import clean_text, inline_parts, inline_text, list_number
 from sciqag_lib.ingest.nodes import child_elements, local_name
 from sciqag_lib.ingest.tables import format_table
-from sciqag_lib.ingest.text import KEYWORDS_LINE, SECTION_NAMES, bare_heading, split_keywords
 from sciqag_lib.records.dois import DOI, bare_doi, find_doi
 
 FURNITURE = frozenset(
@@ -64,7 +70,11 @@ BLOCK_NAMES = CONTAINERS - {"span", "font"} | {
     "h6",
 }
 _HEADING = re.compile(r"h([1-6])")
-_KEYWORDS = ("keywords", "key words", "keyword", "index terms")
+# Of an element that holds an abstract: PMC's and PLOS's "abstract", Wiley's "article-section__abstract".
+_ABSTRACT_CLASS = re.compile(
+    r"(?:[\w-]*[_-])?abstract(?:section|infull|[_-]?(?:text|content|section|full|inner|body|\d+))?"
+)
+_OTHER_ABSTRACT_CLASS = re.compile(r"\b(?:graphical|highlights?|teaser|summary|lay|plain|editors?|digest|visual)\b")
 _NOTE_CLASS = re.compile(r"fn")  # of a table: its mark and its text are one line
 
 
@@ -76,14 +86,14 @@ def read_html(data: bytes) -> Document:
         raise InputError(f"not readable as HTML: {error}") from error
     document = Document()
     meta = _read_meta(root)
-    document.title = _first(meta, "citation_title", "dc.title", "og:title")
+    document.title = _read_markup(_first(meta, "citation_title", "dc.title", "og:title"))
     document.doi = _find_doi(meta)
     document.journal = _first(meta, "citation_journal_title", "prism.publicationname")
-    keywords = meta.get("citation_keywords") or meta.get("citation_keyword") or meta.get("keywords") or []
-    document.keywords = list(dict.fromkeys(word for content in keywords for word in split_keywords(content)))
+    language = _first(meta, "citation_language", "dc.language")[:2].lower()
+    document.keywords = _read_keywords(root, language)
     _read_block(_find_content(root), document)
     _take_title(document, root)
-    _take_front_matter(document, _first(meta, "citation_abstract", "dc.description"))
+    _take_front_matter(document, _read_markup(_first(meta, "citation_abstract", "dc.description")), language)
     _level_headings(document)
     return document
 
@@ -119,6 +129,25 @@ def _read_meta(root: Any) -> dict[str, list[str]]:
 
 def _first(meta: dict[str, list[str]], *names: str) -> str:
     return next((meta[name][0] for name in names if meta.get(name)), "")
+
+
+def _read_keywords(root: Any, language: str) -> list[str]:
+    """The words of citation_keywords, in the paper's language where they come in several; other tags are the site's."""
+    nodes = [
+        node for node in root.iter("meta") if node.get("name", "").lower() in ("citation_keywords", "citation_keyword")
+    ]
+    own = [node for node in nodes if node.get("xml:lang", node.get("lang", "")).lower()[:2] == language]
+    words = [word for node in own or nodes for word in split_keywords(clean_text(node.get("content", "")))]
+    return list(dict.fromkeys(words))
+
+
+def _read_markup(text: str) -> str:
+    """The text of a tag's content, in which some pages write HTML: "&lt;p&gt;Oxygen &lt;i&gt;fell&lt;/i&gt;." """
+    if not re.search(r"</?[a-zA-Z][^<>]{0,200}>", text):
+        return text
+    part = Document()
+    _read_block(lxml_html.fragment_fromstring(text, create_parent="div"), part)
+    return join_abstract(part.blocks)
 
 
 def _find_doi(meta: dict[str, list[str]]) -> str:
@@ -207,7 +236,35 @@ def _read_child(node: Any, document: Document) -> None:
     else:
         if name in ("ol", "ul"):
             _number_items(node)
+        start = len(document.blocks)
         _read_block(node, document)
+        if _is_abstract(node):
+            _group_abstract(node, document, start)
+
+
+def _is_abstract(node: Any) -> bool:
+    names = f"{node.get('class', '')} {node.get('id', '')} {node.get('data-title', '')}".lower().split()
+    return node.get("role") == "doc-abstract" or any(_ABSTRACT_CLASS.fullmatch(name) for name in names)
+
+
+def _group_abstract(node: Any, document: Document, start: int) -> None:
+    """Mark what an abstract's element holds as one abstract, under a heading where the page prints none."""
+    blocks = document.blocks[start:]
+    size = sum(len(block.text) for block in blocks)
+    if not any(block.kind == "paragraph" for block in blocks) or size > LONGEST_ABSTRACT:
+        return
+    names = [n for n, block in enumerate(blocks) if block.kind == "heading" and _opens_abstract(block.text)]
+    if not names:
+        is_other = _OTHER_ABSTRACT_CLASS.search(node.get("class", "").lower())
+        code = (node.get("lang") or node.get("xml:lang") or "")[:2]
+        name = "Highlights" if is_other else ABSTRACT_TITLES.get(code, "Abstract")
+        document.blocks.insert(start, Block("heading", name, 2))
+    for block in document.blocks[start + (names[0] if names else 0) :]:
+        block.group = block.group or start + 1
+
+
+def _opens_abstract(name: str) -> bool:
+    return find_abstract_language(name) != "" or is_other_abstract(name)
 
 
 def _read_figure(node: Any, document: Document) -> None:
@@ -275,45 +332,17 @@ def _take_title(document: Document, root: Any) -> None:
         document.title = clean_text("".join(titles[0].itertext())) if titles else ""
 
 
-def _take_front_matter(document: Document, abstract: str) -> None:
+def _take_front_matter(document: Document, abstract: str, language: str) -> None:
     """Abstract, keywords and DOI from the text; what stands before abstract or first heading is authors and links."""
-    start = _find_abstract(document)
+    start = find_abstract(document.blocks)
     first = next((n for n, block in enumerate(document.blocks) if block.kind == "heading"), 0) if start < 0 else start
     front = document.blocks[:first]
     document.doi = document.doi or next(filter(None, (find_doi(block.text) for block in front)), "")
-    if start >= 0 or all(len(block.text) < 400 for block in front):
+    if start < 0 and all(len(block.text) < 400 for block in front):
         document.cut["title and authors"] += sum(len(block.text) for block in front)
         del document.blocks[:first]
-    taken = _take_section(document, 0) if start >= 0 else []
-    run_in = [match.group(1) for match in (KEYWORDS_LINE.match(block.text) for block in taken) if match]
-    document.abstract = join_abstract([block for block in taken if not KEYWORDS_LINE.match(block.text)]) or abstract
-    start = next((n for n, block in enumerate(document.blocks) if _heading_name(block) in _KEYWORDS), -1)
-    lines = run_in or [block.text for block in (_take_section(document, start) if start >= 0 else [])]
-    document.keywords = document.keywords or (lines if len(lines) > 1 else split_keywords("".join(lines)))
-
-
-def _heading_name(block: Block) -> str:
-    return bare_heading(block.text).lower() if block.kind == "heading" else ""
-
-
-def _find_abstract(document: Document) -> int:
-    """Where the abstract's heading is, or -1; a "Summary" that ends the paper is none."""
-    names = [(n, _heading_name(block)) for n, block in enumerate(document.blocks) if block.kind == "heading"]
-    for position, (n, name) in enumerate(names):
-        if name == "abstract" or (name == "summary" and position == 0):
-            return n
-        if SECTION_NAMES.fullmatch(name):
-            return -1
-    return -1
-
-
-def _take_section(document: Document, start: int) -> list[Block]:
-    """The blocks of the section whose heading stands at `start`; both are removed from the document."""
-    level = document.blocks[start].level
-    rest = document.blocks[start + 1 :]
-    length = next((n for n, block in enumerate(rest) if block.kind == "heading" and block.level <= level), len(rest))
-    del document.blocks[start : start + 1 + length]
-    return rest[:length]
+    take_front(document, language)
+    document.abstract = document.abstract or abstract
 
 
 def _level_headings(document: Document) -> None:
