@@ -261,6 +261,15 @@ def find_abstract_part(heading: str) -> str:
     return next((kind for kind, pattern in _OWN_PATTERNS.items() if pattern.fullmatch(bare)), "")
 
 
+def is_heading(text: str) -> bool:
+    """Whether a line that stands alone is a heading by its name, or by its number and its length."""
+    if len(text) > MAX_HEADING:
+        return False
+    is_numbered = re.match(r"(?:\d{1,2}\.){0,4}\d{1,2}\.?\s+[^\W\d_]{2}", text) and not text.endswith((".", ",", ";"))
+    names = (SECTION_NAMES.fullmatch(bare_heading(text)), find_boilerplate_kind(text), find_keywords_language(text))
+    return bool(is_numbered or any(names) or is_other_abstract(text) or find_abstract_part(text))
+
+
 def match_keywords_line(text: str) -> tuple[str, str]:
     """The language and the words of a paragraph "Keywords: river; lake", or two empty strings."""
     match = KEYWORDS_LINE.match(unicodedata.normalize("NFC", text))

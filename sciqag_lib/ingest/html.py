@@ -20,6 +20,8 @@ from sciqag_lib.ingest.front import LONGEST_ABSTRACT, find_abstract, take_front
 from sciqag_lib.ingest.headings import (
     ABSTRACT_TITLES,
     find_abstract_language,
+    find_boilerplate_kind,
+    is_heading,
     is_other_abstract,
     split_keywords,
 )
@@ -70,6 +72,7 @@ BLOCK_NAMES = CONTAINERS - {"span", "font"} | {
     "h6",
 }
 _HEADING = re.compile(r"h([1-6])")
+BOLD_LEVEL = 7  # of a heading that is a bold paragraph
 # Of an element that holds an abstract: PMC's and PLOS's "abstract", Wiley's "article-section__abstract".
 _ABSTRACT_CLASS = re.compile(
     r"(?:[\w-]*[_-])?abstract(?:section|infull|[_-]?(?:text|content|section|full|inner|body|\d+))?"
@@ -232,7 +235,11 @@ def _read_child(node: Any, document: Document) -> None:
     elif name == "li":
         _read_item(node, document)
     elif (name in ("p", "dt", "dd", "pre") and not _holds_blocks(node)) or _has_class(node, _NOTE_CLASS):
-        _add_paragraph(inline_text(node, document.cut), document)
+        text = inline_text(node, document.cut)
+        if name == "p" and _is_bold(node) and is_heading(text):
+            document.add("heading", text.rstrip(" :."), BOLD_LEVEL)
+        else:
+            _add_paragraph(text, document)
     else:
         if name in ("ol", "ul"):
             _number_items(node)
@@ -240,6 +247,13 @@ def _read_child(node: Any, document: Document) -> None:
         _read_block(node, document)
         if _is_abstract(node):
             _group_abstract(node, document, start)
+
+
+def _is_bold(node: Any) -> bool:
+    """Whether a paragraph is bold as a whole, as headings of old pages and of converters are."""
+    parts = [child for child in child_elements(node) if local_name(child) != "br"]
+    around = (node.text or "") + "".join(child.tail or "" for child in node)
+    return len(parts) == 1 and local_name(parts[0]) in ("b", "strong") and not around.strip(" :.\u00a0\r\n\t")
 
 
 def _is_abstract(node: Any) -> bool:
@@ -347,7 +361,8 @@ def _take_front_matter(document: Document, abstract: str, language: str) -> None
 
 def _level_headings(document: Document) -> None:
     """Levels counted from the highest that the text uses: a page whose sections are <h2> starts at 1."""
-    top = min((block.level for block in document.blocks if block.kind == "heading"), default=1)
+    headings = [block for block in document.blocks if block.kind == "heading"]
+    top = min((block.level for block in headings if not find_boilerplate_kind(block.text)), default=1)
     for block in document.blocks:
         if block.kind == "heading":
             block.level -= top - 1
