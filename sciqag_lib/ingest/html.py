@@ -21,14 +21,17 @@ from sciqag_lib.ingest.headings import (
     ABSTRACT_TITLES,
     find_abstract_language,
     find_boilerplate_kind,
+    find_keywords_language,
     is_heading,
     is_other_abstract,
-    split_keywords,
 )
 from sciqag_lib.ingest.inline import clean_text, inline_parts, inline_text, list_number
 from sciqag_lib.ingest.nodes import child_elements, local_name
+from sciqag_lib.ingest.page_formulas import set_formulas
+from sciqag_lib.ingest.page_notes import cut_notes
+from sciqag_lib.ingest.page_tags import decode_page, find_page_doi, first_value, read_keywords, read_meta
 from sciqag_lib.ingest.tables import format_table
-from sciqag_lib.records.dois import DOI, bare_doi, find_doi
+from sciqag_lib.records.dois import find_doi
 
 FURNITURE = frozenset(
     "nav aside footer form script style noscript template button iframe dialog select menu head svg canvas audio"
@@ -46,7 +49,7 @@ _FURNITURE_TEXT = re.compile(
     r"|download(?: (?:figure|pdf|powerpoint slide|slide))?|click here for additional data file\.?|https?://\S+)",
     re.IGNORECASE,
 )
-_FIGURE_CLASS = re.compile(r"figure|fig|tw|table-wrap|c-article-table|html-fig-wrap|html-table-wrap")
+_FIGURE_CLASS = re.compile(r"figure|fig|tw|table-wrap|c-article-table|html-fig-wrap|html-table-wrap|video(?:-[\w-]+)?")
 _EQUATION_CLASS = re.compile(r"(?:[\w-]*-)?equation(?:-[\w-]*)?|disp-formula|html-disp-formula-info|ltx_equation\w*")
 _LABEL = re.compile(r"[(\[]?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)\]]|[•–-]")  # of a list's item
 _REFERENCE_CLASS = re.compile(
@@ -71,6 +74,8 @@ BLOCK_NAMES = CONTAINERS - {"span", "font"} | {
     "h5",
     "h6",
 }
+_BOXES = {"section", "fieldset", "details"}
+_BOX_CLASS = re.compile(r"(?:[\w-]*[_-])?(?:box|boxed(?:-text)?|callout|panel|glossary|def-list|note)(?:[_-][\w-]*)?")
 _HEADING = re.compile(r"h([1-6])")
 BOLD_LEVEL = 7  # of a heading that is a bold paragraph
 # Of an element that holds an abstract: PMC's and PLOS's "abstract", Wiley's "article-section__abstract".
@@ -88,60 +93,19 @@ def read_html(data: bytes) -> Document:
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
         raise InputError(f"not readable as HTML: {error}") from error
     document = Document()
-    meta = _read_meta(root)
-    document.title = _read_markup(_first(meta, "citation_title", "dc.title", "og:title"))
-    document.doi = _find_doi(meta)
-    document.journal = _first(meta, "citation_journal_title", "prism.publicationname")
-    language = _first(meta, "citation_language", "dc.language")[:2].lower()
-    document.keywords = _read_keywords(root, language)
+    meta = read_meta(root)
+    document.title = _read_markup(first_value(meta, "citation_title", "dc.title", "og:title"))
+    document.doi = find_page_doi(meta)
+    document.journal = first_value(meta, "citation_journal_title", "prism.publicationname")
+    language = first_value(meta, "citation_language", "dc.language")[:2].lower()
+    document.keywords = read_keywords(root, language)
+    set_formulas(root, document.cut)
+    cut_notes(root, document.cut)
     _read_block(_find_content(root), document)
     _take_title(document, root)
-    _take_front_matter(document, _read_markup(_first(meta, "citation_abstract", "dc.description")), language)
+    _take_front_matter(document, _read_markup(first_value(meta, "citation_abstract", "dc.description")), language)
     _level_headings(document)
     return document
-
-
-def decode_page(data: bytes) -> str:
-    """The page as text, in the encoding it declares, else UTF-8. InputError names the first byte that does not fit."""
-    declared = re.search(
-        rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*[\"']?([\w.:-]+)", data[:4096], re.IGNORECASE
-    )
-    names = ["utf-8-sig"] + ([declared.group(1).decode("ascii", "replace")] if declared else [])
-    problem = ""
-    for name in names:
-        try:
-            text = data.decode(name)
-        except UnicodeDecodeError as error:
-            problem = f"not valid {error.encoding} at byte {error.start}: save the file as UTF-8"
-        except (LookupError, ValueError):
-            problem = f"its encoding {name!r} is unknown and it is not UTF-8: save the file as UTF-8"
-        else:
-            # lxml refuses text with an XML declaration of its encoding, and NUL.
-            return re.sub(r"^\s*<\?xml[^>]*\?>", "", text).replace("\0", "")
-    raise InputError(problem)
-
-
-def _read_meta(root: Any) -> dict[str, list[str]]:
-    meta: dict[str, list[str]] = {}
-    for node in root.iter("meta"):
-        name = (node.get("name") or node.get("property") or "").lower()
-        if name and node.get("content"):
-            meta.setdefault(name, []).append(clean_text(node.get("content")))
-    return meta
-
-
-def _first(meta: dict[str, list[str]], *names: str) -> str:
-    return next((meta[name][0] for name in names if meta.get(name)), "")
-
-
-def _read_keywords(root: Any, language: str) -> list[str]:
-    """The words of citation_keywords, in the paper's language where they come in several; other tags are the site's."""
-    nodes = [
-        node for node in root.iter("meta") if node.get("name", "").lower() in ("citation_keywords", "citation_keyword")
-    ]
-    own = [node for node in nodes if node.get("xml:lang", node.get("lang", "")).lower()[:2] == language]
-    words = [word for node in own or nodes for word in split_keywords(clean_text(node.get("content", "")))]
-    return list(dict.fromkeys(words))
 
 
 def _read_markup(text: str) -> str:
@@ -151,14 +115,6 @@ def _read_markup(text: str) -> str:
     part = Document()
     _read_block(lxml_html.fragment_fromstring(text, create_parent="div"), part)
     return join_abstract(part.blocks)
-
-
-def _find_doi(meta: dict[str, list[str]]) -> str:
-    """The DOI that the tags give, whole: the first value that is one, else the first that holds one."""
-    names = ("citation_doi", "dc.identifier.doi", "prism.doi", "bepress_citation_doi", "dc.identifier")
-    values = [value for name in names for value in meta.get(name, [])]
-    whole = (bare for bare in map(bare_doi, values) if DOI.fullmatch(bare))
-    return next(whole, "") or next(filter(None, map(find_doi, values)), "")
 
 
 def _find_content(root: Any) -> Any:
@@ -247,6 +203,24 @@ def _read_child(node: Any, document: Document) -> None:
         _read_block(node, document)
         if _is_abstract(node):
             _group_abstract(node, document, start)
+        else:
+            _cut_box(node, document, start)
+
+
+def _cut_box(node: Any, document: Document, start: int) -> None:
+    """Cut boilerplate that its own element ends: without a heading after it, what follows is the outer section's."""
+    blocks = document.blocks[start:]
+    kind = find_boilerplate_kind(blocks[0].text) if blocks and blocks[0].kind == "heading" else ""
+    ends = local_name(node) in _BOXES or _has_class(node, _BOX_CLASS) or kind == "abbreviations"
+    names = [block.text for block in blocks if block.kind == "heading"]
+    holds_front = any(_opens_abstract(name) or find_keywords_language(name) for name in names)
+    if kind in ("", "publication history", "copyright") or len(names) == len(blocks) or not ends or holds_front:
+        return
+    size = next(
+        (n for n, b in enumerate(blocks) if n and b.kind == "heading" and b.level <= blocks[0].level), len(blocks)
+    )
+    document.cut[kind] += sum(len(block.text) for block in blocks[:size])
+    del document.blocks[start : start + size]
 
 
 def _is_bold(node: Any) -> bool:
