@@ -82,7 +82,7 @@ def test_markdown() -> None:
         b"# Title\n\n## Methods\n\nWe did.\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\nSetup\n-----\nIt ran.\n"
     )
     assert document.title == "Title"
-    assert texts(document) == ["h2:Methods", "p:We did.", "t:a | b\n1 | 2", "h2:Setup", "p:It ran."]
+    assert texts(document) == ["h1:Methods", "p:We did.", "t:a | b\n1 | 2", "h1:Setup", "p:It ran."]
 
 
 @pytest.mark.parametrize(

@@ -261,13 +261,13 @@ def find_abstract_part(heading: str) -> str:
     return next((kind for kind, pattern in _OWN_PATTERNS.items() if pattern.fullmatch(bare)), "")
 
 
-def is_heading(text: str) -> bool:
+def is_heading(text: str, by_number: bool = True) -> bool:
     """Whether a line that stands alone is a heading by its name, or by its number and its length."""
     if len(text) > MAX_HEADING:
         return False
     is_numbered = re.match(r"(?:\d{1,2}\.){0,4}\d{1,2}\.?\s+[^\W\d_]{2}", text) and not text.endswith((".", ",", ";"))
     names = (SECTION_NAMES.fullmatch(bare_heading(text)), find_boilerplate_kind(text), find_keywords_language(text))
-    return bool(is_numbered or any(names) or is_other_abstract(text) or find_abstract_part(text))
+    return bool((is_numbered and by_number) or any(names) or is_other_abstract(text) or find_abstract_part(text))
 
 
 def match_keywords_line(text: str) -> tuple[str, str]:
@@ -288,6 +288,11 @@ def guess_language(text: str) -> str:
     counts = {code: sum(words[word] for word in names.split()) for code, names in _STOP_WORDS.items()}
     best, second = sorted(counts.values())[-1], sorted(counts.values())[-2]
     return max(counts, key=lambda code: counts[code]) if best >= 5 and best > 1.3 * second else ""
+
+
+def is_caption(line: str) -> bool:
+    """Whether a line is the caption of a figure, a table or a scheme: "Fig. 1. Oxygen by month"."""
+    return re.match(r"\s*(?:fig(?:ure|\.)|table|scheme)\s*S?\d+\s*[.:|—-]", line, re.IGNORECASE) is not None
 
 
 def split_keywords(text: str) -> list[str]:

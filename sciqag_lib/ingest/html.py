@@ -19,6 +19,8 @@ from sciqag_lib.ingest.document import Block, Document, join_abstract
 from sciqag_lib.ingest.front import LONGEST_ABSTRACT, find_abstract, take_front
 from sciqag_lib.ingest.headings import (
     ABSTRACT_TITLES,
+    SECTION_NAMES,
+    bare_heading,
     find_abstract_language,
     find_boilerplate_kind,
     find_keywords_language,
@@ -92,7 +94,11 @@ def read_html(data: bytes) -> Document:
         root = lxml_html.document_fromstring(decode_page(data), parser=lxml_html.HTMLParser(huge_tree=False))
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
         raise InputError(f"not readable as HTML: {error}") from error
-    document = Document()
+    return read_page(root, Document())
+
+
+def read_page(root: Any, document: Document) -> Document:
+    """The document of a parsed page, whose tree is changed; `document` may hold counts of what was cut before."""
     meta = read_meta(root)
     document.title = _read_markup(first_value(meta, "citation_title", "dc.title", "og:title"))
     document.doi = find_page_doi(meta)
@@ -311,7 +317,8 @@ def _take_title(document: Document, root: Any) -> None:
     if position is not None:
         text, level = document.blocks[position].text, document.blocks[position].level
         only_one = sum(block.kind == "heading" and block.level == level for block in document.blocks) == 1
-        if text == document.title or (level == 1 and (not document.title or only_one)):
+        is_title = level == 1 and not SECTION_NAMES.fullmatch(bare_heading(text))
+        if text == document.title or (is_title and (not document.title or only_one)):
             document.title = document.title or text
             document.cut["title and authors"] += sum(len(block.text) for block in document.blocks[: position + 1])
             del document.blocks[: position + 1]
@@ -334,10 +341,12 @@ def _take_front_matter(document: Document, abstract: str, language: str) -> None
 
 
 def _level_headings(document: Document) -> None:
-    """Levels counted from the highest that the text uses: a page whose sections are <h2> starts at 1."""
+    """Levels counted from the highest that the text uses; where all are one, "2.1" is below "2"."""
     headings = [block for block in document.blocks if block.kind == "heading"]
-    top = min((block.level for block in headings if not find_boilerplate_kind(block.text)), default=1)
-    for block in document.blocks:
-        if block.kind == "heading":
-            block.level -= top - 1
-            block.text = re.sub(r"^\d+(?:\.\d+)*\.?\s+(?=\D)", "", block.text)
+    levels = {block.level for block in headings if not find_boilerplate_kind(block.text)}
+    for block in headings:
+        number = re.match(r"\d+((?:\.\d+)*)\.?\s+(?=\D)", block.text)
+        block.level -= min(levels, default=1) - 1
+        if number:
+            block.level += number[1].count(".") if len(levels) == 1 else 0
+            block.text = block.text[number.end() :]

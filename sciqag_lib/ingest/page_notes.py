@@ -90,10 +90,10 @@ def _is_bare_mark(node: Any) -> bool:
     if not _NUMBERS.fullmatch(text) or len(node) or (node.tail or "")[:1].isalnum():
         return False
     before = node.getprevious()
-    words = (before.tail or "" if before is not None else node.getparent().text or "")[-40:]
-    if re.search(r"[^\W\d_][\]).,;:?!”\"]*[.,;:?!]”?$|[\d%][\])]?[.;?!]”?$|[\])][.,;:?!]$", words):
+    words = _text(before)[-40:] + (before.tail or "") if before is not None else node.getparent().text or ""
+    if re.search(r"[^\W\d_][\]).,;:?!”\"]*[.,;:?!]”?$|[\d%][\])]?[.;?!]”?$|[\])][.,;:?!]$", words[-60:]):
         return True
-    word = re.search(r"[^\W\d_]{5,}$", words)
+    word = re.search(r"[^\W\d_]{5,40}$", words[-60:])
     is_number = text.strip() in ("2", "3")  # of a power
     return word is not None and word[0].lower() not in _UNITS and not is_number
 

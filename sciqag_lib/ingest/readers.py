@@ -30,6 +30,8 @@ SUFFIXES = {
     ".txt",
     ".text",
     ".md",
+    ".markdown",
+    ".mmd",
     ".json",
     ".jsonl",
     ".ndjson",

@@ -23,10 +23,13 @@ from sciqag_lib.ingest.headings import (
     bare_heading,
     find_boilerplate_kind,
     find_keywords_language,
+    is_caption,
     is_other_abstract,
     match_keywords_line,
 )
+from sciqag_lib.ingest.html import read_page
 from sciqag_lib.ingest.inline import clean_text
+from sciqag_lib.ingest.markdown import is_markdown, make_page
 from sciqag_lib.records.dois import find_doi
 
 MAX_HEADING = 90  # characters
@@ -48,6 +51,8 @@ def read_text(data: bytes) -> Document:
     """The document of a text or Markdown file. InputError as `decode_text`."""
     text = decode_text(data).replace("\r\n", "\n").replace("\r", "\n")
     document = Document()
+    if is_markdown(text):
+        return read_page(make_page(text, document.cut), document)
     for lines in _split_chunks(text):
         _add_chunk(lines, document)
     take_front_matter(document)
@@ -93,10 +98,6 @@ def format_lines(lines: list[str]) -> str:
         if any(not re.fullmatch(r"[:=-]*", cell) for cell in cells):  # not Markdown's |---|---|
             rows.append(" | ".join(cells))
     return "\n".join(rows)
-
-
-def is_caption(line: str) -> bool:
-    return re.match(r"\s*(?:fig(?:ure|\.)|table|scheme)\s*S?\d+\s*[.:|—-]", line, re.IGNORECASE) is not None
 
 
 def join_lines(lines: list[str]) -> str:
