@@ -32,6 +32,8 @@ from sciqag_lib.ingest.headings import (
 LONGEST_PART = 1500  # characters under one heading of a structured abstract
 LONGEST_ABSTRACT = 8000
 LONGEST_FRONT = 6000  # authors, addresses and links before an abstract
+MOST_ABSTRACTS = 12  # a page that repeats the heading a thousand times must not take a thousand times as long
+MOST_HEADINGS = 60  # after an abstract, among which its own names may come back
 FRONT_BLOCKS = 15  # among which keywords without a heading are looked for
 
 
@@ -51,7 +53,7 @@ def take_front(document: Document, language: str = "", has_levels: bool = True) 
     """
     front = Front()
     start = find_abstract(document.blocks)
-    while start >= 0 and _is_front(document.blocks[:start], bool(front.abstracts)):
+    while 0 <= start and len(front.abstracts) < MOST_ABSTRACTS and _is_front(document.blocks[:start], front):
         if has_levels:
             start -= _cut_authors(document, start, front)
         _take_abstract(document, start, front, has_levels)
@@ -64,10 +66,10 @@ def take_front(document: Document, language: str = "", has_levels: bool = True) 
     _choose(document, front, language)
 
 
-def _is_front(blocks: list[Block], is_later: bool) -> bool:
+def _is_front(blocks: list[Block], front: Front) -> bool:
     """Whether what stands before an abstract can be authors and links, and not the paper's text."""
     has_heading = any(block.kind == "heading" and not find_keywords_language(block.text) for block in blocks)
-    return sum(len(block.text) for block in blocks) <= LONGEST_FRONT and not (is_later and has_heading)
+    return sum(len(block.text) for block in blocks) <= LONGEST_FRONT and not (front.abstracts and has_heading)
 
 
 def find_abstract(blocks: list[Block]) -> int:
@@ -101,7 +103,7 @@ def find_abstract_end(blocks: list[Block], start: int, has_levels: bool = True) 
         return min(start + 2, limit)
     by_level = next((n for n in headings if not has_levels or blocks[n].level <= level), limit)
     is_structured = bool(headings) and headings[0] == start + 1
-    own, comes_back = _count_own(blocks, headings) if is_structured else (0, False)
+    own, comes_back = _count_own(blocks, headings[:MOST_HEADINGS]) if is_structured else (0, False)
     by_name = headings[own] if own < len(headings) else limit
     if comes_back and own:
         return by_name
@@ -195,8 +197,10 @@ def _take_list(document: Document, start: int, has_levels: bool) -> list[str]:
 
 def _cut_late_abstracts(document: Document, language: str, has_levels: bool) -> None:
     """Abstracts in another language than the paper's that stand behind the text."""
-    for block in [block for block in document.blocks if block.kind == "heading"]:
-        if find_abstract_language(block.text) not in ("", language):
+    names = [block for block in document.blocks if block.kind == "heading"]
+    late = [block for block in names if find_abstract_language(block.text) not in ("", language)]
+    for block in late[:MOST_ABSTRACTS]:
+        if any(other is block for other in document.blocks):
             start = next(n for n, other in enumerate(document.blocks) if other is block)
             end = find_abstract_end(document.blocks, start, has_levels)
             document.cut["other abstracts"] += sum(len(part.text) for part in document.blocks[start:end])

@@ -30,6 +30,7 @@ from sciqag_lib.ingest.nodes import local_name
 _HEADING_LINE = re.compile(r"(?m)^(?: {0,3}#{1,6}[ \t]+\S.*|\*\*[^*\n]{2,100}\*\*:?[ \t]*)$")
 _UNDERLINED = re.compile(r"(?m)(?:^|(?<=\n\n))([^\s#>|+*<-][^\n|]{0,90})\n(={3,}|-{3,})[ \t]*$")
 _MARKS = re.compile(r"\]\(|<span |<sup>|\[\^")
+LONGEST_TEX = 3000  # characters
 _FENCE = re.compile(r" {0,3}(```+|~~~+)")
 _NOTE = re.compile(r"\[\^[^\]\s]{1,40}\]:[ \t]*(.*)")
 _NOTE_MARK = re.compile(r"\[\^[^\]\s]{1,40}\](?!:)")
@@ -150,11 +151,13 @@ def _read_tex(state: StateInline, silent: bool) -> bool:
         return False
     end = _TEX_ENDS[start]
     first = state.pos + len(start)
-    last = state.src.find(end, first, state.posMax)
+    last = state.src.find(end, first, min(state.posMax, first + LONGEST_TEX))
+    if last < 0:
+        return False
     tex = state.src[first:last]
     has_words = re.search(r"[a-z]{2} +[a-z]{2}", tex) is not None and "\\" not in tex
     is_money = start == "$" and (tex != tex.strip() or state.src[last + 1 : last + 2].isdigit() or has_words)
-    if last < 0 or not tex.strip() or is_money or (start[0] == "\\" and not _is_tex(tex)):
+    if not tex.strip() or is_money or (start[0] == "\\" and not _is_tex(tex)):
         return False
     if not silent:
         token = state.push("html_inline", "", 0)

@@ -32,6 +32,7 @@ _NO_WORDS = re.compile(
 _SIGNS = re.compile(r"[=<>≤≥≈≠±×÷∑∫√∞∂∇^_\\∈→−∼α-ωΔΓΛΣΦΨΩ]|^\W*[A-Za-z]['′]?\W*$")
 _ICON = re.compile(r"icon|logo|badge|sprite|arrow|button|orcid|\bfa-")
 _LINES = frozenset("p li td th dd dt figcaption caption h1 h2 h3 h4 h5 h6".split())
+_NOTED = "data-line"
 _NOT_TEXT = frozenset("a button label nav figure picture header footer aside head".split())
 
 
@@ -145,4 +146,13 @@ def _stands_in_text(node: Any) -> bool:
             beside = (before.tail if before is not None else parent.text) or ""
             return node.getparent() is parent and bool((beside + (node.tail or "")).strip())
         parent = parent.getparent()
-    return parent is not None and bool("".join(parent.itertext()).strip())
+    return parent is not None and _has_words(parent)
+
+
+def _has_words(line: Any) -> bool:
+    """Whether a line holds words; noted in the tree, which is asked for each of a line's many images."""
+    noted = line.get(_NOTED)
+    if noted is None:
+        noted = "words" if any(text.strip() for text in line.itertext()) else "none"
+        line.set(_NOTED, noted)
+    return noted == "words"
