@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sciqag_lib.ingest.document import Document, cut_boilerplate
-from sciqag_lib.ingest.headings import find_boilerplate_kind, match_keywords_line
+from sciqag_lib.ingest.headings import find_boilerplate_kind, is_caption, match_keywords_line
 from sciqag_lib.ingest.html import read_html
 from sciqag_lib.ingest.markdown import is_markdown
 from sciqag_lib.ingest.readers import PreparedPaper, read_papers
@@ -372,6 +372,23 @@ def test_pages_in_other_languages(code: str) -> None:
         assert document.keywords[0] == match_keywords_line(keywords)[1].split(";")[0]
         assert texts(document) == [f"h1:{opening}", f"p:{words}", f"h1:{methods}", f"p:{words}"]
         assert document.cut["other abstracts"] >= len("AbstractIt fell.")
+
+
+@pytest.mark.parametrize(
+    ("line", "is_one"),
+    [
+        ("Fig 1. Oxygen", True),
+        ("Figure S2: Oxygen", True),
+        ("Figura 1. Oxigênio", True),
+        ("Tabla 2. Nivel", True),
+        ("Tableau 1 – Niveau", True),
+        ("Abb. 3: Pegel", True),
+        ("Figs 1 and 2 show", False),
+        ("Table 1 shows the level.", False),
+    ],
+)
+def test_captions_in_other_languages(line: str, is_one: bool) -> None:
+    assert is_caption(line) == is_one
 
 
 def test_english_paper_with_a_resumen() -> None:

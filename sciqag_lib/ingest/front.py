@@ -29,7 +29,7 @@ from sciqag_lib.ingest.headings import (
     split_keywords,
 )
 
-LONGEST_PART = 1500  # characters under one heading of a structured abstract
+LONGEST_PART = 3000  # characters under one heading of a structured abstract
 LONGEST_ABSTRACT = 8000
 LONGEST_FRONT = 6000  # authors, addresses and links before an abstract
 MOST_ABSTRACTS = 12  # a page that repeats the heading a thousand times must not take a thousand times as long

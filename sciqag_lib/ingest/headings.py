@@ -196,6 +196,10 @@ _OWN = {
 }
 _OWN_PATTERNS = {kind: re.compile(f"{names}|{_accept_accents(names)}", re.IGNORECASE) for kind, names in _OWN.items()}
 
+_CAPTION = re.compile(
+    r"\s*(?:fig(?:ure|ura|\.)?|table|scheme|tabela|tabla|tableau|tabelle|quadro|cuadro|abb(?:ildung|\.))\s*S?\d+\s*[.:|–—-]",
+    re.IGNORECASE,
+)
 _STOP_WORDS = {
     "en": "the of and was were is that with by from which this are",
     "pt": "os das dos uma foi foram não com para em pelo são mais ao",
@@ -292,7 +296,7 @@ def guess_language(text: str) -> str:
 
 def is_caption(line: str) -> bool:
     """Whether a line is the caption of a figure, a table or a scheme: "Fig. 1. Oxygen by month"."""
-    return re.match(r"\s*(?:fig(?:ure|\.)|table|scheme)\s*S?\d+\s*[.:|—-]", line, re.IGNORECASE) is not None
+    return _CAPTION.match(line) is not None
 
 
 def split_keywords(text: str) -> list[str]:

@@ -157,7 +157,7 @@ def _read_tex(state: StateInline, silent: bool) -> bool:
     tex = state.src[first:last]
     has_words = re.search(r"[a-z]{2} +[a-z]{2}", tex) is not None and "\\" not in tex
     is_money = start == "$" and (tex != tex.strip() or state.src[last + 1 : last + 2].isdigit() or has_words)
-    if not tex.strip() or is_money or (start[0] == "\\" and not _is_tex(tex)):
+    if not tex.strip() or is_money or (start[0] == "\\" and not _is_tex(state, first, last)):
         return False
     if not silent:
         token = state.push("html_inline", "", 0)
@@ -167,9 +167,12 @@ def _read_tex(state: StateInline, silent: bool) -> bool:
     return True
 
 
-def _is_tex(text: str) -> bool:
-    r"""Whether what stands in \[ and \] is a formula and not "[20]" with its brackets escaped."""
-    return re.search(r"[\\=^_<>+]|^\s*\w\s*$", text) is not None and not re.fullmatch(r"[\d\s,;–-]*", text)
+def _is_tex(state: StateInline, first: int, last: int) -> bool:
+    r"""Whether \( and \), or \[ and \] on lines of their own, hold a formula: "\[20\]", "\[OR = 2\]" are brackets."""
+    text, before, after = state.src[first:last], state.src[: first - 2][-1:], state.src[last + 2 : last + 3]
+    if state.src[first - 1] == "[":
+        return before in ("", "\n") and after in ("", "\n", ".", ",") and re.search(r"[\\=^_<>+]", text) is not None
+    return re.search(r"[\\=^_<>+]|^\s*\w\s*$", text) is not None
 
 
 def _mark_citations(root: Any) -> None:
