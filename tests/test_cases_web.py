@@ -173,6 +173,7 @@ def test_abstract_one_level_above_the_sections() -> None:
         "<h2>Introduction</h2><p>A.</p><h2>Results</h2><p>B.</p>",
         '<section role="doc-abstract"><p>Short.</p><p><b>Keywords:</b> a; b</p></section><h4>Introduction</h4><p>A.</p>'
         "<h4>Results</h4><p>B.</p>",
+        '<p class="abstract">Short.</p><h2>Introduction</h2><p>A.</p><h2>Results</h2><p>B.</p>',
         "<p><b>Abstract:</b> Short.</p><h2>Introduction</h2><p>A.</p><h2>Results</h2><p>B.</p>",
         '<div class="abstract graphical"><p>A picture.</p></div><div class="abstract"><h2>Abstract</h2><p>Short.</p>'
         "</div><h2>Introduction</h2><p>A.</p><h2>Results</h2><p>B.</p>",
@@ -307,6 +308,12 @@ def test_paper_in_portuguese() -> None:
     assert item.paper.keywords == ["rio", "oxigênio"]
     assert titles(item) == ["Introdução", "Resultados"]
     assert item.paper.txt.endswith("O oxigênio caiu em agosto.")
+
+
+def test_abstract_in_the_line_of_its_name() -> None:
+    document = read_text("Um rio\n\nA. Ninguém\n\nResumo: O nível caiu.\n\nINTRODUÇÃO\n\nA água caiu.".encode())
+    assert document.abstract == "O nível caiu."
+    assert texts(document) == ["h1:INTRODUÇÃO", "p:A água caiu."]
 
 
 # Title, abstract, its text, keywords line, introduction, methods, thanks, references; and small words of the language.

@@ -77,7 +77,8 @@ def find_abstract(blocks: list[Block]) -> int:
     headings = 0
     for number, block in enumerate(blocks):
         if block.kind != "heading":
-            if number < 10 and block.kind == "paragraph" and not headings and match_abstract_line(block.text)[0]:
+            name = match_abstract_line(block.text)[0] if number < 10 and block.kind == "paragraph" else ""
+            if name and not (headings and may_end_paper(block.text.split(":")[0])):
                 return number
             continue
         if block.group or is_other_abstract(block.text):

@@ -15,22 +15,14 @@ from lxml import etree
 from lxml import html as lxml_html
 
 from sciqag_lib.errors import InputError
-from sciqag_lib.ingest.document import Block, Document, join_abstract
-from sciqag_lib.ingest.front import LONGEST_ABSTRACT, find_abstract, take_front
-from sciqag_lib.ingest.headings import (
-    ABSTRACT_TITLES,
-    SECTION_NAMES,
-    bare_heading,
-    find_abstract_language,
-    find_boilerplate_kind,
-    find_keywords_language,
-    is_heading,
-    is_other_abstract,
-)
+from sciqag_lib.ingest.document import Document, join_abstract
+from sciqag_lib.ingest.front import find_abstract, take_front
+from sciqag_lib.ingest.headings import SECTION_NAMES, bare_heading, find_boilerplate_kind, is_heading
 from sciqag_lib.ingest.inline import clean_text, inline_parts, inline_text, list_number
 from sciqag_lib.ingest.nodes import child_elements, local_name
 from sciqag_lib.ingest.page_formulas import set_formulas
 from sciqag_lib.ingest.page_notes import cut_notes
+from sciqag_lib.ingest.page_parts import cut_box, group_abstract, has_class, is_abstract, is_bold
 from sciqag_lib.ingest.page_tags import decode_page, find_page_doi, first_value, read_keywords, read_meta
 from sciqag_lib.ingest.tables import format_table
 from sciqag_lib.records.dois import find_doi
@@ -76,15 +68,8 @@ BLOCK_NAMES = CONTAINERS - {"span", "font"} | {
     "h5",
     "h6",
 }
-_BOXES = {"section", "fieldset", "details"}
-_BOX_CLASS = re.compile(r"(?:[\w-]*[_-])?(?:box|boxed(?:-text)?|callout|panel|glossary|def-list|note)(?:[_-][\w-]*)?")
 _HEADING = re.compile(r"h([1-6])")
 BOLD_LEVEL = 7  # of a heading that is a bold paragraph
-# Of an element that holds an abstract: PMC's and PLOS's "abstract", Wiley's "article-section__abstract".
-_ABSTRACT_CLASS = re.compile(
-    r"(?:[\w-]*[_-])?abstract(?:section|infull|[_-]?(?:text|content|section|full|inner|body|\d+))?"
-)
-_OTHER_ABSTRACT_CLASS = re.compile(r"\b(?:graphical|highlights?|teaser|summary|lay|plain|editors?|digest|visual)\b")
 _NOTE_CLASS = re.compile(r"fn")  # of a table: its mark and its text are one line
 
 
@@ -137,11 +122,7 @@ def _find_content(root: Any) -> Any:
 def _is_furniture(node: Any) -> bool:
     if local_name(node) in FURNITURE or node.get("role", "") in _FURNITURE_ROLES or node.get("hidden") is not None:
         return True
-    return node.get("aria-hidden") == "true" or _has_class(node, _FURNITURE_CLASS)
-
-
-def _has_class(node: Any, pattern: re.Pattern[str]) -> bool:
-    return any(pattern.fullmatch(name) for name in node.get("class", "").lower().split())
+    return node.get("aria-hidden") == "true" or has_class(node, _FURNITURE_CLASS)
 
 
 def _read_block(node: Any, document: Document) -> None:
@@ -180,85 +161,41 @@ def _add_paragraph(text: str, document: Document) -> None:
 
 
 def _read_child(node: Any, document: Document) -> None:
+    start = len(document.blocks)
+    _read_element(node, document)
+    if is_abstract(node):
+        group_abstract(node, document, start)
+    elif local_name(node) in CONTAINERS:
+        cut_box(node, document, start)
+
+
+def _read_element(node: Any, document: Document) -> None:
     name = local_name(node)
     heading = _HEADING.fullmatch(name)
     if heading:
         document.add("heading", inline_text(node, document.cut), int(heading.group(1)))
     elif _REFERENCE_CLASS.search(node.get("class", "").lower()) or node.get("role") == "doc-bibliography":
         document.cut["references"] += len(clean_text("".join(node.itertext())))
-    elif _has_class(node, _EQUATION_CLASS):  # a table, or blocks, that set formula and number side by side
+    elif has_class(node, _EQUATION_CLASS):  # a table, or blocks, that set formula and number side by side
         document.add("equation", inline_text(node, document.cut))
     elif name == "table":
         _read_table(node, document)
-    elif name == "figure" or _has_class(node, _FIGURE_CLASS):
+    elif name == "figure" or has_class(node, _FIGURE_CLASS):
         _read_figure(node, document)
     elif name == "figcaption":
         document.add("caption", inline_text(node, document.cut))
     elif name == "li":
         _read_item(node, document)
-    elif (name in ("p", "dt", "dd", "pre") and not _holds_blocks(node)) or _has_class(node, _NOTE_CLASS):
+    elif (name in ("p", "dt", "dd", "pre") and not _holds_blocks(node)) or has_class(node, _NOTE_CLASS):
         text = inline_text(node, document.cut)
-        if name == "p" and _is_bold(node) and is_heading(text):
+        if name == "p" and is_bold(node) and is_heading(text):
             document.add("heading", text.rstrip(" :."), BOLD_LEVEL)
         else:
             _add_paragraph(text, document)
     else:
         if name in ("ol", "ul"):
             _number_items(node)
-        start = len(document.blocks)
         _read_block(node, document)
-        if _is_abstract(node):
-            _group_abstract(node, document, start)
-        else:
-            _cut_box(node, document, start)
-
-
-def _cut_box(node: Any, document: Document, start: int) -> None:
-    """Cut boilerplate that its own element ends: without a heading after it, what follows is the outer section's."""
-    blocks = document.blocks[start:]
-    kind = find_boilerplate_kind(blocks[0].text) if blocks and blocks[0].kind == "heading" else ""
-    ends = local_name(node) in _BOXES or _has_class(node, _BOX_CLASS) or kind == "abbreviations"
-    names = [block.text for block in blocks if block.kind == "heading"]
-    holds_front = any(_opens_abstract(name) or find_keywords_language(name) for name in names)
-    if kind in ("", "publication history", "copyright") or len(names) == len(blocks) or not ends or holds_front:
-        return
-    size = next(
-        (n for n, b in enumerate(blocks) if n and b.kind == "heading" and b.level <= blocks[0].level), len(blocks)
-    )
-    document.cut[kind] += sum(len(block.text) for block in blocks[:size])
-    del document.blocks[start : start + size]
-
-
-def _is_bold(node: Any) -> bool:
-    """Whether a paragraph is bold as a whole, as headings of old pages and of converters are."""
-    parts = [child for child in child_elements(node) if local_name(child) != "br"]
-    around = (node.text or "") + "".join(child.tail or "" for child in node)
-    return len(parts) == 1 and local_name(parts[0]) in ("b", "strong") and not around.strip(" :.\u00a0\r\n\t")
-
-
-def _is_abstract(node: Any) -> bool:
-    names = f"{node.get('class', '')} {node.get('id', '')} {node.get('data-title', '')}".lower().split()
-    return node.get("role") == "doc-abstract" or any(_ABSTRACT_CLASS.fullmatch(name) for name in names)
-
-
-def _group_abstract(node: Any, document: Document, start: int) -> None:
-    """Mark what an abstract's element holds as one abstract, under a heading where the page prints none."""
-    blocks = document.blocks[start:]
-    size = sum(len(block.text) for block in blocks)
-    if not any(block.kind == "paragraph" for block in blocks) or size > LONGEST_ABSTRACT:
-        return
-    names = [n for n, block in enumerate(blocks) if block.kind == "heading" and _opens_abstract(block.text)]
-    if not names:
-        is_other = _OTHER_ABSTRACT_CLASS.search(node.get("class", "").lower())
-        code = (node.get("lang") or node.get("xml:lang") or "")[:2]
-        name = "Highlights" if is_other else ABSTRACT_TITLES.get(code, "Abstract")
-        document.blocks.insert(start, Block("heading", name, 2))
-    for block in document.blocks[start + (names[0] if names else 0) :]:
-        block.group = block.group or start + 1
-
-
-def _opens_abstract(name: str) -> bool:
-    return find_abstract_language(name) != "" or is_other_abstract(name)
 
 
 def _read_figure(node: Any, document: Document) -> None:

@@ -1,4 +1,4 @@
-"""Plain text and Markdown -> Document; the same rules for lines serve text taken out of a PDF.
+"""Plain text -> Document; the same rules for lines serve text taken out of a PDF. Markdown goes to markdown.py.
 
     Growth of strain A at low temperature
     <blank line>
@@ -25,6 +25,7 @@ from sciqag_lib.ingest.headings import (
     find_keywords_language,
     is_caption,
     is_other_abstract,
+    match_abstract_line,
     match_keywords_line,
 )
 from sciqag_lib.ingest.html import read_page
@@ -169,7 +170,9 @@ def take_front_matter(document: Document) -> None:
         first = first - 1 if first else first
     # Without a section named after the title, what follows may be the text itself.
     size = sum(len(b.text) < 120 and find_doi(b.text) != "" for b in blocks[:1]) if first is None else first
-    kept = [block for block in blocks[:size] if match_keywords_line(block.text)[0] or len(block.text) > 400]
+    front = blocks[:size]
+    lines = (match_keywords_line, match_abstract_line)
+    kept = [block for block in front if len(block.text) > 400 or any(match(block.text)[0] for match in lines)]
     document.cut["title and authors"] += sum(len(block.text) for block in blocks[:size] if block not in kept)
     blocks[:size] = kept
     take_front(document, has_levels=False)
