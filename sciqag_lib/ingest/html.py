@@ -22,7 +22,7 @@ from sciqag_lib.ingest.inline import clean_text, inline_parts, inline_text, list
 from sciqag_lib.ingest.nodes import child_elements, local_name
 from sciqag_lib.ingest.page_formulas import set_formulas
 from sciqag_lib.ingest.page_notes import cut_notes
-from sciqag_lib.ingest.page_parts import cut_box, group_abstract, has_class, is_abstract, is_bold
+from sciqag_lib.ingest.page_parts import cut_box, end_run_in, group_abstract, has_class, is_abstract, is_bold
 from sciqag_lib.ingest.page_tags import decode_page, find_page_doi, first_value, read_keywords, read_meta
 from sciqag_lib.ingest.tables import format_table
 from sciqag_lib.records.dois import find_doi
@@ -187,6 +187,7 @@ def _read_element(node: Any, document: Document) -> None:
     elif name == "li":
         _read_item(node, document)
     elif (name in ("p", "dt", "dd", "pre") and not _holds_blocks(node)) or has_class(node, _NOTE_CLASS):
+        end_run_in(node)
         text = inline_text(node, document.cut)
         if name == "p" and is_bold(node) and is_heading(text):
             document.add("heading", text.rstrip(" :."), BOLD_LEVEL)

@@ -26,6 +26,7 @@ from markdown_it.rules_inline.html_inline import html_inline
 from sciqag_lib.ingest.headings import SECTION_NAMES, find_boilerplate_kind, is_caption, is_heading
 from sciqag_lib.ingest.inline import clean_text
 from sciqag_lib.ingest.nodes import local_name
+from sciqag_lib.ingest.page_tags import drop_controls
 
 _HEADING_LINE = re.compile(r"(?m)^(?: {0,3}#{1,6}[ \t]+\S.*|\*\*[^*\n]{2,100}\*\*:?[ \t]*)$")
 _UNDERLINED = re.compile(r"(?m)(?:^|(?<=\n\n))([^\s#>|+*<-][^\n|]{0,90})\n(={3,}|-{3,})[ \t]*$")
@@ -35,6 +36,7 @@ _FENCE = re.compile(r" {0,3}(```+|~~~+)")
 _NOTE = re.compile(r"\[\^[^\]\s]{1,40}\]:[ \t]*(.*)")
 _NOTE_MARK = re.compile(r"\[\^[^\]\s]{1,40}\](?!:)")
 _HEADER = re.compile(r"\s*---[ \t]*\n((?:[^\n]*\n){0,60}?)(?:---|\.\.\.)[ \t]*\n")
+_SCRIPT = re.compile(r"\s*(?:\{\})?\s*([\^_])\s*(?:\{([^{}\\^_]{1,60})\}|(\w))\s*")  # 10$^{-6}$, H$_2$O
 _TEX_NUMBER = re.compile(r"\\tag\*?\{([^{}]{1,20})\}")
 _TEX_ENDS = {"$$": "$$", "$": "$", r"\(": r"\)", r"\[": r"\]"}
 _QUOTES = " \t'\"[]"
@@ -161,8 +163,10 @@ def _read_tex(state: StateInline, silent: bool) -> bool:
         return False
     if not silent:
         token = state.push("html_inline", "", 0)
-        plain = _TEX_NUMBER.sub(r" (\1) ", tex)
-        token.content = f"<tex-math>{escape(plain)}</tex-math>"
+        script = _SCRIPT.fullmatch(tex)
+        name = {"^": "sup", "_": "sub"}[script[1]] if script else "tex-math"
+        plain = script[2] or script[3] if script else _TEX_NUMBER.sub(r" (\1) ", tex)
+        token.content = f"<{name}>{escape(plain)}</{name}>"
     state.pos = last + len(end)
     return True
 
@@ -230,7 +234,7 @@ def _set_paragraph(node: Any) -> None:
     elif len(children) == 1 and children[0].tag == "img" and not around.strip():
         words = clean_text(children[0].get("alt", ""))
         if is_caption(words) or len(words.split()) > 4:
-            node.tag, node.text = "figcaption", words
+            node.tag, node.text = "figcaption", drop_controls(words)
             node.remove(children[0])
     elif node.getparent().tag == "body" and is_caption(text):
         node.tag = "figcaption"

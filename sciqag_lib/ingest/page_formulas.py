@@ -19,6 +19,7 @@ from lxml import html as lxml_html
 from sciqag_lib.ingest.inline import NO_FORMULA
 from sciqag_lib.ingest.mathml import tex_text
 from sciqag_lib.ingest.nodes import local_name
+from sciqag_lib.ingest.page_tags import drop_controls
 
 _RENDERED = re.compile(r"katex|mathjax(?:_svg|_chtml|_display|_preview)?|mwe-math-element|mjx-chtml", re.IGNORECASE)
 _FORMULA = re.compile(r"formula|equation|inline-graphic|mwe-math|mathjax|\bmath\b")  # in a class
@@ -91,12 +92,12 @@ def _parse_math(markup: str) -> Any:
 
 def _make(name: str, text: str) -> Any:
     node = etree.Element(name)
-    node.text = text
+    node.text = drop_controls(text)
     return node
 
 
 def _replace(node: Any, new: Any) -> None:
-    new.tail = node.tail
+    new.tail = drop_controls(node.tail)
     node.getparent().replace(node, new)
 
 

@@ -15,6 +15,7 @@ from lxml import etree
 
 from sciqag_lib.ingest.inline import clean_text
 from sciqag_lib.ingest.nodes import local_name
+from sciqag_lib.ingest.page_tags import drop_controls
 
 LONGEST_NOTE = 3000  # characters
 _TO_NOTE = re.compile(
@@ -23,7 +24,7 @@ _TO_NOTE = re.compile(
 _MARK_CLASS = re.compile(r"(?:[\w-]*-)?(?:foot|end)?note-?(?:ref|reference|link|mark|anchor)|fn-?ref|footnote|xref-fn")
 _NOTES_CLASS = re.compile(r"foot-?notes?(?:-(?:list|section|group))?|end-?notes|fn-group|ltx_role_footnote")
 _TABLE_CLASS = re.compile(r"tw|table|tw-foot|[\w-]*table[\w-]*|fig(?:ure)?")
-_NUMBERS = re.compile(r"\s*\d{1,3}(?:\s*[,–-]\s*\d{1,3})*\s*")
+_NUMBERS = re.compile(r"\s*\[?\d{1,3}(?:\s*[,–-]\s*\d{1,3})*\]?\s*")
 _UNITS = frozenset("meter meters metre metres second seconds inches miles hectare hectares".split())
 
 
@@ -108,8 +109,8 @@ def _remove(node: Any, cut: Counter[str], kind: str) -> None:
     if words.endswith(("[", "(")) and after.startswith(("]", ")")) and kind == "footnotes":
         words, after = words[:-1].rstrip(), after[1:]
     if before is not None:
-        before.tail = words + after
+        before.tail = drop_controls(words + after)
     else:
-        parent.text = words + after
+        parent.text = drop_controls(words + after)
     node.tail = None
     parent.remove(node)

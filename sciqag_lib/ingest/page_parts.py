@@ -17,6 +17,7 @@ from sciqag_lib.ingest.headings import (
     find_keywords_language,
     is_other_abstract,
 )
+from sciqag_lib.ingest.inline import clean_text
 from sciqag_lib.ingest.nodes import child_elements, local_name
 
 _BOXES = {"section", "fieldset", "details"}
@@ -54,6 +55,18 @@ def is_bold(node: Any) -> bool:
     parts = [child for child in child_elements(node) if local_name(child) != "br"]
     around = (node.text or "") + "".join(child.tail or "" for child in node)
     return len(parts) == 1 and local_name(parts[0]) in ("b", "strong") and not around.strip(" :.\u00a0\r\n\t")
+
+
+def end_run_in(node: Any) -> None:
+    """Write the colon that the page leaves to bold letters: "<b>Keywords</b> river; lake"."""
+    first = next(child_elements(node), None)
+    if first is None or (node.text or "").strip() or local_name(first) not in ("b", "strong", "span"):
+        return
+    name = clean_text("".join(first.itertext()))
+    opens = find_keywords_language(name) or find_abstract_language(name)
+    after = "".join(node.itertext())[len("".join(first.itertext())) :].strip()
+    if opens and after and not name.endswith((":", ".")) and not after.startswith((":", ".", "-", "–", "—")):
+        first.tail = ": " + (first.tail or "")
 
 
 def is_abstract(node: Any) -> bool:

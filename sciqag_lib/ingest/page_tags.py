@@ -66,3 +66,8 @@ def find_page_doi(meta: dict[str, list[str]]) -> str:
     values = [value for name in names for value in meta.get(name, [])]
     whole = (bare for bare in map(bare_doi, values) if DOI.fullmatch(bare))
     return next(whole, "") or next(filter(None, map(find_doi, values)), "")
+
+
+def drop_controls(text: str | None) -> str:
+    """A text without the characters that XML forbids; lxml gives them out ("&#1;") and takes none back."""
+    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text or "")
