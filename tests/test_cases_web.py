@@ -11,7 +11,7 @@ from sciqag_lib.ingest.pdf import read_pdf
 from sciqag_lib.ingest.text import read_text
 from tests.web_pages import read_case, read_page, texts, titles
 
-# Abstracts -------------------------------------------------------------------------------------------------------------
+# Abstracts ------------------------------------------------------------------------------------------------------------
 
 
 STRUCTURED = "<{0}>Background</{0}><p>Why.</p><{0}>Methods</{0}><p>How.</p><{0}>Conclusions</{0}><p>So.</p>"
@@ -105,7 +105,7 @@ def test_abstract_of_a_tag_that_holds_html() -> None:
     assert read_page("<h2>Results</h2><p>A.</p>", tag).abstract == "p < 0.05 and n > 5"
 
 
-# Keywords --------------------------------------------------------------------------------------------------------------
+# Keywords -------------------------------------------------------------------------------------------------------------
 
 
 def test_keywords_of_the_site_are_not_the_papers() -> None:
@@ -135,7 +135,7 @@ def test_keywords_of_pages(head: str, body: str, keywords: list[str]) -> None:
     assert texts(document) == ["h1:Results", "p:A."]
 
 
-# Peer review -----------------------------------------------------------------------------------------------------------
+# Peer review ----------------------------------------------------------------------------------------------------------
 
 
 def test_peer_review_of_a_page_is_cut() -> None:
@@ -169,7 +169,7 @@ def test_headings_of_peer_review(heading: str, kind: str) -> None:
     assert find_boilerplate_kind(heading) == kind
 
 
-# Languages -------------------------------------------------------------------------------------------------------------
+# Languages ------------------------------------------------------------------------------------------------------------
 
 
 def test_paper_in_portuguese() -> None:

@@ -9,7 +9,7 @@ from sciqag_lib.ingest.html import read_html
 from sciqag_lib.ingest.text import read_text
 from tests.web_pages import read_case, read_page, texts
 
-# Formulas --------------------------------------------------------------------------------------------------------------
+# Formulas -------------------------------------------------------------------------------------------------------------
 
 
 def test_formulas_that_are_drawings_or_images() -> None:
@@ -69,7 +69,7 @@ def test_drawings_beside_the_text_are_no_formulas() -> None:
     assert document.cut["formulas that are images (number)"] == 0
 
 
-# Footnotes, boxes, videos ----------------------------------------------------------------------------------------------
+# Footnotes, boxes, videos ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
