@@ -40,6 +40,8 @@ def test_abstract_one_level_above_the_sections() -> None:
         "<h2>Introduction</h2><p>A.</p><h2>Results</h2><p>B.</p>",
         '<section role="doc-abstract"><p>Short.</p><p><b>Keywords:</b> a; b</p></section><h4>Introduction</h4><p>A.</p>'
         "<h4>Results</h4><p>B.</p>",
+        '<div id="article-abstract"><h2>Abstract</h2><div class="abstract-text"><p>Short.</p></div></div>'
+        "<h2>Introduction</h2><p>A.</p><h2>Results</h2><p>B.</p>",
         '<p class="abstract">Short.</p><h2>Introduction</h2><p>A.</p><h2>Results</h2><p>B.</p>',
         "<p><b>Abstract</b> Short.</p><h2>Introduction</h2><p>A.</p><h2>Results</h2><p>B.</p>",
         "<p><b>Abstract:</b> Short.</p><h2>Introduction</h2><p>A.</p><h2>Results</h2><p>B.</p>",
@@ -81,6 +83,13 @@ def test_a_structured_abstract_that_the_text_does_not_repeat() -> None:
     document = read_page(page)
     assert document.abstract == JOINED
     assert texts(document) == ["h1:Introduction", "p:A.", "h1:The river", "p:B."]
+
+
+def test_an_element_in_an_element_is_one_abstract() -> None:
+    document = read_page(
+        '<div id="abstract"><h2>Abstract</h2><div class="abstract-text"><p>Short.</p></div></div><h2>A</h2>'
+    )
+    assert (document.abstract, document.cut["other abstracts"]) == ("Short.", 0)
 
 
 def test_summaries_for_others_are_cut_and_counted() -> None:
@@ -153,6 +162,7 @@ def test_peer_review_of_a_page_is_cut() -> None:
         ("Authors\u2019 response to reviewers", "peer review"),
         ("Referee report", "peer review"),
         ("Reviewer Report 2", "peer review"),
+        ("Reviewer response for version 1", "peer review"),
         ("Reviewer #1 (Public Review)", "peer review"),
         ("Reviewers' comments", "peer review"),
         ("eLife assessment", "peer review"),

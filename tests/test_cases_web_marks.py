@@ -116,6 +116,7 @@ def test_raised_numbers_without_links(text: str, plain: str) -> None:
 @pytest.mark.parametrize(
     "box",
     [
+        '<div class="box"><h3>Box 1. Abbreviations</h3><p>O: oxygen</p></div>',
         "<aside><h3>Abbreviations</h3><p>O: oxygen</p></aside>",
         "<div><h3>Abbreviations</h3><p>O: oxygen</p></div>",
         "<section><h4>Glossary</h4><dl><dt>O</dt><dd>oxygen</dd></dl></section>",

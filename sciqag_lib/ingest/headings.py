@@ -126,10 +126,10 @@ _BOILERPLATE = {
     r"|(?:editor(?:ial|s['’]?|['’]s)? )?decision letter(?: .{1,40})?|editor(?:ial|s['’]?|['’]s)? decision"
     r"|authors?(?:['’]s?)? (?:response|reply|rebuttal)s?(?: to .*)?"
     r"|(?:response|reply|rebuttal)s? to (?:the )?(?:reviewer|referee|editor)s?.*"
-    r"|(?:reviewer|referee)(?:s['’]?|['’]s)?(?: ?#?\d{1,2})?(?: (?:reports?|comments?))(?: .{1,40})?"
+    r"|(?:reviewer|referee)(?:s['’]?|['’]s)?(?: ?#?\d{1,2})?(?: (?:reports?|comments?|responses?))(?: .{1,40})?"
     r"|(?:reviewer|referee) ?#?\d{1,2}(?: ?\(.{1,60}\))?|(?:joint |consensus )?public reviews?"
     r"|recommendations for (?:the )?authors|elife(?:['’]s)? assessment|editor(?:s['’]?|['’]s) evaluation"
-    r"|essential revisions?",
+    r"|essential revisions?|comments on this article|reader comments",
     "publication history": r"pre-?publication history|article (?:history|information|info|notes?)"
     r"|about this article|cite this article|how to cite|citation|handling editor",
     "footnotes": r"(?:foot|end)-?notes?",
@@ -164,6 +164,7 @@ _BOILERPLATE_ELSEWHERE = {
     r"|einwilligung(?:serklae?rung)?",
     "copyright": r"direitos autorais|derechos de autor|droits d['’]auteur|licenca|licencia|lizenz|urheberrecht",
     "publication history": r"(?:como citar|para citar|pour citer|comment citer)(?: .*)?|citar como"
+    r"|datas? de publicacao|fechas? de publicacion"
     r"|zitier(?:weise|vorschlag|hinweis)|historico|editor(?:es)? (?:responsave(?:l|is)|responsables?)",
     "footnotes": r"notas?(?: de rodape| de fim| finales| al? (?:la )?pie.*)?|notes de bas de page|fu(?:ss|ß)noten"
     r"|endnoten|anmerkungen",
@@ -222,7 +223,8 @@ def find_boilerplate_kind(heading: str) -> str:
     'author contributions'
     """
     text = unicodedata.normalize("NFC", heading)
-    bare = re.sub(r"^\s*(?:\d+(?:\.\d+)*|[IVX]+|[A-H])[.):]?\s+", "", text).strip().rstrip(" .:")
+    bare = re.sub(r"^\s*(?:(?:[Bb]ox|BOX|[Pp]anel)\s+)?(?:\d+(?:\.\d+)*|[IVX]+|[A-H])[.):]?\s+", "", text)
+    bare = bare.strip().rstrip(" .:")
     if len(bare) > MAX_HEADING:
         return ""
     return next((kind for kind, pattern in _BOILERPLATE_PATTERNS.items() if pattern.fullmatch(bare)), "")

@@ -82,7 +82,10 @@ def group_abstract(node: Any, document: Document, start: int) -> None:
     if not any(block.kind == "paragraph" for block in blocks) or size > LONGEST_ABSTRACT:
         return
     names = [n for n, block in enumerate(blocks) if block.kind == "heading" and _opens_abstract(block.text)]
-    if not names:
+    before = document.blocks[start - 1] if start else None
+    if not names and before is not None and before.kind == "heading" and _opens_abstract(before.text):
+        start -= 1  # the heading stands outside
+    elif not names:
         is_other = _OTHER_ABSTRACT_CLASS.search(node.get("class", "").lower())
         code = (node.get("lang") or node.get("xml:lang") or "")[:2]
         name = "Highlights" if is_other else ABSTRACT_TITLES.get(code, "Abstract")
