@@ -70,6 +70,9 @@ def test_lines_of_markdown(line: str, plain: str) -> None:
     [
         ("$$\nE = m\\,c^2 \\tag{1}\n$$", ["e:E = m c^2 (1)"]),
         ("\\[F = ma\\]", ["e:F = ma"]),
+        ("\\[F = ma\\] (2)", ["e:F = ma (2)"]),
+        ("Silt settles (\\[OR = 2\\]).", ["p:Silt settles ([OR = 2])."]),
+        ("20 $\\%$ in August $^{12}$.", ["p:20 % in August."]),
         ("![Figure 1. Foam by month.](f.png)", ["c:Figure 1. Foam by month."]),
         ("![Image](f.png)\n\n<!-- image -->\n\nA.", ["p:A."]),
         ('<span id="page-1-0"></span>Figure 1: Foam.', ["c:Figure 1: Foam."]),

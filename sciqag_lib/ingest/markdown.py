@@ -37,6 +37,7 @@ _NOTE = re.compile(r"\[\^[^\]\s]{1,40}\]:[ \t]*(.*)")
 _NOTE_MARK = re.compile(r"\[\^[^\]\s]{1,40}\](?!:)")
 _HEADER = re.compile(r"\s*---[ \t]*\n((?:[^\n]*\n){0,60}?)(?:---|\.\.\.)[ \t]*\n")
 _SCRIPT = re.compile(r"\s*(?:\{\})?\s*([\^_])\s*(?:\{([^{}\\^_]{1,60})\}|(\w))\s*")  # 10$^{-6}$, H$_2$O
+_LINE_END = re.compile(r"[ \t]*(?:\(\S{1,8}\))?[ \t]*[.,;]?[ \t]*(?:\n|$)")  # behind a formula: its number
 _TEX_NUMBER = re.compile(r"\\tag\*?\{([^{}]{1,20})\}")
 _TEX_ENDS = {"$$": "$$", "$": "$", r"\(": r"\)", r"\[": r"\]"}
 _QUOTES = " \t'\"[]"
@@ -165,7 +166,7 @@ def _read_tex(state: StateInline, silent: bool) -> bool:
         token = state.push("html_inline", "", 0)
         script = _SCRIPT.fullmatch(tex)
         name = {"^": "sup", "_": "sub"}[script[1]] if script else "tex-math"
-        plain = script[2] or script[3] if script else _TEX_NUMBER.sub(r" (\1) ", tex)
+        plain = script[2] or script[3] if script else re.sub(r"\\([%$#])", r"\1", _TEX_NUMBER.sub(r" (\1) ", tex))
         token.content = f"<{name}>{escape(plain)}</{name}>"
     state.pos = last + len(end)
     return True
@@ -173,9 +174,10 @@ def _read_tex(state: StateInline, silent: bool) -> bool:
 
 def _is_tex(state: StateInline, first: int, last: int) -> bool:
     r"""Whether \( and \), or \[ and \] on lines of their own, hold a formula: "\[20\]", "\[OR = 2\]" are brackets."""
-    text, before, after = state.src[first:last], state.src[: first - 2][-1:], state.src[last + 2 : last + 3]
+    text, before = state.src[first:last], state.src[: first - 2][-1:]
     if state.src[first - 1] == "[":
-        return before in ("", "\n") and after in ("", "\n", ".", ",") and re.search(r"[\\=^_<>+]", text) is not None
+        is_alone = before in ("", "\n") and _LINE_END.match(state.src, last + 2) is not None
+        return is_alone and re.search(r"[\\=^_<>+]", text) is not None
     return re.search(r"[\\=^_<>+]|^\s*\w\s*$", text) is not None
 
 

@@ -92,9 +92,9 @@ def _is_bare_mark(node: Any) -> bool:
         return False
     before = node.getprevious()
     words = _text(before)[-40:] + (before.tail or "") if before is not None else node.getparent().text or ""
-    if re.search(r"[^\W\d_][\]).,;:?!”\"]*[.,;:?!]”?$|[\d%][\])]?[.;?!]”?$|[\])][.,;:?!]$", words[-60:]):
+    if re.search(r"[^\W\d_][\]).,;:?!”\"]*[.,;:?!]”?$|[\d%][\])]?[.;?!]”?$|[\])][.,;:?!]$", words[-60:].rstrip()):
         return True
-    word = re.search(r"[^\W\d_]{5,40}$", words[-60:])
+    word = re.search(r"[^\W\d_]{5,40}$", words[-60:].rstrip())
     is_number = text.strip() in ("2", "3")  # of a power
     return word is not None and word[0].lower() not in _UNITS and not is_number
 
