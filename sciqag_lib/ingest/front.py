@@ -1,4 +1,4 @@
-"""What stands before a paper's text: abstracts, keywords and summaries, found among the blocks of any format.
+"""What comes before a paper's text: abstracts, keywords and summaries, found among the blocks of any format.
 
 An abstract ends where its container ends, else at the next heading that is not below its own, with two exceptions:
 
@@ -67,7 +67,7 @@ def take_front(document: Document, language: str = "", has_levels: bool = True) 
 
 
 def _is_front(blocks: list[Block], front: Front) -> bool:
-    """Whether what stands before an abstract can be authors and links, and not the paper's text."""
+    """Whether what comes before an abstract can be authors and links, and not the paper's text."""
     has_heading = any(block.kind == "heading" and not find_keywords_language(block.text) for block in blocks)
     return sum(len(block.text) for block in blocks) <= LONGEST_FRONT and not (front.abstracts and has_heading)
 
@@ -197,7 +197,7 @@ def _take_list(document: Document, start: int, has_levels: bool) -> list[str]:
 
 
 def _cut_late_abstracts(document: Document, language: str, has_levels: bool) -> None:
-    """Abstracts in another language than the paper's that stand behind the text."""
+    """Abstracts in another language than the paper's that follow the text."""
     names = [block for block in document.blocks if block.kind == "heading"]
     late = [block for block in names if find_abstract_language(block.text) not in ("", language)]
     for block in late[:MOST_ABSTRACTS]:

@@ -251,7 +251,7 @@ def may_end_paper(heading: str) -> bool:
 
 
 def is_other_abstract(heading: str) -> bool:
-    """Whether a heading opens what stands beside the abstract proper: "Author Summary", "Highlights"."""
+    """Whether a heading opens a summary beside the abstract proper: "Author Summary", "Highlights"."""
     return _OTHER_ABSTRACT.fullmatch(bare_heading(heading)) is not None
 
 
@@ -268,7 +268,7 @@ def find_abstract_part(heading: str) -> str:
 
 
 def is_heading(text: str, by_number: bool = True) -> bool:
-    """Whether a line that stands alone is a heading by its name, or by its number and its length."""
+    """Whether a line on its own is a heading by its name, or by its number and its length."""
     if len(text) > MAX_HEADING:
         return False
     is_numbered = re.match(r"(?:\d{1,2}\.){0,4}\d{1,2}\.?\s+[^\W\d_]{2}", text) and not text.endswith((".", ",", ";"))

@@ -200,7 +200,7 @@ def _read_element(node: Any, document: Document) -> None:
 
 
 def _read_figure(node: Any, document: Document) -> None:
-    """A figure, or a table with its caption and notes: what stands before the table is the caption, label first."""
+    """A figure, or a table with its caption and notes: what comes before the table is the caption, label first."""
     part = Document(cut=document.cut)
     _read_block(node, part)
     size = next((n for n, block in enumerate(part.blocks) if block.kind in ("table", "equation")), len(part.blocks))
@@ -266,7 +266,7 @@ def _take_title(document: Document, root: Any) -> None:
 
 
 def _take_front_matter(document: Document, abstract: str, language: str) -> None:
-    """Abstract, keywords and DOI from the text; what stands before abstract or first heading is authors and links."""
+    """Abstract, keywords and DOI from the text; what comes before abstract or first heading is authors and links."""
     start = find_abstract(document.blocks)
     first = next((n for n, block in enumerate(document.blocks) if block.kind == "heading"), 0) if start < 0 else start
     front = document.blocks[:first]

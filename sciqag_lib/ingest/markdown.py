@@ -105,7 +105,7 @@ def _read_header(header: re.Match[str] | None, cut: Counter[str]) -> str:
 
 
 def _set_title(root: Any) -> None:
-    """Where all headings stand on lower levels, the one that the file begins with is the title."""
+    """Where all headings are on lower levels, the one that the file begins with is the title."""
     first = next((node for node in root.find("body").iter(etree.Element) if "".join(node.itertext()).strip()
                   and node.tag != "body"), None)  # fmt: skip
     if first is not None and first.tag in ("h2", "h3") and root.find(".//h1") is None:
@@ -196,7 +196,7 @@ def _mark_citations(root: Any) -> None:
 
 
 def _find_listed(root: Any) -> set[str]:
-    """The anchors that stand at or after the heading of the reference list."""
+    """The anchors at or after the heading of the reference list."""
     found: set[str] = set()
     in_list = False
     for node in root.iter(etree.Element):

@@ -107,8 +107,8 @@ def _read_image(node: Any) -> str:
     text = "" if _FILE.fullmatch(words.strip()) else tex_text(words)
     has_signs = _SIGNS.search(text) is not None and len(text) <= 500
     file = node.get("src", "").split("?")[0].rsplit("/", 1)[-1]
-    if not _looks_like_formula(node) and not (_FORMULA_FILE.search(file) and _stands_in_text(node)):
-        return text if has_signs and _stands_in_text(node) else ""
+    if not _looks_like_formula(node) and not (_FORMULA_FILE.search(file) and _is_in_text(node)):
+        return text if has_signs and _is_in_text(node) else ""
     if has_signs or (not _NO_WORDS.fullmatch(text) and len(text.split()) <= 3):
         return text
     return NO_FORMULA
@@ -119,10 +119,10 @@ def _read_svg(node: Any) -> str:
     labels = [node.get("aria-label", ""), node.get("data-tex", ""), node.get("data-latex", "")]
     labels += ["".join(part.itertext()) for part in node if local_name(part) in ("title", "desc")]
     label = next((tex_text(text) for text in labels if _SIGNS.search(text.strip())), "")
-    if label and (is_formula or _stands_in_text(node)):
+    if label and (is_formula or _is_in_text(node)):
         return label
     named = any(label.strip() for label in labels)  # "Open in a new tab"
-    return NO_FORMULA if is_formula or (_stands_in_text(node) and not named and not _is_icon(node)) else ""
+    return NO_FORMULA if is_formula or (_is_in_text(node) and not named and not _is_icon(node)) else ""
 
 
 def _looks_like_formula(node: Any) -> bool:
@@ -136,8 +136,8 @@ def _is_icon(node: Any) -> bool:
     return hidden or _ICON.search(names) is not None or next(node.iter("use"), None) is not None
 
 
-def _stands_in_text(node: Any) -> bool:
-    """Whether words stand beside it in its line, and neither a link nor a figure holds it."""
+def _is_in_text(node: Any) -> bool:
+    """Whether there are words beside it in its line, and neither a link nor a figure holds it."""
     parent = node.getparent()
     while parent is not None and parent.tag not in _LINES:
         if parent.tag in _NOT_TEXT:

@@ -84,7 +84,7 @@ def group_abstract(node: Any, document: Document, start: int) -> None:
     names = [n for n, block in enumerate(blocks) if block.kind == "heading" and _opens_abstract(block.text)]
     before = document.blocks[start - 1] if start else None
     if not names and before is not None and before.kind == "heading" and _opens_abstract(before.text):
-        start -= 1  # the heading stands outside
+        start -= 1  # the heading is outside
     elif not names:
         is_other = _OTHER_ABSTRACT_CLASS.search(node.get("class", "").lower())
         code = (node.get("lang") or node.get("xml:lang") or "")[:2]

@@ -3,7 +3,7 @@
     "https://doi.org/10.1016/J.AB.2008.07.041"   ->  10.1016/J.AB.2008.07.041 (shown), in small letters to compare
     "urn:doi:10.1002%2F%28SICI%291...%3C338::AID-X16%3E3.0.CO;2-B"  ->  10.1002/(SICI)1...<338::AID-X16>3.0.CO;2-B
 
-Any printable character may stand behind the slash, brackets and < > ; : among them.
+Any printable character may follow the slash, brackets and < > ; : among them.
 """
 
 import re
