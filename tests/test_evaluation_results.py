@@ -19,7 +19,7 @@ from sciqag_lib.dataset.evaluation_results import (
     read_results,
 )
 from sciqag_lib.errors import InputError
-from sciqag_lib.records.papers import normalize_doi
+from sciqag_lib.records.dois import normalize_doi
 from sciqag_lib.tables import write_table
 
 SCORE = {

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Document, cut_boilerplate
+from sciqag_lib.ingest.headings import split_keywords
 from sciqag_lib.ingest.html import read_html
 from sciqag_lib.ingest.pdf import read_pdf
-from sciqag_lib.ingest.text import find_doi, heading_level, join_lines, read_text, split_keywords
+from sciqag_lib.ingest.text import heading_level, join_lines, read_text
+from sciqag_lib.records.dois import find_doi
 
 PAPERS = Path(__file__).resolve().parents[1] / "data" / "papers"
 
@@ -80,7 +82,7 @@ def test_markdown() -> None:
         b"# Title\n\n## Methods\n\nWe did.\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\nSetup\n-----\nIt ran.\n"
     )
     assert document.title == "Title"
-    assert texts(document) == ["h2:Methods", "p:We did.", "t:a | b\n1 | 2", "h2:Setup", "p:It ran."]
+    assert texts(document) == ["h1:Methods", "p:We did.", "t:a | b\n1 | 2", "h1:Setup", "p:It ran."]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from sciqag_lib.errors import InputError
-from sciqag_lib.ingest.document import Block, Document, cut_boilerplate, find_boilerplate_kind, join_blocks, make_paper
+from sciqag_lib.ingest.document import Block, Document, cut_boilerplate, join_blocks, make_paper
+from sciqag_lib.ingest.headings import find_boilerplate_kind
 from sciqag_lib.ingest.inline import inline_text
 from sciqag_lib.ingest.jats import read_jats
 from sciqag_lib.ingest.mathml import mathml_text, tex_text

@@ -20,7 +20,7 @@ FLOORS = [  # from the ground
     {"run"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-ONLY = {"engines": {"errors", "paths"}, "metrics": {"errors", "engines"}, "text": {"errors", "paths"}}
+ONLY = {"engines": {"errors", "paths"}, "metrics": {"errors", "engines", "text"}, "text": {"errors", "paths"}}
 
 
 def list_arrows() -> list[tuple[str, str, str]]:

@@ -18,7 +18,7 @@ from sciqag_lib.agreement.score_table import DIMENSIONS, ScoreTable
 from sciqag_lib.errors import InputError
 from sciqag_lib.metrics.intervals import bootstrap_mean
 from sciqag_lib.metrics.reliability import MEASURES, MIN_PAIRS, agree, explain_undefined, resample_papers
-from sciqag_lib.records.papers import normalize_doi
+from sciqag_lib.records.dois import normalize_doi
 
 if TYPE_CHECKING:
     import pandas

@@ -20,7 +20,7 @@ import numpy as np
 
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.racar.judging import DIMENSIONS
-from sciqag_lib.records.papers import normalize_doi
+from sciqag_lib.records.dois import normalize_doi
 
 if TYPE_CHECKING:
     import pandas

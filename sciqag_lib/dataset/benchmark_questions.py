@@ -9,7 +9,8 @@ from typing import Any
 
 from sciqag_lib.dataset.input import Messages, name_file
 from sciqag_lib.errors import BadRecord, InputError
-from sciqag_lib.records.papers import normalize_doi, read_records
+from sciqag_lib.records.dois import normalize_doi
+from sciqag_lib.records.papers import read_records
 
 
 @dataclass

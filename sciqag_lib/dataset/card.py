@@ -17,7 +17,7 @@ from sciqag_lib.dataset.pairs import SPLITS
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.racar.judging import DIMENSIONS
 from sciqag_lib.racar.report import ARM_NAMES
-from sciqag_lib.records.papers import normalize_doi
+from sciqag_lib.records.dois import DOI, normalize_doi
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,6 +168,6 @@ def _header(counts: DatasetCounts, data_files: dict[str, list[str]], facts: Card
 def _link_doi(doi: str) -> str:
     """A link where it is a DOI; the released spelling with a hyphen and .json is one too."""
     known = normalize_doi(doi)
-    if not re.fullmatch(r"10\.\d{4,9}/\S+", known):
+    if not DOI.fullmatch(known):
         return escape(doi)
     return f"[{escape(doi)}](https://doi.org/{quote(known, safe='/')})"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciqag_lib.errors import InputError
 from sciqag_lib.racar.judging import DIMENSIONS
-from sciqag_lib.records.papers import normalize_doi
+from sciqag_lib.records.dois import normalize_doi
 from sciqag_lib.tables import make_schema
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from sciqag_lib.ingest.headings import find_abstract_language, find_boilerplate_kind
 from sciqag_lib.records.papers import Paper, Section
 
 
@@ -21,6 +22,7 @@ class Block:
     kind: str  # "heading", "paragraph", "caption", "table" or "equation"
     text: str  # one line; a table has one a row
     level: int = 0  # of a heading: 1 is a top-level section
+    group: int = 0  # other than 0: of an element that holds an abstract and nothing else
 
 
 @dataclass
@@ -42,52 +44,8 @@ class Document:
             self.blocks.append(Block(kind, text.strip("\n") if kind == "table" else text.strip(), level))
 
 
-# Kinds of boilerplate, by the heading that opens them. The whole heading must match: "Data analysis" is science.
-_AND = r"(?:\s*(?:,|and|&|/)\s*)"
-_BOILERPLATE = {
-    "references": r"(?:list of )?references?(?: list| cited)?|bibliography|literature(?: cited)?|works cited"
-    r"|references and (?:notes|further reading)|notes and references|further reading",
-    "acknowledgements": rf"acknowledge?ments?(?:{_AND}.*)?",
-    "funding": rf"(?:sources? of )?(?:funding|financial (?:support|disclosures?)|grant support)"
-    rf"(?: (?:statement|sources?|information|support))?(?:{_AND}.*)?|role of the funding source",
-    "competing interests": r"(?:declarations? of )?(?:potential )?(?:competing|conflicts?(?: of)?|conflicting)"
-    r"(?: financial)? interests?(?: statement)?|disclosures?(?: statement)?|duality of interest|declarations?",
-    "author contributions": r"(?:author|authors|author's|authors'|authors’|author’s)?s? ?contributions?"
-    r"(?: statement)?|credit authorship contribution statement"
-    r"|(?:contributor|author(?:s['’]?|['’]s)?) (?:information|details)|about the authors?|authorship",
-    "supporting information": r"(?:supporting|supplement(?:al|ary)|electronic supplementary|additional)"
-    r" (?:information|materials?|data|files?|figures?|tables?|online material|methods?)(?: available)?"
-    r"(?: files?| legends?)?|supplements?|appendix a\.? supplementary (?:data|material)|web extra material",
-    "data availability": r"(?:data|code|software|materials?)(?:(?: and |/|, )(?:data|code|software|materials?))*"
-    r" (?:availability|accessibility|deposition|archiving|access)(?: statements?)?"
-    r"|availability of (?:data|materials?|code).*|accession (?:codes|numbers)|associated data",
-    "ethics": r"ethic(?:s|al) (?:statements?|approval.*|declarations?|considerations?|standards?)|ethics"
-    r"|consent (?:for publication|to (?:publish|participate))|informed consent(?: statement)?"
-    r"|institutional review board statement",
-    "copyright": rf"(?:rights{_AND})?permissions|copyright.*|licen[cs]e|open access|publisher['’]?s note",
-    "publication history": r"pre-?publication history|article (?:history|information|info|notes?)|peer review.*"
-    r"|about this article|cite this article|how to cite|citation|handling editor|reviewer information",
-    "footnotes": r"(?:foot|end)-?notes?",
-    "abbreviations": r"(?:list of )?abbreviations?(?: used)?|nomenclature|glossary",
-}
 # What PLOS Medicine's abstracts end with.
 _POINTER = re.compile(r"please see later in the article for the editors['’]? summary", re.IGNORECASE)
-_BOILERPLATE_PATTERNS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _BOILERPLATE.items()}
-
-
-def find_boilerplate_kind(heading: str) -> str:
-    """The kind of boilerplate that a section with this heading holds, or "" where it belongs to the paper.
-
-    >>> find_boilerplate_kind("5. Authors' contributions")
-    'author contributions'
-    """
-    bare = re.sub(r"^\s*(?:\d+(?:\.\d+)*|[IVX]+|[A-H])[.):]?\s+", "", heading).strip().rstrip(" .:")
-    if len(bare) > 100:  # no heading: and a pattern ending in .* must not swallow a paragraph
-        return ""
-    for kind, pattern in _BOILERPLATE_PATTERNS.items():
-        if pattern.fullmatch(bare):
-            return kind
-    return ""
 
 
 def cut_boilerplate(document: Document) -> None:
@@ -122,7 +80,7 @@ def join_abstract(blocks: list[Block]) -> str:
     heading = ""
     for block in blocks:
         if block.kind == "heading":
-            heading = "" if block.text.lower().rstrip(".: ") in ("abstract", "summary") else block.text.rstrip(".: ")
+            heading = "" if find_abstract_language(block.text) else block.text.rstrip(".: ")
         elif not _POINTER.match(block.text):
             lines.append(f"{heading}: {block.text}" if heading else block.text)
             heading = ""

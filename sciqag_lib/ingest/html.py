@@ -15,11 +15,17 @@ from lxml import etree
 from lxml import html as lxml_html
 
 from sciqag_lib.errors import InputError
-from sciqag_lib.ingest.document import Block, Document, join_abstract
+from sciqag_lib.ingest.document import Document, join_abstract
+from sciqag_lib.ingest.front import find_abstract, take_front
+from sciqag_lib.ingest.headings import SECTION_NAMES, bare_heading, find_boilerplate_kind, is_heading
 from sciqag_lib.ingest.inline import clean_text, inline_parts, inline_text, list_number
 from sciqag_lib.ingest.nodes import child_elements, local_name
+from sciqag_lib.ingest.page_formulas import set_formulas
+from sciqag_lib.ingest.page_notes import cut_notes
+from sciqag_lib.ingest.page_parts import cut_box, end_run_in, group_abstract, has_class, is_abstract, is_bold
+from sciqag_lib.ingest.page_tags import decode_page, find_page_doi, first_value, read_keywords, read_meta
 from sciqag_lib.ingest.tables import format_table
-from sciqag_lib.ingest.text import KEYWORDS_LINE, SECTION_NAMES, bare_heading, find_doi, split_keywords
+from sciqag_lib.records.dois import find_doi
 
 FURNITURE = frozenset(
     "nav aside footer form script style noscript template button iframe dialog select menu head svg canvas audio"
@@ -37,7 +43,7 @@ _FURNITURE_TEXT = re.compile(
     r"|download(?: (?:figure|pdf|powerpoint slide|slide))?|click here for additional data file\.?|https?://\S+)",
     re.IGNORECASE,
 )
-_FIGURE_CLASS = re.compile(r"figure|fig|tw|table-wrap|c-article-table|html-fig-wrap|html-table-wrap")
+_FIGURE_CLASS = re.compile(r"figure|fig|tw|table-wrap|c-article-table|html-fig-wrap|html-table-wrap|video(?:-[\w-]+)?")
 _EQUATION_CLASS = re.compile(r"(?:[\w-]*-)?equation(?:-[\w-]*)?|disp-formula|html-disp-formula-info|ltx_equation\w*")
 _LABEL = re.compile(r"[(\[]?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)\]]|[•–-]")  # of a list's item
 _REFERENCE_CLASS = re.compile(
@@ -63,7 +69,7 @@ BLOCK_NAMES = CONTAINERS - {"span", "font"} | {
     "h6",
 }
 _HEADING = re.compile(r"h([1-6])")
-_KEYWORDS = ("keywords", "key words", "keyword", "index terms")
+BOLD_LEVEL = 7  # of a heading that is a bold paragraph
 _NOTE_CLASS = re.compile(r"fn")  # of a table: its mark and its text are one line
 
 
@@ -73,51 +79,33 @@ def read_html(data: bytes) -> Document:
         root = lxml_html.document_fromstring(decode_page(data), parser=lxml_html.HTMLParser(huge_tree=False))
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
         raise InputError(f"not readable as HTML: {error}") from error
-    document = Document()
-    meta = _read_meta(root)
-    document.title = _first(meta, "citation_title", "dc.title", "og:title")
-    document.doi = find_doi(_first(meta, "citation_doi", "dc.identifier", "prism.doi", "bepress_citation_doi"))
-    document.journal = _first(meta, "citation_journal_title", "prism.publicationname")
-    keywords = meta.get("citation_keywords") or meta.get("citation_keyword") or meta.get("keywords") or []
-    document.keywords = list(dict.fromkeys(word for content in keywords for word in split_keywords(content)))
+    return read_page(root, Document())
+
+
+def read_page(root: Any, document: Document) -> Document:
+    """The document of a parsed page, whose tree is changed; `document` may hold counts of what was cut before."""
+    meta = read_meta(root)
+    document.title = _read_markup(first_value(meta, "citation_title", "dc.title", "og:title"))
+    document.doi = find_page_doi(meta)
+    document.journal = first_value(meta, "citation_journal_title", "prism.publicationname")
+    language = first_value(meta, "citation_language", "dc.language")[:2].lower()
+    document.keywords = read_keywords(root, language)
+    set_formulas(root, document.cut)
+    cut_notes(root, document.cut)
     _read_block(_find_content(root), document)
     _take_title(document, root)
-    _take_front_matter(document, _first(meta, "citation_abstract", "dc.description"))
+    _take_front_matter(document, _read_markup(first_value(meta, "citation_abstract", "dc.description")), language)
     _level_headings(document)
     return document
 
 
-def decode_page(data: bytes) -> str:
-    """The page as text, in the encoding it declares, else UTF-8. InputError names the first byte that does not fit."""
-    declared = re.search(
-        rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*[\"']?([\w.:-]+)", data[:4096], re.IGNORECASE
-    )
-    names = ["utf-8-sig"] + ([declared.group(1).decode("ascii", "replace")] if declared else [])
-    problem = ""
-    for name in names:
-        try:
-            text = data.decode(name)
-        except UnicodeDecodeError as error:
-            problem = f"not valid {error.encoding} at byte {error.start}: save the file as UTF-8"
-        except (LookupError, ValueError):
-            problem = f"its encoding {name!r} is unknown and it is not UTF-8: save the file as UTF-8"
-        else:
-            # lxml refuses text with an XML declaration of its encoding, and NUL.
-            return re.sub(r"^\s*<\?xml[^>]*\?>", "", text).replace("\0", "")
-    raise InputError(problem)
-
-
-def _read_meta(root: Any) -> dict[str, list[str]]:
-    meta: dict[str, list[str]] = {}
-    for node in root.iter("meta"):
-        name = (node.get("name") or node.get("property") or "").lower()
-        if name and node.get("content"):
-            meta.setdefault(name, []).append(clean_text(node.get("content")))
-    return meta
-
-
-def _first(meta: dict[str, list[str]], *names: str) -> str:
-    return next((meta[name][0] for name in names if meta.get(name)), "")
+def _read_markup(text: str) -> str:
+    """The text of a tag's content, in which some pages write HTML: "&lt;p&gt;Oxygen &lt;i&gt;fell&lt;/i&gt;." """
+    if not re.search(r"</?[a-zA-Z][^<>]{0,200}>", text):
+        return text
+    part = Document()
+    _read_block(lxml_html.fragment_fromstring(text, create_parent="div"), part)
+    return join_abstract(part.blocks)
 
 
 def _find_content(root: Any) -> Any:
@@ -134,11 +122,7 @@ def _find_content(root: Any) -> Any:
 def _is_furniture(node: Any) -> bool:
     if local_name(node) in FURNITURE or node.get("role", "") in _FURNITURE_ROLES or node.get("hidden") is not None:
         return True
-    return node.get("aria-hidden") == "true" or _has_class(node, _FURNITURE_CLASS)
-
-
-def _has_class(node: Any, pattern: re.Pattern[str]) -> bool:
-    return any(pattern.fullmatch(name) for name in node.get("class", "").lower().split())
+    return node.get("aria-hidden") == "true" or has_class(node, _FURNITURE_CLASS)
 
 
 def _read_block(node: Any, document: Document) -> None:
@@ -177,24 +161,38 @@ def _add_paragraph(text: str, document: Document) -> None:
 
 
 def _read_child(node: Any, document: Document) -> None:
+    start = len(document.blocks)
+    _read_element(node, document)
+    if is_abstract(node):
+        group_abstract(node, document, start)
+    elif local_name(node) in CONTAINERS:
+        cut_box(node, document, start)
+
+
+def _read_element(node: Any, document: Document) -> None:
     name = local_name(node)
     heading = _HEADING.fullmatch(name)
     if heading:
         document.add("heading", inline_text(node, document.cut), int(heading.group(1)))
     elif _REFERENCE_CLASS.search(node.get("class", "").lower()) or node.get("role") == "doc-bibliography":
         document.cut["references"] += len(clean_text("".join(node.itertext())))
-    elif _has_class(node, _EQUATION_CLASS):  # a table, or blocks, that set formula and number side by side
+    elif has_class(node, _EQUATION_CLASS):  # a table, or blocks, that set formula and number side by side
         document.add("equation", inline_text(node, document.cut))
     elif name == "table":
         _read_table(node, document)
-    elif name == "figure" or _has_class(node, _FIGURE_CLASS):
+    elif name == "figure" or has_class(node, _FIGURE_CLASS):
         _read_figure(node, document)
     elif name == "figcaption":
         document.add("caption", inline_text(node, document.cut))
     elif name == "li":
         _read_item(node, document)
-    elif (name in ("p", "dt", "dd", "pre") and not _holds_blocks(node)) or _has_class(node, _NOTE_CLASS):
-        _add_paragraph(inline_text(node, document.cut), document)
+    elif (name in ("p", "dt", "dd", "pre") and not _holds_blocks(node)) or has_class(node, _NOTE_CLASS):
+        end_run_in(node)
+        text = inline_text(node, document.cut)
+        if name == "p" and is_bold(node) and is_heading(text):
+            document.add("heading", text.rstrip(" :."), BOLD_LEVEL)
+        else:
+            _add_paragraph(text, document)
     else:
         if name in ("ol", "ul"):
             _number_items(node)
@@ -202,7 +200,7 @@ def _read_child(node: Any, document: Document) -> None:
 
 
 def _read_figure(node: Any, document: Document) -> None:
-    """A figure, or a table with its caption and notes: what stands before the table is the caption, label first."""
+    """A figure, or a table with its caption and notes: what comes before the table is the caption, label first."""
     part = Document(cut=document.cut)
     _read_block(node, part)
     size = next((n for n, block in enumerate(part.blocks) if block.kind in ("table", "equation")), len(part.blocks))
@@ -257,7 +255,8 @@ def _take_title(document: Document, root: Any) -> None:
     if position is not None:
         text, level = document.blocks[position].text, document.blocks[position].level
         only_one = sum(block.kind == "heading" and block.level == level for block in document.blocks) == 1
-        if text == document.title or (level == 1 and (not document.title or only_one)):
+        is_title = level == 1 and not SECTION_NAMES.fullmatch(bare_heading(text))
+        if text == document.title or (is_title and (not document.title or only_one)):
             document.title = document.title or text
             document.cut["title and authors"] += sum(len(block.text) for block in document.blocks[: position + 1])
             del document.blocks[: position + 1]
@@ -266,51 +265,26 @@ def _take_title(document: Document, root: Any) -> None:
         document.title = clean_text("".join(titles[0].itertext())) if titles else ""
 
 
-def _take_front_matter(document: Document, abstract: str) -> None:
-    """Abstract, keywords and DOI from the text; what stands before abstract or first heading is authors and links."""
-    start = _find_abstract(document)
+def _take_front_matter(document: Document, abstract: str, language: str) -> None:
+    """Abstract, keywords and DOI from the text; what comes before abstract or first heading is authors and links."""
+    start = find_abstract(document.blocks)
     first = next((n for n, block in enumerate(document.blocks) if block.kind == "heading"), 0) if start < 0 else start
     front = document.blocks[:first]
     document.doi = document.doi or next(filter(None, (find_doi(block.text) for block in front)), "")
-    if start >= 0 or all(len(block.text) < 400 for block in front):
+    if start < 0 and all(len(block.text) < 400 for block in front):
         document.cut["title and authors"] += sum(len(block.text) for block in front)
         del document.blocks[:first]
-    taken = _take_section(document, 0) if start >= 0 else []
-    run_in = [match.group(1) for match in (KEYWORDS_LINE.match(block.text) for block in taken) if match]
-    document.abstract = join_abstract([block for block in taken if not KEYWORDS_LINE.match(block.text)]) or abstract
-    start = next((n for n, block in enumerate(document.blocks) if _heading_name(block) in _KEYWORDS), -1)
-    lines = run_in or [block.text for block in (_take_section(document, start) if start >= 0 else [])]
-    document.keywords = document.keywords or (lines if len(lines) > 1 else split_keywords("".join(lines)))
-
-
-def _heading_name(block: Block) -> str:
-    return bare_heading(block.text).lower() if block.kind == "heading" else ""
-
-
-def _find_abstract(document: Document) -> int:
-    """Where the abstract's heading is, or -1; a "Summary" that ends the paper is none."""
-    names = [(n, _heading_name(block)) for n, block in enumerate(document.blocks) if block.kind == "heading"]
-    for position, (n, name) in enumerate(names):
-        if name == "abstract" or (name == "summary" and position == 0):
-            return n
-        if SECTION_NAMES.fullmatch(name):
-            return -1
-    return -1
-
-
-def _take_section(document: Document, start: int) -> list[Block]:
-    """The blocks of the section whose heading stands at `start`; both are removed from the document."""
-    level = document.blocks[start].level
-    rest = document.blocks[start + 1 :]
-    length = next((n for n, block in enumerate(rest) if block.kind == "heading" and block.level <= level), len(rest))
-    del document.blocks[start : start + 1 + length]
-    return rest[:length]
+    take_front(document, language)
+    document.abstract = document.abstract or abstract
 
 
 def _level_headings(document: Document) -> None:
-    """Levels counted from the highest that the text uses: a page whose sections are <h2> starts at 1."""
-    top = min((block.level for block in document.blocks if block.kind == "heading"), default=1)
-    for block in document.blocks:
-        if block.kind == "heading":
-            block.level -= top - 1
-            block.text = re.sub(r"^\d+(?:\.\d+)*\.?\s+(?=\D)", "", block.text)
+    """Levels counted from the highest that the text uses; where all are one, "2.1" is below "2"."""
+    headings = [block for block in document.blocks if block.kind == "heading"]
+    levels = {block.level for block in headings if not find_boilerplate_kind(block.text)}
+    for block in headings:
+        number = re.match(r"\d+((?:\.\d+)*)\.?\s+(?=\D)", block.text)
+        block.level -= min(levels, default=1) - 1
+        if number:
+            block.level += number[1].count(".") if len(levels) == 1 else 0
+            block.text = block.text[number.end() :]

@@ -11,8 +11,9 @@ import re
 from typing import Any
 
 from sciqag_lib.ingest.captions import cut_object_doi
-from sciqag_lib.ingest.document import Document, find_boilerplate_kind, join_abstract
+from sciqag_lib.ingest.document import Document, join_abstract
 from sciqag_lib.ingest.footnotes import mark_footnote_calls
+from sciqag_lib.ingest.headings import find_boilerplate_kind
 from sciqag_lib.ingest.inline import inline_text
 from sciqag_lib.ingest.jats_blocks import read_blocks, read_section
 from sciqag_lib.ingest.keyword_groups import KeywordGroup, choose_keywords

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sciqag_lib.ingest.captions import cut_object_doi, drop_object_doi, join_caption
-from sciqag_lib.ingest.document import Document, cut_boilerplate, find_boilerplate_kind
+from sciqag_lib.ingest.document import Document, cut_boilerplate
+from sciqag_lib.ingest.headings import find_boilerplate_kind
 from sciqag_lib.ingest.inline import formula_text, inline_text, list_number, tidy_line
 from sciqag_lib.ingest.nodes import child_elements, child_named, find_all, local_name, text_size
 from sciqag_lib.ingest.tables import format_table

@@ -24,7 +24,6 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from sciqag_lib.errors import BadRecord, InputError, check_parameters
-from sciqag_lib.ingest.grobid import check_service
 from sciqag_lib.ingest.readers import RECORD_SUFFIXES, InputPath, Item, PreparedPaper, Skipped, find_files, read_files
 from sciqag_lib.ingest.workers import WorkerDied, Workers, count_cores
 from sciqag_lib.paths import write_atomic
@@ -80,6 +79,8 @@ def prepare_papers(
     files = find_files(input_path)
     report.num_files = len(files)
     if grobid_url:
+        from sciqag_lib.ingest.grobid import check_service
+
         check_service(grobid_url)
     size = sum((folder / name).stat().st_size for name, folder in files)
     number = min(workers or count_cores(), 1 + size // BYTES_PER_WORKER)

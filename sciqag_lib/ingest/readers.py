@@ -15,12 +15,13 @@ from pathlib import Path
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.ingest.document import Document, cut_boilerplate, make_paper
 from sciqag_lib.ingest.workers import WorkerDied, Workers
+from sciqag_lib.records.dois import DOI, bare_doi
 from sciqag_lib.records.papers import Paper, read_papers_json
 
 RECORD_SUFFIXES = (".json", ".jsonl", ".ndjson")
-SUFFIXES = (".xml", ".nxml", ".tei", ".pdf", ".html", ".htm", ".xhtml", ".txt", ".text", ".md", *RECORD_SUFFIXES)
+SUFFIXES = (".xml", ".nxml", ".tei", ".pdf", ".html", ".htm", ".xhtml", ".txt", ".text", ".md", ".markdown", ".mmd",
+            *RECORD_SUFFIXES)  # fmt: skip
 MIN_BODY = 200  # characters: less is a title page or a notice, not a paper
-_DOI = re.compile(r"10\.\d{4,9}/\S+")
 # JATS article types that are no papers; "letter", "discussion" and the like do have a text worth asking about.
 NOT_PAPERS = {
     "correction": "a correction", "corrected-article": "a correction", "erratum": "a correction",
@@ -202,8 +203,8 @@ def _find_notice(title: str) -> str:
 def _complete(prepared: PreparedPaper) -> None:
     """A DOI from the text's hash where the paper has none, and where its keywords are from."""
     paper = prepared.paper
-    doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)", "", paper.doi, flags=re.IGNORECASE)
-    if not _DOI.fullmatch(doi):
+    doi = bare_doi(paper.doi)
+    if not DOI.fullmatch(doi):
         if doi:
             prepared.notes.append(f"{doi!r:.80} is no DOI and was replaced")
         doi = "sha256:" + hashlib.sha256(paper.txt.encode("utf-8")).hexdigest()[:16]

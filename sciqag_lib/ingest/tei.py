@@ -14,6 +14,7 @@ from typing import Any
 
 from sciqag_lib.ingest.captions import cut_object_doi, drop_object_doi, join_cut_label
 from sciqag_lib.ingest.document import Document, cut_boilerplate, join_abstract
+from sciqag_lib.ingest.headings import split_keywords
 from sciqag_lib.ingest.inline import formula_text, inline_text, list_number, tidy_line
 from sciqag_lib.ingest.keyword_groups import KeywordGroup, choose_keywords
 from sciqag_lib.ingest.nodes import (
@@ -26,7 +27,6 @@ from sciqag_lib.ingest.nodes import (
     text_size,
 )
 from sciqag_lib.ingest.tables import format_table
-from sciqag_lib.ingest.text import split_keywords
 
 # What a formula set in the font MathematicalPi becomes in the text of a PDF.
 _PI_FONT = str.maketrans({"¼": "=", "þ": "+", "ð": "(", "Þ": ")"})

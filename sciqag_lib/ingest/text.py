@@ -1,4 +1,4 @@
-"""Plain text and Markdown -> Document; the same rules for lines serve text taken out of a PDF.
+"""Plain text -> Document; the same rules for lines serve text taken out of a PDF. Markdown goes to markdown.py.
 
     Growth of strain A at low temperature
     <blank line>
@@ -15,24 +15,24 @@ broken by a hyphen too. A heading is a short line without a full stop that is nu
 import re
 
 from sciqag_lib.errors import InputError
-from sciqag_lib.ingest.document import Document, find_boilerplate_kind
+from sciqag_lib.ingest.document import Document
+from sciqag_lib.ingest.front import take_front
+from sciqag_lib.ingest.headings import (
+    NUMBERED,
+    SECTION_NAMES,
+    bare_heading,
+    find_boilerplate_kind,
+    find_keywords_language,
+    is_caption,
+    is_other_abstract,
+    match_abstract_line,
+    match_keywords_line,
+)
+from sciqag_lib.ingest.html import read_page
 from sciqag_lib.ingest.inline import clean_text
+from sciqag_lib.ingest.markdown import is_markdown, make_page
+from sciqag_lib.records.dois import find_doi
 
-_DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`\[\]]+")
-KEYWORDS_LINE = re.compile(
-    r"^\W*(?:key\s?-?words?(?: and phrases)?|index terms)\W*[:.—–-]\s*(.+)", re.IGNORECASE | re.DOTALL
-)
-_NUMBERED = re.compile(r"^((?:\d{1,2}\.)*\d{1,2}|[IVX]{1,5}|[A-Z])[.)]?\s+(?=[^\W\d_])")
-SECTION_NAMES = re.compile(
-    r"(?:abstract|summary|introduction|background|(?:general |theoretical )?background and .*|related work|theory"
-    r"|(?:materials?|patients?|subjects?|data|experimental)? ?(?:(?:and|&) )?methods?|methodology|"
-    r"experimental(?: (?:section|procedures?|setup|part))?"
-    r"|results?(?: ?(?:and|&|/) ?discussions?)?|discussions?(?: ?(?:and|&) ?conclusions?)?|(?:general )?conclusions?"
-    r"(?: and (?:outlook|future work|perspectives?))?|(?:conclud|clos)ing remarks|limitations|future (?:work|"
-    r"directions)|outlook"
-    r"|statistical analysis|study area|case (?:study|report)|appendix(?: [a-z0-9])?)",
-    re.IGNORECASE,
-)
 MAX_HEADING = 90  # characters
 
 
@@ -52,6 +52,8 @@ def read_text(data: bytes) -> Document:
     """The document of a text or Markdown file. InputError as `decode_text`."""
     text = decode_text(data).replace("\r\n", "\n").replace("\r", "\n")
     document = Document()
+    if is_markdown(text):
+        return read_page(make_page(text, document.cut), document)
     for lines in _split_chunks(text):
         _add_chunk(lines, document)
     take_front_matter(document)
@@ -99,10 +101,6 @@ def format_lines(lines: list[str]) -> str:
     return "\n".join(rows)
 
 
-def is_caption(line: str) -> bool:
-    return re.match(r"\s*(?:fig(?:ure|\.)|table|scheme)\s*S?\d+\s*[.:|—-]", line, re.IGNORECASE) is not None
-
-
 def join_lines(lines: list[str]) -> str:
     """One paragraph of lines broken at the margin; a word broken by a hyphen is put together again.
 
@@ -112,7 +110,7 @@ def join_lines(lines: list[str]) -> str:
     text = ""
     for line in lines:
         line = clean_text(line)
-        if re.search(r"[^\W\d_]{2}-$", text) and re.match(r"[a-z]", line):
+        if re.search(r"[^\W\d_]{2}-$", text) and line[:1].islower():
             text = text[:-1] + line
         elif text.endswith(("-", "–", "/")) and line:
             text += line
@@ -131,7 +129,7 @@ def heading_level(line: str) -> int:
     if marks:
         return len(marks.group(1))
     text = line.strip().strip("*_ ")
-    numbered = _NUMBERED.match(text)
+    numbered = NUMBERED.match(text)
     level = numbered.group(1).count(".") + 1 if numbered else 1
     rest = text[numbered.end() :] if numbered else text
     if not rest[:1].isupper() or len(text) > MAX_HEADING:
@@ -149,14 +147,12 @@ def _is_certain(line: str) -> bool:
     """A heading by its name or mark alone, even with text in the next line."""
     bare = bare_heading(line)
     return (
-        line.lstrip().startswith("#") or SECTION_NAMES.fullmatch(bare) is not None or find_boilerplate_kind(bare) != ""
+        line.lstrip().startswith("#")
+        or SECTION_NAMES.fullmatch(bare) is not None
+        or find_boilerplate_kind(bare) != ""
+        or find_keywords_language(bare) != ""
+        or is_other_abstract(bare)
     )
-
-
-def bare_heading(line: str) -> str:
-    """A heading without its marks and number."""
-    text = clean_text(line).strip("#*_ ")
-    return _NUMBERED.sub("", text).rstrip(" :.") or text
 
 
 def take_front_matter(document: Document) -> None:
@@ -174,57 +170,9 @@ def take_front_matter(document: Document) -> None:
         first = first - 1 if first else first
     # Without a section named after the title, what follows may be the text itself.
     size = sum(len(b.text) < 120 and find_doi(b.text) != "" for b in blocks[:1]) if first is None else first
-    kept = [block for block in blocks[:size] if KEYWORDS_LINE.match(block.text) or len(block.text) > 400]
+    front = blocks[:size]
+    lines = (match_keywords_line, match_abstract_line)
+    kept = [block for block in front if len(block.text) > 400 or any(match(block.text)[0] for match in lines)]
     document.cut["title and authors"] += sum(len(block.text) for block in blocks[:size] if block not in kept)
     blocks[:size] = kept
-    _take_keywords(document)
-    _take_abstract(document)
-
-
-def _take_keywords(document: Document) -> None:
-    for number, block in enumerate(document.blocks[:15]):
-        match = KEYWORDS_LINE.match(block.text) if block.kind == "paragraph" else None
-        heading = block.kind == "heading" and re.fullmatch(r"key\s?words?|index terms", block.text, re.IGNORECASE)
-        if match:
-            document.keywords = document.keywords or split_keywords(match.group(1))
-            del document.blocks[number]
-            return
-        if heading and number + 1 < len(document.blocks):
-            document.keywords = document.keywords or split_keywords(document.blocks[number + 1].text)
-            del document.blocks[number : number + 2]
-            return
-
-
-def _take_abstract(document: Document) -> None:
-    blocks = document.blocks
-    for number, block in enumerate(blocks[:10]):
-        if block.kind == "heading" and block.text.lower() in ("abstract", "summary"):
-            rest = blocks[number + 1 :]
-            length = next((n for n, b in enumerate(rest) if b.kind == "heading"), min(len(rest), 1))
-            document.abstract = document.abstract or "\n".join(part.text for part in rest[:length])
-            del blocks[number : number + 1 + length]
-            return
-        run_in = re.match(r"(?:abstract|summary)\s*[:.—–-]+\s*(?=\S)", block.text, re.IGNORECASE)
-        if run_in and block.kind == "paragraph":
-            document.abstract = document.abstract or block.text[run_in.end() :]
-            del blocks[number]
-            return
-
-
-def find_doi(text: str) -> str:
-    """The first DOI in a text, without the punctuation that follows it, or ""."""
-    match = _DOI.search(text)
-    if not match:
-        return ""
-    doi = match[0].rstrip(".,;:'’”")
-    while doi.endswith(")") and doi.count(")") > doi.count("("):
-        doi = doi[:-1].rstrip(".,;:")
-    return doi
-
-
-def split_keywords(text: str) -> list[str]:
-    """Keywords written in one line, set apart by semicolons or, without any, by commas, dots in the middle or bars."""
-    separator = next((sign for sign in (";", "[·•∙|]", r"\s–\s") if re.search(sign, text)), r",(?!\d)")
-    parts = re.split(separator, text)
-    words = (clean_text(part).strip(" .,:") for part in parts)
-    return list(dict.fromkeys(word for word in words if 1 < len(word) <= 100))
+    take_front(document, has_levels=False)

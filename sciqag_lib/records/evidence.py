@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sciqag_lib.errors import BadRecord
-from sciqag_lib.records.papers import Paper, QAPair, Section, normalize_doi, read_records, read_sections
+from sciqag_lib.records.dois import normalize_doi
+from sciqag_lib.records.papers import Paper, QAPair, Section, read_records, read_sections
 from sciqag_lib.records.qa_records import as_list, encode, read_pair
 
 Key = tuple[str, str]  # question and answer

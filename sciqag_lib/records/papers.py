@@ -11,7 +11,6 @@ written where they are known and ignored by readers of the published format: `jo
 """
 
 import json
-import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -21,6 +20,7 @@ from typing import Any
 import ijson
 
 from sciqag_lib.errors import BadRecord, InputError
+from sciqag_lib.records.dois import normalize_doi
 
 PAPER_KEYS = ("source", "doi", "abstract", "keywords", "txt", "title")  # published order
 
@@ -69,21 +69,6 @@ class Paper:
     @property
     def questions(self) -> list[str]:
         return [pair.question for pair in self.pairs]
-
-
-def normalize_doi(doi: str) -> str:
-    """The form in which two spellings of one DOI are equal; used to find duplicates, never written out.
-
-    >>> normalize_doi("https://doi.org/10.1016/J.AB.2008.07.041")
-    '10.1016/j.ab.2008.07.041'
-    >>> normalize_doi("10.1016-j.ab.2008.07.041.json")
-    '10.1016/j.ab.2008.07.041'
-    """
-    text = doi.strip().lower()
-    text = re.sub(r"^(https?://)?(dx\.)?doi\.org/|^doi:\s*", "", text)
-    text = re.sub(r"\.json$", "", text)
-    # The released files replace the slash by a hyphen, because the DOI served as a file name.
-    return re.sub(r"^(10\.\d{4,9})-", r"\1/", text)
 
 
 # Reading the published JSON: a list of records or JSON Lines, streamed, so that 22,743 papers take no more memory

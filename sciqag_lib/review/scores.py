@@ -25,7 +25,8 @@ from sciqag_lib.agreement.score_table import COLUMNS, LENGTH
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.paths import write_atomic
 from sciqag_lib.racar.judging import SCALES
-from sciqag_lib.records.papers import normalize_doi, read_records
+from sciqag_lib.records.dois import normalize_doi
+from sciqag_lib.records.papers import read_records
 from sciqag_lib.review.pairs import DIMENSIONS, Review, ReviewPair
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from sciqag_lib.checks.duplicates import digest_question
 from sciqag_lib.errors import BadRecord, InputError, check_parameters
 from sciqag_lib.inference.seeds import derive_seed, digest_of
 from sciqag_lib.records.categories import fold_name, read_categories, suggest_name
-from sciqag_lib.records.papers import has_surrogate, normalize_doi, read_records
+from sciqag_lib.records.dois import normalize_doi
+from sciqag_lib.records.papers import has_surrogate, read_records
 
 KEPT_KEYS = ("index", "journal", "doi")  # of a record, carried over to the answers
 FORMS = (("input", "output"), ("question", "answer"))  # of train.json, of test.jsonl of an lm_eval export
