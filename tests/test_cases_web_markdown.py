@@ -155,3 +155,9 @@ def test_hostile_pages_take_no_time(piece: str) -> None:
     start = time.monotonic()
     read_html(f"<h1>A</h1>{piece * 500}".encode())
     assert time.monotonic() - start < 5
+
+
+def test_formulas_that_a_converter_could_not_decode_are_counted() -> None:
+    document = read_markdown("## Results\n\n" + "Silt settles. " * 30 + "\n\n<!-- formula-not-decoded -->\n\nIt is old.")
+    assert [block.text for block in document.blocks][-2:] == ["[formula]", "It is old."]
+    assert document.cut["formulas that are images (number)"] == 1

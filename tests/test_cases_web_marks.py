@@ -155,3 +155,15 @@ def test_any_page_and_any_markdown_is_read(pieces: list[str]) -> None:
         document = reader((start + "".join(pieces)).encode())
         cut_boilerplate(document)
         assert all("\n" not in block.text for block in document.blocks if block.kind != "table")
+
+
+def test_the_doi_of_a_figure_is_no_part_of_its_caption() -> None:
+    figure = (
+        '<div class="figure"><p><strong>Figure 1. Oxygen by month.</strong></p><p>Means of six places.</p>'
+        '<p><a href="https://doi.org/10.1371/journal.pone.1.g001">doi:10.1371/journal.pone.1.g001</a></p></div>'
+    )
+    document = read_page(figure)
+    assert [block.text for block in document.blocks if block.kind == "caption"] == [
+        "Figure 1. Oxygen by month. Means of six places."
+    ]
+    assert document.cut["object DOIs"] == len("doi:10.1371/journal.pone.1.g001")

@@ -15,6 +15,7 @@ from lxml import etree
 from lxml import html as lxml_html
 
 from sciqag_lib.errors import InputError
+from sciqag_lib.ingest.captions import cut_object_doi, join_caption
 from sciqag_lib.ingest.document import Document, join_abstract
 from sciqag_lib.ingest.front import find_abstract, take_front
 from sciqag_lib.ingest.headings import SECTION_NAMES, bare_heading, find_boilerplate_kind, is_heading
@@ -204,9 +205,7 @@ def _read_figure(node: Any, document: Document) -> None:
     part = Document(cut=document.cut)
     _read_block(node, part)
     size = next((n for n, block in enumerate(part.blocks) if block.kind in ("table", "equation")), len(part.blocks))
-    words = [block.text for block in part.blocks[:size]]
-    ended = [text if text.endswith((".", ":", "?", "!")) else text + "." for text in words]
-    document.add("caption", " ".join(ended))
+    document.add("caption", join_caption("", *(cut_object_doi(block.text, part.cut) for block in part.blocks[:size])))
     for block in part.blocks[size:]:
         document.add("paragraph" if block.kind == "heading" else block.kind, block.text)
 

@@ -74,6 +74,7 @@ def make_page(text: str, cut: Counter[str]) -> Any:
     header = _HEADER.match(text)
     body = text[header.end() :] if header else text
     body = _UNDERLINED.sub(lambda match: f"{'#' if match[2][0] == '=' else '##'} {match[1]}", body)
+    body = body.replace("<!-- formula-not-decoded -->", '<img class="formula" alt="">')  # docling, of an image
     html = _parser().render(_cut_footnotes(body, cut))
     root = lxml_html.document_fromstring(f"<html><head>{_read_header(header, cut)}</head><body>{html}</body></html>")
     _mark_citations(root)
