@@ -158,6 +158,8 @@ def test_hostile_pages_take_no_time(piece: str) -> None:
 
 
 def test_formulas_that_a_converter_could_not_decode_are_counted() -> None:
-    document = read_markdown("## Results\n\n" + "Silt settles. " * 30 + "\n\n<!-- formula-not-decoded -->\n\nIt is old.")
+    document = read_markdown(
+        "## Results\n\n" + "Silt settles. " * 30 + "\n\n<!-- formula-not-decoded -->\n\nIt is old."
+    )
     assert [block.text for block in document.blocks][-2:] == ["[formula]", "It is old."]
     assert document.cut["formulas that are images (number)"] == 1
