@@ -15,7 +15,6 @@ from sciqag_lib.dataset.evaluation_results import (
     SCORE_COLUMNS,
     SCORES,
     EvaluationResults,
-    find_evaluation,
     read_results,
 )
 from sciqag_lib.errors import InputError
@@ -167,10 +166,3 @@ def test_folders_and_tables_that_cannot_be_read(tmp_path):
     (tmp_path / "checks.parquet").write_text("no table", encoding="utf-8")
     with pytest.raises(InputError, match="checks.parquet: cannot be read"):
         read_results(tmp_path)
-
-
-def test_the_evaluation_beside_the_build_is_found(tmp_path):
-    assert find_evaluation(None, tmp_path / "06_build_dataset") is None
-    (tmp_path / "05_evaluation").mkdir()
-    assert find_evaluation(None, tmp_path / "06_build_dataset") == tmp_path / "05_evaluation"
-    assert find_evaluation(tmp_path, tmp_path / "06_build_dataset") == tmp_path

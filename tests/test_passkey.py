@@ -179,6 +179,9 @@ def test_sentences_of_papers_go_on_from_a_random_one_and_round(tmp_path: Path) -
     report = run_passkey(tmp_path, engine, [200], [0.5], 2, "paper", write_papers(tmp_path / "papers.json"))
     assert report.filler == "paper" and "The melt was cooled" in engine.requests[0].prompt.user
     assert report.cells[0].share.right == 2 and len(report.notes) == 1
+    papers = write_papers(tmp_path / "papers.json")
+    unnamed = [run_passkey(tmp_path, engine, [200], [0.5], 1, file_path=path).filler for path in (papers, None)]
+    assert unnamed == ["paper", "repeated"]
 
 
 # What counts as right ------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 from sciqag_lib.agreement.analysis import analyse_agreement
 from sciqag_lib.agreement.figures import draw_agreement, draw_comparison
 from sciqag_lib.errors import InputError
-from sciqag_lib.review.analysis import analyse_review, compare_with_set, name_judges
+from sciqag_lib.review.analysis import analyse_review, compare_with_set, find_sample_scores, name_judges
 from sciqag_lib.review.pairs import DIMENSIONS, open_review
 from sciqag_lib.review.scores import ReviewError, clean_rater, export_scores, rater_path
 from sciqag_lib.review.session import ReviewSession
@@ -297,6 +297,15 @@ def test_agreement_takes_raters_tables_and_judges(session: ReviewSession, source
     report = analyse_review(alone, session.review, tmp_path, judged=folders, sample=sample)
     assert (report.experts, report.judges) == (["anna"], ["a/05_evaluation", "b/05_evaluation"])
     assert (tmp_path / "agreement" / "agreement.csv").exists()
+
+
+def test_the_invented_scores_belong_to_the_sample_alone(source: Path, tmp_path: Path) -> None:
+    sample = ROOT / "data" / "qas.json"
+    assert find_sample_scores(sample) == ROOT / "data" / "expert_scores.csv"
+    copy = tmp_path / "qas.json"
+    copy.write_bytes(sample.read_bytes())
+    assert find_sample_scores(copy) is find_sample_scores(source) is None
+    assert find_sample_scores(ROOT / "data" / "mine.json") is None
 
 
 def write_judged(folder: Path, review: Any) -> None:

@@ -265,6 +265,22 @@ def test_an_engine_that_is_gone_ends_the_asking(tmp_path: Path) -> None:
         run_job(RowJob(task, task.test, lambda: engine, {}), tmp_path / "ledger.jsonl", Budget())
 
 
+def test_tasks_that_nobody_named_lie_beside_the_training_data(tmp_path: Path) -> None:
+    train = tmp_path / "train.json"
+    train.write_text(json.dumps([{"instruction": "Answer.", "input": "Why?", "output": "So."}]), encoding="utf-8")
+    with pytest.raises(InputError, match="tasks.yaml, or the test.json of a build, beside the training data"):
+        read_tasks(None, train)
+    test = [{"Q": f"How {number}?", "A": "So."} for number in range(3)]
+    (tmp_path / "test.json").write_text(json.dumps(test), encoding="utf-8")
+    [task], notes = read_tasks(None, train)
+    assert (task.name, task.kind, len(task.test)) == ("held-out questions", KINDS["questions"], 3)
+    assert notes == ["tasks: test.json beside the training data"]
+    named = [{"name": "mine", "kind": "questions", "path": str(tmp_path / "test.json")}]
+    (tmp_path / "tasks.yaml").write_text(json.dumps(named), encoding="utf-8")
+    [task], notes = read_tasks(None, train)
+    assert task.name == "mine" and notes == ["tasks: tasks.yaml beside the training data"]
+
+
 # What is shipped -----------------------------------------------------------------------------------------------------
 
 
@@ -272,9 +288,9 @@ def test_the_sample_files_are_whole() -> None:
     tasks, notes = read_tasks(DATA / "tasks.yaml", DATA / "train_qa.json")
     assert [task.kind for task in tasks] == list(KINDS.values())
     assert not notes and [(len(task.train), len(task.test), len(task.bad)) for task in tasks] \
-        == [(0, 16, 0), (0, 24, 0), (10, 14, 0), (10, 14, 0)]  # fmt: skip
+        == [(0, 4, 0), (0, 4, 0), (10, 4, 0), (10, 4, 0)]  # fmt: skip
     records = json.loads((DATA / "train_qa.json").read_text(encoding="utf-8"))
-    assert len(records) == 24
+    assert len(records) == 8
     assert {record["instruction"] for record in records} == {load_prompt("qa_only").texts["instruction"]}
 
 

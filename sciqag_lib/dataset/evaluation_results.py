@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow
 
+TABLES = ("scores", "checks")  # .parquet or .csv
 SCORE_COLUMNS = {
     "record": "text",
     "doi": "text",
@@ -103,7 +104,7 @@ def read_results(folder: Path | None) -> EvaluationResults:
     results = EvaluationResults()
     if folder is None:
         return results
-    paths = {name: _find_table(folder, name) for name in ("scores", "checks")}
+    paths = {name: find_table(folder, name) for name in TABLES}
     if not any(paths.values()):
         raise InputError(
             f"{folder}: expected the scores or checks that 05_evaluation writes (.parquet or .csv), found "
@@ -120,13 +121,7 @@ def read_results(folder: Path | None) -> EvaluationResults:
     return results
 
 
-def find_evaluation(folder: Path | None, output_dir: Path) -> Path | None:
-    """The folder; where none is named the 05_evaluation beside `output_dir`, as a chain of notebooks leaves it."""
-    beside = output_dir.parent / "05_evaluation"
-    return folder or (beside if beside.is_dir() else None)
-
-
-def _find_table(folder: Path, name: str) -> Path | None:
+def find_table(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / f"{name}.parquet", folder / f"{name}.csv") if path.exists()), None)
 
 

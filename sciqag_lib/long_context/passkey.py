@@ -271,7 +271,7 @@ def run_passkey(
     lengths: list[int],
     depths: list[float],
     trials: int = 5,
-    filler: str = "repeated",
+    filler: str | None = None,
     file_path: str | Path | None = None,
     limit: int | None = None,
     prompt_form: str = "chat",
@@ -279,12 +279,14 @@ def run_passkey(
     prompt: str = "passkey",
 ) -> PasskeyReport:
     """Ask for a hidden number at every length and depth, `trials` times each, and once without it for each length and
-    trial; writes passkey.parquet, .csv and .json. filler "paper" takes the sentences of the papers in `file_path`.
+    trial; writes passkey.parquet, .csv and .json. filler "paper" takes the sentences of the papers in `file_path`; None
+    is "paper" where there is a `file_path`, else "repeated".
 
     A prompt that the engine does not answer is noted and in no share. InputError where a parameter is off, EngineError
     where the engine failed for good: what it answered before is written first.
     """
     lengths, depths = _check_grid(lengths, depths, trials, engine)
+    filler = filler or ("paper" if file_path else "repeated")
     if filler not in ("repeated", "paper") or (filler == "paper") != (file_path is not None):
         raise InputError(f"filler: expected repeated, or paper with a file_path, found {filler!r} and {file_path!r}")
     notes: list[str] = []

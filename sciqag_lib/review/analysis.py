@@ -10,11 +10,18 @@ from sciqag_lib.agreement.analysis import AgreementReport, analyse_agreement
 from sciqag_lib.agreement.comparison import Comparison, compare_sets
 from sciqag_lib.agreement.score_table import read_scores
 from sciqag_lib.errors import InputError
+from sciqag_lib.paths import resolve_path
 from sciqag_lib.review.pairs import Review
 from sciqag_lib.review.scores import Export
 
 FOLDER = "agreement"
 JUDGED_FILE = "scores.parquet"
+SAMPLE, SAMPLE_SCORES = "data/qas.json", "data/expert_scores.csv"  # both invented
+
+
+def find_sample_scores(file_path: Path) -> Path | None:
+    """The invented scores, which are shown beside the invented pairs; None for any other file."""
+    return resolve_path(SAMPLE_SCORES) if file_path.resolve() == resolve_path(SAMPLE) else None
 
 
 def analyse_review(

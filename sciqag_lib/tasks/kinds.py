@@ -25,13 +25,14 @@ from sciqag_lib.tasks.task import Kind, Row, Task
 VERSION = 2  # of the code that reads a row or a reply
 KINDS = {kind.name: kind for kind in (QUESTIONS, CHOICE, CLASSIFICATION, REGRESSION)}
 MAX_CLASSES = 20
+TASKS_FILE, TEST_FILE = "tasks.yaml", "test.json"  # looked for beside the training data
 
 
 def read_tasks(
-    specs: str | Path | Sequence[Any], train_path: str | Path, seed: int = 0, limit: int | None = None
+    specs: str | Path | Sequence[Any] | None, train_path: str | Path, seed: int = 0, limit: int | None = None
 ) -> tuple[list[Task], list[str]]:
     """The tasks of a list of {"name", "kind", "path"} or of the file that holds it, and a note for each that cannot be
-    used, and is left out.
+    used, and is left out. None is what lies beside the training data: tasks.yaml, or the test.json of the same build.
 
     Questions that are also in `train_path`, the training data, are left out of test as bad records. `limit` rows of
     each test are drawn by seed, None is all. InputError: a file cannot be read, or no task is left.
@@ -40,6 +41,9 @@ def read_tasks(
     trained = {entry.question_id for entry in read_questions(train_path) if isinstance(entry, Question)}
     tasks: dict[str, Task] = {}
     notes: list[str] = []
+    if specs is None:
+        specs = _find_specs(Path(train_path).parent)
+        notes.append(f"tasks: {TASKS_FILE if isinstance(specs, Path) else TEST_FILE} beside the training data")
     for number, spec in enumerate(_read_specs(specs), start=1):
         try:
             name, kind, path = _check_spec(spec, tasks)
@@ -54,6 +58,18 @@ def read_tasks(
     if not tasks:
         raise InputError("tasks: expected at least one that can be used, found none\n" + "\n".join(notes))
     return list(tasks.values()), notes
+
+
+def _find_specs(folder: Path) -> Path | list[dict[str, str]]:
+    """The list in `folder`, else the test questions there as a task. InputError: there is neither."""
+    if (folder / TASKS_FILE).is_file():
+        return folder / TASKS_FILE
+    if (folder / TEST_FILE).is_file():
+        return [{"name": "held-out questions", "kind": QUESTIONS.name, "path": str(folder / TEST_FILE)}]
+    raise InputError(
+        f"tasks: expected {TASKS_FILE}, or the {TEST_FILE} of a build, beside the training data in {folder}, found "
+        f"neither; give a list of tasks, or a file with it"
+    )
 
 
 def _read_specs(specs: str | Path | Sequence[Any]) -> Sequence[Any]:
