@@ -270,3 +270,13 @@ def _carries_sentence(match: re.Match[str]) -> bool:
     is_unclosed = len(re.findall(r"[\[(]", opening)) > len(re.findall(r"[\])]", closing))
     is_read_on = is_unclosed and re.search(r"[a-z]", opening) and re.match(r"\s+[a-z]{2}", after)
     return is_object or is_owner or (is_subject and goes_on) or bool(is_read_on)
+
+
+def raised_text(text: str, before: str) -> str:
+    """A superscript after the text `before` that is no citation: "^5" after "10", "2+" after "Ca", "nd" after "2"."""
+    return _superscript(text, before)
+
+
+def lowered_text(text: str, before: str) -> str:
+    """A subscript after the text `before`: "2" after "H", "_max" after "T"."""
+    return _subscript(text, before)
