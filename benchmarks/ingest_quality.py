@@ -12,6 +12,7 @@ what unlike papers share. Formulas are left out on both sides.
 
 import argparse
 import html
+import math
 import re
 import shutil
 import subprocess
@@ -47,12 +48,27 @@ figure { margin: 8pt 0; break-inside: avoid } figcaption { font-size: 8pt } tabl
 """
 INLINE = {"italic": "i", "bold": "b", "sup": "sup", "sub": "sub", "underline": "u", "monospace": "code"}
 BLOCKS = {"td": "td", "th": "th", "tr": "tr", "thead": "thead", "tbody": "tbody", "table": "table", "list-item": "li"}
-LEFT_OUT = set(
-    "inline-formula disp-formula supplementary-material object-id graphic inline-graphic media fn-group ack"
-    " alternatives table-wrap-foot".split()
-)
-_LINK = r'<a href="#ref-[^"]*">[^<]*</a>'
-_CITATION = re.compile(rf"(?<![a-z] (?:in|by|of)) ?\[({_LINK}(?:\s*[,–-]\s*{_LINK})*)\]")
+LEFT_OUT = set("supplementary-material object-id graphic inline-graphic media fn-group ack alternatives label".split())
+FORMULAS = {"inline-formula", "disp-formula", "disp-formula-group", "chem-struct-wrap"}
+_LINK = r'<a href="#ref\d+">[^<]*</a>'
+_CITATION = re.compile(rf"(?<! in)(?<! by)(?<! of) ?\[({_LINK}(?:(?:\s*[,–-]\s*|\]\s*[,–-]\s*\[){_LINK})*)\]")
+
+
+def parse_article(path: Path) -> Any:
+    return etree.parse(str(path), etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
+
+
+def copy_without_formulas(path: Path, folder: Path) -> Path:
+    """The article's XML with a space in place of each formula: what the page and the JATS reader are given."""
+    root = parse_article(path)
+    for node in root.iter(*FORMULAS):
+        for child in list(node):
+            node.remove(child)
+        node.tag, node.text = "styled-content", " "
+        node.attrib.clear()
+    copy = folder / path.name
+    copy.write_bytes(etree.tostring(root, encoding="utf-8", xml_declaration=True))
+    return copy
 
 
 def render_inline(node: Any) -> str:
@@ -61,10 +77,13 @@ def render_inline(node: Any) -> str:
     for child in node:
         name = child.tag if isinstance(child.tag, str) else ""
         if name == "xref" and child.get("ref-type") == "bibr":
-            parts.append(f'<a href="#ref-{html.escape(child.get("rid", ""))}">{html.escape("".join(child.itertext()))}</a>')
+            number = re.sub(r".*\D", "", child.get("rid", ""))
+            parts.append(f'<a href="#ref{number or 0}">{html.escape("".join(child.itertext()))}</a>')
         elif name in INLINE | BLOCKS:
             tag = (INLINE | BLOCKS)[name]
-            spans = "".join(f' {key}="{child.get(key)}"' for key in ("colspan", "rowspan") if child.get(key, "").isdigit())
+            spans = "".join(
+                f' {key}="{child.get(key)}"' for key in ("colspan", "rowspan") if child.get(key, "").isdigit()
+            )
             parts.append(f"<{tag}{spans}>{render_inline(child)}</{tag}>")
         elif name == "break":
             parts.append("<br>")
@@ -90,7 +109,9 @@ def render_blocks(node: Any, level: int) -> str:
         elif name in ("fig", "table-wrap"):
             parts.append(render_figure(child))
         elif name and name not in LEFT_OUT:
-            parts.append(f"<div>{render_blocks(child, level)}</div>" if len(child) else f"<p>{render_inline(child)}</p>")
+            parts.append(
+                f"<div>{render_blocks(child, level)}</div>" if len(child) else f"<p>{render_inline(child)}</p>"
+            )
     return "".join(parts)
 
 
@@ -114,23 +135,28 @@ def render_figure(node: Any) -> str:
     label = "".join(node.xpath("string(label)"))
     caption = " ".join(render_inline(part) for part in node.xpath("caption/*"))
     table = "".join(f"<table>{render_inline(part)}</table>" for part in node.xpath(".//table"))
-    body = table or '<div class="image"></div>'
-    return f"<figure>{body}<figcaption><b>{html.escape(label)}</b> {caption}</figcaption></figure>\n"
+    notes = "".join(f"<p>{render_inline(part)}</p>" for part in node.xpath("table-wrap-foot//p"))
+    body = f"{table}{notes}" or '<div class="image"></div>'
+    return f"<figure>{body}<figcaption><b>{html.escape(label.rstrip('.'))}.</b> {caption}</figcaption></figure>\n"
 
 
 def render_page(xml: Path, number: int) -> str:
     """An article as an HTML page. Every second paper has its citations behind the comma or full stop."""
-    root = etree.parse(str(xml), etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
+    root = parse_article(xml)
     meta = root.find("front/article-meta")
     title = render_inline(meta.find("title-group/article-title"))
-    names = [" ".join(name.xpath("given-names/text()|surname/text()")[::-1]) for name in meta.xpath("contrib-group//name")]
+    names = [
+        " ".join(name.xpath("given-names/text()|surname/text()")[::-1]) for name in meta.xpath("contrib-group//name")
+    ]
     authors = ", ".join(f"{html.escape(name)}<sup>{k % 3 + 1}</sup>" for k, name in enumerate(names))
     abstract = meta.find("abstract")
-    parts = [f"<p class=authors>{authors}</p><h2>Abstract</h2>{render_blocks(abstract, 2) if abstract is not None else ''}"]
+    parts = [
+        f"<p class=authors>{authors}</p><h2>Abstract</h2>{render_blocks(abstract, 2) if abstract is not None else ''}"
+    ]
     parts.append(render_blocks(root.find("body"), 1))
     references = (" ".join(" ".join(part.itertext()).split()) for part in root.xpath("back/ref-list/ref"))
     items = "".join(f"<li>{html.escape(text)}</li>" for text in references)
-    body = _CITATION.sub(r"<sup>\1</sup>", "".join(parts))
+    body = _CITATION.sub(lambda match: f"<sup>{re.sub(r'[][]', '', match[1])}</sup>", "".join(parts))
     if number % 2:
         body = re.sub(r"(<sup><a (?:(?!</sup>).)*</sup>)([.,])", r"\2\1", body)
     doi = meta.xpath("string(article-id[@pub-id-type='doi'])")
@@ -186,11 +212,13 @@ def find_captions(item: PreparedPaper) -> set[str]:
 
 
 def find_sections(item: PreparedPaper) -> Counter[str]:
-    return Counter(section.title.split(" / ")[-1].lower() for section in item.paper.sections if section.title)
+    return Counter(
+        section.title.split(" / ")[-1].lower().rstrip(".") for section in item.paper.sections if section.title
+    )
 
 
 def share(part: float, whole: float) -> float:
-    return round(100 * part / whole, 2) if whole else 0.0
+    return round(100 * part / whole, 2) if whole else math.nan
 
 
 def compare(jats: PreparedPaper, other: PreparedPaper) -> dict[str, float]:
@@ -204,7 +232,11 @@ def compare(jats: PreparedPaper, other: PreparedPaper) -> dict[str, float]:
     captions = find_captions(jats)
     powers = Counter(word for word in words if re.search(r"\^", word))
     stems = set(words)
-    left = sum(n for word, n in added.items() if re.fullmatch(r"\D{4,}\d[\d,–-]*", word) and word.rstrip("0123456789,–-") in stems)
+    left = sum(
+        n
+        for word, n in added.items()
+        if re.fullmatch(r"\D{4,}\d[\d,–-]*", word) and word.rstrip("0123456789,–-") in stems
+    )
     return {
         "title": 100.0 * (jats.paper.title == other.paper.title),
         "abstract": 100.0 * (jats.paper.abstract == other.paper.abstract),
@@ -233,13 +265,18 @@ def list_differences(jats: PreparedPaper, other: PreparedPaper, kind: str) -> No
 
 
 def choose_papers(number: int) -> list[Path]:
-    """Research articles of allofplos's starter corpus, evenly over its names."""
+    """Research articles of allofplos's starter corpus with numbered references, evenly over its names."""
     spec = find_spec("allofplos")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("needs the package allofplos: pip install -r requirements.txt")
     files = sorted(Path(spec.submodule_search_locations[0], "starter_corpus").glob("*.xml"))
-    papers = [path for path in files if b'article-type="research-article"' in path.read_bytes()[:2000]]
+    papers = [path for path in files if _is_suitable(path.read_bytes())]
     return papers[:: max(1, len(papers) // number)][:number]
+
+
+def _is_suitable(data: bytes) -> bool:
+    numbered = re.search(rb'<xref ref-type="bibr"[^>]*>\[?\d+\]?</xref>', data)
+    return b'article-type="research-article"' in data[:2000] and numbered is not None
 
 
 def read_one(path: Path) -> PreparedPaper:
@@ -251,6 +288,7 @@ def read_one(path: Path) -> PreparedPaper:
 
 def measure(papers: list[Path], folder: Path, chromium: str, show: Callable[..., None] | None) -> pd.DataFrame:
     """One row per paper and format; "control" is the PDF against the next paper's JATS."""
+    papers = [copy_without_formulas(path, folder) for path in papers]
     readings = [read_one(path) for path in papers]
     rows = []
     for number, (path, jats) in enumerate(zip(papers, readings, strict=True)):

@@ -16,6 +16,7 @@ from sciqag_lib.ingest.text import (
     KEYWORDS_LINE,
     SECTION_NAMES,
     bare_heading,
+    count_words,
     find_doi,
     heading_level,
     is_caption,
@@ -46,8 +47,9 @@ def read_pdf(data: bytes) -> Document:
     lines = _drop_running_heads(text.lines, body, document)
     take_title(lines, text.title, body, document)
     lines = _drop_footnotes(lines, body, document)
-    _add_blocks(lines, body, document)
-    document.blocks = _join_torn(document.blocks)
+    words = count_words(" ".join(line.text for line in lines))
+    _add_blocks(lines, body, words, document)
+    document.blocks = _join_torn(document.blocks, words)
     take_front_matter(document)
     document.doi = document.doi or next(filter(None, (find_doi(line.text) for line in edges)), "")
     document.notes.append("from a PDF: tables and formulas are the lines that the PDF has")
@@ -106,22 +108,22 @@ def _drop_footnotes(lines: list[Line], body: float, document: Document) -> list[
     return kept
 
 
-def _add_blocks(lines: list[Line], body: float, document: Document) -> None:
+def _add_blocks(lines: list[Line], body: float, words: Counter[str], document: Document) -> None:
     paragraph: list[Line] = []
     number = 0
     while number < len(lines):
         line = lines[number]
         length = _heading_length(lines, number, body)
         if length:
-            _end_paragraph(paragraph, document)
-            heading = join_lines([part.text for part in lines[number : number + length]])
+            _end_paragraph(paragraph, words, document)
+            heading = join_lines([part.text for part in lines[number : number + length]], words)
             document.add("heading", bare_heading(heading), _line_level(line, body))
         else:
             if paragraph and not _continues(paragraph, line):
-                _end_paragraph(paragraph, document)
+                _end_paragraph(paragraph, words, document)
             paragraph.append(line)
         number += length or 1
-    _end_paragraph(paragraph, document)
+    _end_paragraph(paragraph, words, document)
 
 
 def _heading_length(lines: list[Line], number: int, body: float) -> int:
@@ -173,7 +175,10 @@ def _line_level(line: Line, body: float) -> int:
         return 0
     if level:
         return level
-    short = len(line.text) <= 90 and not line.text.endswith((".", ",", ";", "-")) and line.text[0].isupper()
+    is_label = line.is_bold and len(line.text) <= 60 and line.text.count(".") == 1  # "Statistical methods." on its line
+    short = (
+        len(line.text) <= 90 and (is_label or not line.text.endswith((".", ",", ";", "-"))) and line.text[0].isupper()
+    )
     return 2 if short and line.size >= body - 0.2 else 0
 
 
@@ -190,11 +195,11 @@ def _continues(paragraph: list[Line], line: Line) -> bool:
     return not ended and not is_caption(paragraph[0].text) and len(last.text) > 25 and line.text[:1].islower()
 
 
-def _end_paragraph(paragraph: list[Line], document: Document) -> None:
+def _end_paragraph(paragraph: list[Line], words: Counter[str], document: Document) -> None:
     if len(paragraph) > 1 and sum(_is_row(line.text) for line in paragraph) > len(paragraph) / 2:
         document.add("table", "\n".join(line.text for line in paragraph))
     elif paragraph:
-        text = join_lines([line.text for line in paragraph])
+        text = join_lines([line.text for line in paragraph], words)
         lead = _find_run_in(paragraph[0], text, document)
         if lead:
             document.add("heading", bare_heading(lead), 3)
@@ -221,13 +226,13 @@ def _is_row(text: str) -> bool:
     return len(words) > 2 and sum(re.search(r"\d", word) is not None for word in words) >= 0.6 * len(words)
 
 
-def _join_torn(blocks: list[Block]) -> list[Block]:
+def _join_torn(blocks: list[Block], words: Counter[str]) -> list[Block]:
     """Paragraphs torn by a table or caption between their halves, put together before it."""
     kept: list[Block] = []
     for block in blocks:
         torn = _find_torn(kept) if block.kind == "paragraph" and block.text[:1].islower() else None
         if torn:
-            torn.text = join_lines([torn.text, block.text])
+            torn.text = join_lines([torn.text, block.text], words)
         else:
             kept.append(block)
     return kept

@@ -22,7 +22,9 @@ from sciqag_lib.ingest.scripts import Run, join_runs
 PAGE_SHARE = 0.4  # of the page's area: a form that covers it may be the page (two pages on one sheet cover half each)
 PROSE_WORDS = 6  # words in a line: labels of axes have fewer
 _BOLD = re.compile(r"bold|black|heavy|semibold|-bd|\.b\b|cmbx|nimbusromno9l-medi")
-_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\u00a0": " "})
+_LIGATURES = str.maketrans(
+    {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\u00a0": " "}
+)
 
 
 @dataclass
@@ -93,7 +95,9 @@ def _make_device(manager: Any) -> Any:
     from pdfminer.converter import PDFPageAggregator
 
     class Device(PDFPageAggregator):
-        def render_char(self, matrix: Any, font: Any, fontsize: float, scaling: float, rise: float, *rest: Any) -> float:
+        def render_char(
+            self, matrix: Any, font: Any, fontsize: float, scaling: float, rise: float, *rest: Any
+        ) -> float:
             advance = super().render_char(matrix, font, fontsize, scaling, rise, *rest)
             char: Any = self.cur_item._objs[-1]  # the one just added; pdfminer hands it to nobody
             char.baseline = matrix[5] + rise * matrix[3]

@@ -1,9 +1,9 @@
 """The title of a PDF: the file's metadata where the first page bears it out, or the largest type that is no masthead.
 
-    Hydrologica                       36 pt, one word: the journal's name
-    RESEARCH ARTICLE                  a label
-    An invented paper about a river   16 pt: the title
-    A. Nobody, B. Noone
+Hydrologica                       36 pt, one word: the journal's name
+RESEARCH ARTICLE                  a label
+An invented paper about a river   16 pt: the title
+A. Nobody, B. Noone
 """
 
 import re

@@ -18,9 +18,12 @@ Run = tuple[int, str]
 _MARK = "\ufdd0"  # where a citation was, until the line is complete
 _NUMBER = r"\d{1,3}[a-z]?"
 _SYMBOL = r"[*∗⁎†‡§¶‖#✉]{1,4}"
-_CITATIONS = re.compile(rf"[\[(]?(?:{_NUMBER}|{_SYMBOL}|[a-z])(?:\s?[,;–‒−-]\s?(?:{_NUMBER}|{_SYMBOL}|[a-z]))*[,;]?[\])]?")
+_CITATIONS = re.compile(
+    rf"[\[(]?(?:{_NUMBER}|{_SYMBOL}|[a-z])(?:\s?[,;–‒−-]\s?(?:{_NUMBER}|{_SYMBOL}|[a-z]))*[,;]?[\])]?"
+)
 _UNITS = set("m cm mm km dm nm pm µm μm um Å ft yd mi s sec min h hr ms kg g mg".split())
 _FUNCTIONS = set("sin cos tan cot sec csc sinh cosh tanh log ln exp".split())
+_BASES = {"2", "10"}  # numbers that have exponents of two digits
 _ISOTOPE = re.compile(r"\]?(?:[A-Z][a-z]?)(?![a-z])")
 _PRINTED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _PRINTED_RUN = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+(?:[,–-][⁰¹²³⁴⁵⁶⁷⁸⁹]+)*")
@@ -72,7 +75,7 @@ def is_citation(raised: str, before: str, after: str) -> bool:
     >>> [is_citation("2", "the silt", "."), is_citation("2", "an area of 3 m", "."), is_citation("2,3", "m", "")]
     [True, False, True]
     """
-    mark = raised.strip()
+    mark = re.sub(r"\s+", " ", raised.strip())
     if not _CITATIONS.fullmatch(mark) or not re.search(r"\d", mark):
         return _is_note(mark, before)
     is_list = re.search(r"\d[a-z]?\s?[,;–‒-]|[\[(]", mark) is not None
@@ -96,9 +99,9 @@ def _follows_word(mark: str, token: str, after: str) -> bool:
         return not _ISOTOPE.match(after)
     if last.isdigit():
         number = re.search(r"[\d.,]*$", token)[0]  # type: ignore[index]
-        if token != number and token[: -len(number)][-1:].isalpha():  # CD4, H2O, but not m_2
-            return "_" not in token
-        return re.fullmatch(r"(?:19|20)\d\d", number) is not None
+        if re.search(r"[^\W\d_]{2}-?|[^\W\d_]$", token[: -len(number)]):  # CD4, H2O, HCT-116, but not m_2
+            return "_" not in token and not number.endswith("10")
+        return re.fullmatch(r"(?:19|20)\d\d", number) is not None or (len(mark) > 1 and number not in _BASES)
     if last in ")]}":
         inside = token.rsplit("(", 1)[-1]
         return not (small or len(mark) == 1) or re.search(r"[^\W\d_]{3}|\d{4}", inside) is not None

@@ -13,16 +13,17 @@ broken by a hyphen too. A heading is a short line without a full stop that is nu
 """
 
 import re
+from collections import Counter
 
 from sciqag_lib.errors import InputError
-from sciqag_lib.ingest.document import Document, find_boilerplate_kind
+from sciqag_lib.ingest.document import Block, Document, find_boilerplate_kind, join_abstract
 from sciqag_lib.ingest.inline import clean_text
 
 _DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`\[\]]+")
 KEYWORDS_LINE = re.compile(
     r"^\W*(?:key\s?-?words?(?: and phrases)?|index terms)\W*[:.—–-]\s*(.+)", re.IGNORECASE | re.DOTALL
 )
-_NUMBERED = re.compile(r"^((?:\d{1,2}\.)*\d{1,2}|[IVX]{1,5}|[A-Z])[.)]?\s+(?=[^\W\d_])")
+_NUMBERED = re.compile(r"^((?:\d{1,2}\.)*\d{1,2}|[IVX]{1,5}|[A-Z](?=[.)]))[.)]?\s+(?=[^\W\d_])")
 SECTION_NAMES = re.compile(
     r"(?:abstract|summary|introduction|background|(?:general |theoretical )?background and .*|related work|theory"
     r"|(?:materials?|patients?|subjects?|data|experimental)? ?(?:(?:and|&) )?methods?|methodology|"
@@ -34,6 +35,16 @@ SECTION_NAMES = re.compile(
     re.IGNORECASE,
 )
 MAX_HEADING = 90  # characters
+MAX_ABSTRACT = 5000  # characters, of one whose parts have headings
+_ABSTRACT_PARTS = re.compile(
+    r"(?:background|context|introduction|rationale|objectives?|aims?|purpose|importance|hypothesis|study design|design"
+    r"|(?:patients?|materials?|subjects?|participants|setting|data)?(?: ?(?:and|&|,) ?)?method(?:s|ology)?"
+    r"(?:(?: ?(?:and|&|/) ?)(?:principal |main |key )?(?:findings|results))?|setting|participants|interventions?"
+    r"|main outcome measures?|(?:principal |main |key )?(?:findings|results)|findings and conclusions|interpretation"
+    r"|conclusions?(?: ?(?:and|&|/) ?(?:significance|relevance|interpretation))?|significance|discussion|limitations"
+    r"|trial registration|registration)",
+    re.IGNORECASE,
+)
 
 
 def decode_text(data: bytes) -> str:
@@ -100,25 +111,52 @@ def format_lines(lines: list[str]) -> str:
 
 
 def is_caption(line: str) -> bool:
-    return re.match(r"\s*(?:fig(?:ure|\.)|table|scheme)\s*S?\d+\s*[.:|—-]", line, re.IGNORECASE) is not None
+    return re.match(r"\s*(?:fig(?:ure|\.)?|table|scheme)\s*S?\d+\s*[.:|—-]", line, re.IGNORECASE) is not None
 
 
-def join_lines(lines: list[str]) -> str:
+def join_lines(lines: list[str], words: Counter[str] | None = None) -> str:
     """One paragraph of lines broken at the margin; a word broken by a hyphen is put together again.
+
+    `words`, those of the whole text by `count_words`, tell a broken word from a compound.
 
     >>> join_lines(["The tempera-", "ture of pH-", "7 buffer"])
     'The temperature of pH-7 buffer'
+    >>> join_lines(["of long-", "term effects"], count_words("long-term aims"))
+    'of long-term effects'
     """
     text = ""
     for line in lines:
         line = clean_text(line)
-        if re.search(r"[^\W\d_]{2}-$", text) and re.match(r"[a-z]", line):
+        broken = re.search(r"[^\W\d_]{2,}-$", text) if re.match(r"[a-z]", line) else None
+        if broken and not _is_compound(broken[0][:-1], re.match(r"[^\W\d_]*", line)[0], words or Counter()):
             text = text[:-1] + line
         elif text.endswith(("-", "–", "/")) and line:
             text += line
         else:
             text += (" " if text else "") + line
     return text
+
+
+def count_words(text: str) -> Counter[str]:
+    """Words in lower case; of a compound also its first part, "long-", and its last."""
+    counts: Counter[str] = Counter()
+    for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", text.lower()):
+        counts[word] += 1
+        if "-" in word:
+            first, _, last = word.partition("-")
+            counts.update((f"{first}-", last))
+    return counts
+
+
+def _is_compound(left: str, right: str, words: Counter[str]) -> bool:
+    """Whether a hyphen at the end of a line belongs to the word: the text writes it so, or knows both halves."""
+    if left.isupper():  # "DNA-" and "binding"
+        return True
+    left, right = left.lower(), right.lower()
+    whole, compound = words[left + right], words[f"{left}-{right}"]
+    if whole != compound:
+        return compound > whole
+    return len(right) > 3 and words[right] > 0 and (words[f"{left}-"] > 0 or (len(left) > 2 and words[left] > 0))
 
 
 def heading_level(line: str) -> int:
@@ -200,8 +238,10 @@ def _take_abstract(document: Document) -> None:
     for number, block in enumerate(blocks[:10]):
         if block.kind == "heading" and block.text.lower() in ("abstract", "summary"):
             rest = blocks[number + 1 :]
-            length = next((n for n, b in enumerate(rest) if b.kind == "heading"), min(len(rest), 1))
-            document.abstract = document.abstract or "\n".join(part.text for part in rest[:length])
+            length = _count_parts(rest) or next(
+                (n for n, b in enumerate(rest) if b.kind == "heading"), min(len(rest), 1)
+            )
+            document.abstract = document.abstract or join_abstract(rest[:length])
             del blocks[number : number + 1 + length]
             return
         run_in = re.match(r"(?:abstract|summary)\s*[:.—–-]+\s*(?=\S)", block.text, re.IGNORECASE)
@@ -209,6 +249,21 @@ def _take_abstract(document: Document) -> None:
             document.abstract = document.abstract or block.text[run_in.end() :]
             del blocks[number]
             return
+
+
+def _count_parts(blocks: list[Block]) -> int:
+    """How many blocks a structured abstract has, from "Background" to "Conclusions"; 0 where it has no such parts."""
+    seen: set[str] = set()
+    for number, block in enumerate(blocks):
+        if block.kind == "heading":
+            name = block.text.lower().rstrip(" .:")
+            if name in seen or not _ABSTRACT_PARTS.fullmatch(name):
+                is_short = sum(len(part.text) for part in blocks[:number]) < MAX_ABSTRACT
+                return number if len(seen) > 1 and is_short else 0
+            seen.add(name)
+        elif not number:
+            return 0
+    return 0
 
 
 def find_doi(text: str) -> str:
