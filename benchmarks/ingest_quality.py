@@ -50,8 +50,10 @@ INLINE = {"italic": "i", "bold": "b", "sup": "sup", "sub": "sub", "underline": "
 BLOCKS = {"td": "td", "th": "th", "tr": "tr", "thead": "thead", "tbody": "tbody", "table": "table", "list-item": "li"}
 LEFT_OUT = set("supplementary-material object-id graphic inline-graphic media fn-group ack alternatives label".split())
 FORMULAS = {"inline-formula", "disp-formula", "disp-formula-group", "chem-struct-wrap"}
-_LINK = r'<a href="#ref\d+">[^<]*</a>'
-_CITATION = re.compile(rf"(?<! in)(?<! by)(?<! of) ?\[({_LINK}(?:(?:\s*[,–-]\s*|\]\s*[,–-]\s*\[){_LINK})*)\]")
+_LINK = r'\[?<a href="#ref\d+">\[?\d+\]?</a>\]?'
+_CITATION = re.compile(
+    rf"(?<! in)(?<! by)(?<! of)(?<! and)(?<! with)(?<! see)(?<!\(see)(?<! from)(?<! to) ?(?=<a[^>]*>\[|\[)({_LINK}(?:\s*[,–-]\s*{_LINK})*)"
+)
 
 
 def parse_article(path: Path) -> Any:
@@ -133,7 +135,7 @@ def render_paragraph(node: Any, level: int) -> str:
 
 def render_figure(node: Any) -> str:
     label = "".join(node.xpath("string(label)"))
-    caption = " ".join(render_inline(part) for part in node.xpath("caption/*"))
+    caption = " ".join(re.sub(r"(?<![.?!])$", ".", render_inline(part).strip()) for part in node.xpath("caption/*"))
     table = "".join(f"<table>{render_inline(part)}</table>" for part in node.xpath(".//table"))
     notes = "".join(f"<p>{render_inline(part)}</p>" for part in node.xpath("table-wrap-foot//p"))
     body = f"{table}{notes}" or '<div class="image"></div>'

@@ -27,6 +27,7 @@ from sciqag_lib.ingest.text import (
 MIN_CHARACTERS = 200  # fewer in the whole file: pages that are pictures of text
 MARGIN = 0.15  # of the page: where running heads and feet are
 MAX_HEADING_LINES = 3
+_LAST_SECTIONS = ("references", "supporting information")  # bold lines in them open no new section
 _SENTENCE_END = (".", ":", "?", "!", ".”", ".)", '."')
 _FOOTNOTE = re.compile(
     r"[*∗†‡§¶#]|\d{1,2} ?[A-Z]|e-?mails?\b|correspond|received\b|accepted\b|published\b|©|copyright|to whom|edited by",
@@ -110,6 +111,7 @@ def _drop_footnotes(lines: list[Line], body: float, document: Document) -> list[
 
 def _add_blocks(lines: list[Line], body: float, words: Counter[str], document: Document) -> None:
     paragraph: list[Line] = []
+    headings: list[tuple[Block, Line]] = []
     number = 0
     while number < len(lines):
         line = lines[number]
@@ -118,12 +120,31 @@ def _add_blocks(lines: list[Line], body: float, words: Counter[str], document: D
             _end_paragraph(paragraph, words, document)
             heading = join_lines([part.text for part in lines[number : number + length]], words)
             document.add("heading", bare_heading(heading), _line_level(line, body))
+            headings.append((document.blocks[-1], line))
         else:
             if paragraph and not _continues(paragraph, line):
                 _end_paragraph(paragraph, words, document)
             paragraph.append(line)
         number += length or 1
     _end_paragraph(paragraph, words, document)
+    _set_levels(headings)
+
+
+def _set_levels(headings: list[tuple[Block, Line]]) -> None:
+    """Levels of headings without numbers by the size of their type, where names of sections show the first level's."""
+    names = Counter(line.size for block, line in headings if SECTION_NAMES.fullmatch(block.text))
+    if not names:
+        return
+    main = names.most_common(1)[0][0]
+    smaller = sorted({line.size for _, line in headings if line.size < main - 0.3}, reverse=True)
+    for block, line in headings:
+        kind = find_boilerplate_kind(block.text)
+        if heading_level(line.text) > 1 or bare_heading(line.text) != line.text.rstrip(" :.") or kind in _LAST_SECTIONS:
+            continue
+        if line.size in smaller:
+            block.level = min(2 + smaller.index(line.size), 3)
+        elif not SECTION_NAMES.fullmatch(block.text):
+            block.level = 1 if smaller else 2
 
 
 def _heading_length(lines: list[Line], number: int, body: float) -> int:

@@ -20,6 +20,8 @@ from sciqag_lib.ingest.inline import clean_text
 from sciqag_lib.ingest.scripts import Run, join_runs
 
 PAGE_SHARE = 0.4  # of the page's area: a form that covers it may be the page (two pages on one sheet cover half each)
+GUTTER = 1.2  # of the type's size: a wider gap parts two columns or cells, a narrower one is a justified line's
+LINE_OVERLAP = 0.3  # of a character's height, with the one before it: raised numbers are on the line
 PROSE_WORDS = 6  # words in a line: labels of axes have fewer
 _BOLD = re.compile(r"bold|black|heavy|semibold|-bd|\.b\b|cmbx|nimbusromno9l-medi")
 _LIGATURES = str.maketrans(
@@ -108,7 +110,7 @@ def _make_device(manager: Any) -> Any:
 
 def _lay_out(page: Any, cut: Counter[str]) -> Any:
     """A page of the characters that are text, grouped into lines and boxes in reading order."""
-    from pdfminer.layout import LAParams, LTPage
+    from pdfminer.layout import LAParams
 
     chars = _collect_chars(page, page, cut)
     turned = [char for char in chars if abs(char.matrix[1]) > 0.1 * abs(char.matrix[0])]
@@ -120,12 +122,39 @@ def _lay_out(page: Any, cut: Counter[str]) -> Any:
         turned = [char for char in chars if char not in turned]
     cut["stamps set at an angle"] += sum(len(char.get_text().strip()) for char in turned)
     dropped = {id(char) for char in turned}
-    result = LTPage(page.pageid, (0, 0, width, height))
+    result = _make_page(page.pageid, width, height)
     for char in chars:
         if id(char) not in dropped:
             result.add(char)
-    result.analyze(LAParams(line_overlap=0.3))  # a raised number is on the line of which it covers a third
+    result.analyze(LAParams())
     return result
+
+
+def _make_page(number: int, width: float, height: float) -> Any:
+    """A page whose lines are grouped by the size of the type: pdfminer measures gaps in letters, i as well as m."""
+    from pdfminer.layout import LTPage, LTTextLineHorizontal
+
+    class Page(LTPage):
+        def group_objects(self, laparams: Any, objs: Any) -> Iterator[Any]:
+            line, last = None, None
+            for char in objs:
+                if line is None or not _is_next(last, char):
+                    if line is not None:
+                        yield line
+                    line = LTTextLineHorizontal(laparams.word_margin)
+                line.add(char)
+                last = char
+            if line is not None:
+                yield line
+
+    return Page(number, (0, 0, width, height))
+
+
+def _is_next(last: Any, char: Any) -> bool:
+    """Whether a character is on the line of the one before it: no gutter between them, raised by less than its height."""
+    overlap = min(last.y1, char.y1) - max(last.y0, char.y0)
+    size = max(last.size, char.size)
+    return overlap > LINE_OVERLAP * min(last.height, char.height) and last.hdistance(char) < GUTTER * size
 
 
 def _turn(char: Any, page: Any) -> None:

@@ -20,8 +20,8 @@ _JUNK = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"(?:an? )?(?:(?:original|research|review|regular|short|brief|full|full-length|systematic|invited|clinical|case|open"
-    r"|rapid|technical|data|mini) ?-?)*(?:articles?|papers?|reviews?|reports?|communications?|letters?|notes?|research"
+    r"(?:an? )?(?:(?:original|research|review|regular|short|brief|full|full-length|systematic|invited|clinical|case"
+    r"|open|rapid|technical|data|mini) ?-?)*(?:articles?|papers?|reviews?|reports?|communications?|letters?|notes?|research"
     r"|access|study|commentary|perspectives?|editorial|methods?|protocol)\b.{0,20}|peer-?reviewed|check for updates"
     r"|.{0,40}\bjournals?\b.{0,60}|proceedings of .*|annals of .*|transactions on .*|(?:www\.|https?:).*|.*©.*"
     r"|(?:elsevier|springer|wiley|plos|bmc|biomed central|mdpi|frontiers|nature|hindawi|sage|oxford|cambridge"
@@ -61,7 +61,7 @@ def _match_metadata(lines: list[Line], metadata: str) -> list[Line]:
     if _LABEL.fullmatch(metadata):
         return []
     page = [line for line in lines if line.page == 0]
-    for start, line in enumerate(page):
+    for start in range(len(page)):
         found = ""
         for end in range(start, min(start + 8, len(page))):
             found += _letters(page[end].text)

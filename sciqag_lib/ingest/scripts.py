@@ -21,8 +21,10 @@ _SYMBOL = r"[*∗⁎†‡§¶‖#✉]{1,4}"
 _CITATIONS = re.compile(
     rf"[\[(]?(?:{_NUMBER}|{_SYMBOL}|[a-z])(?:\s?[,;–‒−-]\s?(?:{_NUMBER}|{_SYMBOL}|[a-z]))*[,;]?[\])]?"
 )
+_INTRO = r"(?:(?:e\.g\.|i\.e\.|cf\.|see|also|reviewed in|reviewed by|refs?\.?),?\s?){0,2}"
 _UNITS = set("m cm mm km dm nm pm µm μm um Å ft yd mi s sec min h hr ms kg g mg".split())
 _FUNCTIONS = set("sin cos tan cot sec csc sinh cosh tanh log ln exp".split())
+_SHORT_WORDS = set("al am an as at be by do go he if in is it me my no of on or so to up us we".split())
 _BASES = {"2", "10"}  # numbers that have exponents of two digits
 _ISOTOPE = re.compile(r"\]?(?:[A-Z][a-z]?)(?![a-z])")
 _PRINTED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
@@ -34,7 +36,7 @@ def join_runs(runs: list[Run], previous: str, cut: Counter[str]) -> str:
     text = ""
     for number, (shift, part) in enumerate(runs):
         after = runs[number + 1][1] if number + 1 < len(runs) else ""
-        before = text or previous
+        before = (text or previous)[-100:]
         if shift == 0:
             text += _drop_printed_marks(part, before, cut)
         elif shift < 0:
@@ -43,7 +45,7 @@ def join_runs(runs: list[Run], previous: str, cut: Counter[str]) -> str:
             cut["citation marks"] += len(part.strip())
             text += _MARK
         else:
-            raised = raised_text(part, text if text[-1:] != _MARK else "")
+            raised = raised_text(part, text)
             # Without its size the exponent needs a space to end it, as in XML.
             text += raised + (" " if raised.startswith("^") and after[:1].isalnum() else "")
     return tidy_line(_close_marks(text), cut)
@@ -54,7 +56,7 @@ def _drop_printed_marks(text: str, before: str, cut: Counter[str]) -> str:
 
     def judge(match: re.Match[str]) -> str:
         number = match[0].translate(_PRINTED)
-        if is_citation(number, before + text[: match.start()], text[match.end() :]):
+        if is_citation(number, before + text[: match.start()], text[match.end() : match.end() + 9]):
             cut["citation marks"] += len(match[0])
             return _MARK
         return match[0]
@@ -65,8 +67,8 @@ def _drop_printed_marks(text: str, before: str, cut: Counter[str]) -> str:
 def _close_marks(text: str) -> str:
     """The line without its marks, the commas between two of them, and brackets around nothing else."""
     text = re.sub(rf"{_MARK}(?:\s?[,;–‒-]?\s?{_MARK})+", _MARK, text)
-    text = re.sub(rf"\s?\[{_MARK}\]|\s?\({_MARK}\)", "", text)
-    return text.replace(_MARK, "")
+    text = re.sub(rf"\s?[\[(]{_INTRO}{_MARK}[\])]", "", text)
+    return re.sub(rf"\.{_MARK}\.(?=\s|$)", ".", text).replace(_MARK, "")  # "et al.^12."
 
 
 def is_citation(raised: str, before: str, after: str) -> bool:
@@ -77,18 +79,13 @@ def is_citation(raised: str, before: str, after: str) -> bool:
     """
     mark = re.sub(r"\s+", " ", raised.strip())
     if not _CITATIONS.fullmatch(mark) or not re.search(r"\d", mark):
-        return _is_note(mark, before)
+        return "," in mark and _CITATIONS.fullmatch(mark) is not None  # "A. Nobody^a,*"
     is_list = re.search(r"\d[a-z]?\s?[,;–‒-]|[\[(]", mark) is not None
-    token = re.search(r"\S*\s*$", before.replace(_MARK, ""))[0]  # type: ignore[index]
+    token = re.search(r"\S*\s*$", before[-100:].replace(_MARK, ""))[0]  # type: ignore[index]
     if not token or token[-1].isspace():
         is_base = token.strip() in ("10", "e") and not is_list  # "10 ^5" with a gap before the exponent
         return not is_base and (is_list or not _ISOTOPE.match(after))
     return is_list or _follows_word(mark, token, after)
-
-
-def _is_note(mark: str, before: str) -> bool:
-    """Marks of authors and addresses: lists of letters and symbols, as in "A. Nobody^a,*"."""
-    return "," in mark and _CITATIONS.fullmatch(mark) is not None
 
 
 def _follows_word(mark: str, token: str, after: str) -> bool:
@@ -109,4 +106,5 @@ def _follows_word(mark: str, token: str, after: str) -> bool:
         return last in ".,;:?!%°\"'”’»…*"
     if letters in _UNITS or letters in _FUNCTIONS:
         return not small or (letters in ("min", "h", "g") and token == letters and int(mark) > 3)
-    return len(letters) > 1 or not small
+    is_symbol = len(letters) == 1 or (len(letters) == 2 and letters.islower() and letters not in _SHORT_WORDS)
+    return not (small and is_symbol)  # R^2, E = mc^2

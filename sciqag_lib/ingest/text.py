@@ -130,7 +130,7 @@ def join_lines(lines: list[str], words: Counter[str] | None = None) -> str:
         broken = re.search(r"[^\W\d_]{2,}-$", text) if re.match(r"[a-z]", line) else None
         if broken and not _is_compound(broken[0][:-1], re.match(r"[^\W\d_]*", line)[0], words or Counter()):
             text = text[:-1] + line
-        elif text.endswith(("-", "–", "/")) and line:
+        elif line and (re.search(r"\S[-–/]$", text) or re.match(r"[,.;:)\]](?:\s|$)", line)):
             text += line
         else:
             text += (" " if text else "") + line
@@ -257,7 +257,7 @@ def _count_parts(blocks: list[Block]) -> int:
     for number, block in enumerate(blocks):
         if block.kind == "heading":
             name = block.text.lower().rstrip(" .:")
-            if name in seen or not _ABSTRACT_PARTS.fullmatch(name):
+            if name in seen or (number and name == "introduction") or not _ABSTRACT_PARTS.fullmatch(name):
                 is_short = sum(len(part.text) for part in blocks[:number]) < MAX_ABSTRACT
                 return number if len(seen) > 1 and is_short else 0
             seen.add(name)
