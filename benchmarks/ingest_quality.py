@@ -51,9 +51,8 @@ BLOCKS = {"td": "td", "th": "th", "tr": "tr", "thead": "thead", "tbody": "tbody"
 LEFT_OUT = set("supplementary-material object-id graphic inline-graphic media fn-group ack alternatives label".split())
 FORMULAS = {"inline-formula", "disp-formula", "disp-formula-group", "chem-struct-wrap"}
 _LINK = r'\[?<a href="#ref\d+">\[?\d+\]?</a>\]?'
-_CITATION = re.compile(
-    rf"(?<! in)(?<! by)(?<! of)(?<! and)(?<! with)(?<! see)(?<!\(see)(?<! from)(?<! to) ?(?=<a[^>]*>\[|\[)({_LINK}(?:\s*[,–-]\s*{_LINK})*)"
-)
+_NO_OBJECT = "".join(rf"(?<! {word} )" for word in "in by of and with see from to".split()) + r"(?<!\(see )"
+_CITATION = re.compile(rf" ?{_NO_OBJECT}(?=<a[^>]*>\[|\[)({_LINK}(?:\s*[,–-]\s*{_LINK})*)")
 
 
 def parse_article(path: Path) -> Any:

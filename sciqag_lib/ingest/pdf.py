@@ -213,7 +213,11 @@ def _continues(paragraph: list[Line], line: Line) -> bool:
         indented = line.x0 > last.x0 + 0.8 * line.size
         return not (ended and (indented or last.x1 < max(part.x1 for part in paragraph) - 4 * line.size))
     # The next column or page: a sentence that goes on starts no new one. Captions end with their box.
-    return not ended and not is_caption(paragraph[0].text) and len(last.text) > 25 and line.text[:1].islower()
+    if ended or is_caption(paragraph[0].text) or len(last.text) <= 25:
+        return False
+    is_full = len(paragraph) > 1 and last.x1 > max(part.x1 for part in paragraph) - line.size
+    is_same = line.size == last.size and line.is_bold == last.is_bold
+    return line.text[:1].islower() or (is_full and is_same and re.match(r"[\w(“‘]", line.text) is not None)
 
 
 def _end_paragraph(paragraph: list[Line], words: Counter[str], document: Document) -> None:

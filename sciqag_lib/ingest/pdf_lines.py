@@ -21,6 +21,7 @@ from sciqag_lib.ingest.scripts import Run, join_runs
 
 PAGE_SHARE = 0.4  # of the page's area: a form that covers it may be the page (two pages on one sheet cover half each)
 GUTTER = 1.2  # of the type's size: a wider gap parts two columns or cells, a narrower one is a justified line's
+WIDE_GAP = 4  # of the type's size: the widest gap between two words of one line
 LINE_OVERLAP = 0.3  # of a character's height, with the one before it: raised numbers are on the line
 PROSE_WORDS = 6  # words in a line: labels of axes have fewer
 _BOLD = re.compile(r"bold|black|heavy|semibold|-bd|\.b\b|cmbx|nimbusromno9l-medi")
@@ -132,29 +133,61 @@ def _lay_out(page: Any, cut: Counter[str]) -> Any:
 
 def _make_page(number: int, width: float, height: float) -> Any:
     """A page whose lines are grouped by the size of the type: pdfminer measures gaps in letters, i as well as m."""
-    from pdfminer.layout import LTPage, LTTextLineHorizontal
+    from pdfminer.layout import LTPage
 
     class Page(LTPage):
         def group_objects(self, laparams: Any, objs: Any) -> Iterator[Any]:
-            line, last = None, None
-            for char in objs:
-                if line is None or not _is_next(last, char):
-                    if line is not None:
-                        yield line
-                    line = LTTextLineHorizontal(laparams.word_margin)
-                line.add(char)
-                last = char
-            if line is not None:
-                yield line
+            pieces = _group_chars(objs, laparams.word_margin)
+            return iter(_join_pieces(pieces, _find_columns(pieces)))
 
     return Page(number, (0, 0, width, height))
 
 
-def _is_next(last: Any, char: Any) -> bool:
-    """Whether a character is on the line of the one before it: no gutter between them, raised by less than its height."""
-    overlap = min(last.y1, char.y1) - max(last.y0, char.y0)
-    size = max(last.size, char.size)
-    return overlap > LINE_OVERLAP * min(last.height, char.height) and last.hdistance(char) < GUTTER * size
+def _group_chars(chars: Any, word_margin: float) -> list[Any]:
+    from pdfminer.layout import LTTextLineHorizontal
+
+    pieces: list[Any] = []
+    last = None
+    for char in chars:
+        if last is None or not _is_next(pieces[-1], last, char):
+            pieces.append(LTTextLineHorizontal(word_margin))
+        pieces[-1].add(char)
+        last = char
+    return pieces
+
+
+def _find_columns(pieces: list[Any]) -> list[tuple[float, float]]:
+    """Left and right edges of the text, in points: those that three long lines share."""
+    edges = Counter((round(p.x0 / 2), round(p.x1 / 2)) for p in pieces if p.width > 12 * p.height)
+    return [(2 * left, 2 * right) for (left, right), number in edges.items() if number > 2]
+
+
+def _join_pieces(pieces: list[Any], columns: list[tuple[float, float]]) -> list[Any]:
+    """Pieces of a justified line with wide gaps are one line, where both are in one column of the text."""
+    joined: list[Any] = []
+    for piece in pieces:
+        last = joined[-1] if joined else None
+        if last is not None and _is_same_row(last, piece, columns):
+            for char in piece:
+                if hasattr(char, "baseline"):
+                    last.add(char)
+        else:
+            joined.append(piece)
+    return joined
+
+
+def _is_same_row(last: Any, piece: Any, columns: list[tuple[float, float]]) -> bool:
+    overlap = min(last.y1, piece.y1) - max(last.y0, piece.y0)
+    gap = piece.x0 - last.x1
+    if overlap < 0.8 * min(last.height, piece.height) or not 0 < gap < WIDE_GAP * piece.height:
+        return False
+    return any(left - 2 < last.x0 and piece.x1 < right + 2 for left, right in columns)
+
+
+def _is_next(line: Any, last: Any, char: Any) -> bool:
+    """Whether a character is on the line: no gutter after the last one, raised or lowered by less than its height."""
+    overlap = min(line.y1, char.y1) - max(line.y0, char.y0)
+    return overlap > LINE_OVERLAP * char.height and last.hdistance(char) < GUTTER * max(last.size, char.size)
 
 
 def _turn(char: Any, page: Any) -> None:

@@ -68,6 +68,7 @@ def _close_marks(text: str) -> str:
     """The line without its marks, the commas between two of them, and brackets around nothing else."""
     text = re.sub(rf"{_MARK}(?:\s?[,;–‒-]?\s?{_MARK})+", _MARK, text)
     text = re.sub(rf"\s?[\[(]{_INTRO}{_MARK}[\])]", "", text)
+    text = re.sub(rf"([,;]){_MARK}(?=\1)", "", text)
     return re.sub(rf"\.{_MARK}\.(?=\s|$)", ".", text).replace(_MARK, "")  # "et al.^12."
 
 

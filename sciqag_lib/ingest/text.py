@@ -127,7 +127,8 @@ def join_lines(lines: list[str], words: Counter[str] | None = None) -> str:
     text = ""
     for line in lines:
         line = clean_text(line)
-        broken = re.search(r"[^\W\d_]{2,}-$", text) if re.match(r"[a-z]", line) else None
+        # "state-of-the-" and "art" are compounds whatever their words
+        broken = re.search(r"(?<![\w-])[^\W\d_]{2,}-$", text[-40:]) if re.match(r"[a-z]+(?!-)\b", line) else None
         if broken and not _is_compound(broken[0][:-1], re.match(r"[^\W\d_]*", line)[0], words or Counter()):
             text = text[:-1] + line
         elif line and (re.search(r"\S[-–/]$", text) or re.match(r"[,.;:)\]](?:\s|$)", line)):
