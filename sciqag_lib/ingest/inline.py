@@ -272,6 +272,11 @@ def _carries_sentence(match: re.Match[str]) -> bool:
     return is_object or is_owner or (is_subject and goes_on) or bool(is_read_on)
 
 
+def citation_text(text: str) -> str:
+    """A citation's text, marked so that `tidy_line` judges whether the sentence needs it."""
+    return f"{_OPEN}{text}{_CLOSE}"
+
+
 def raised_text(text: str, before: str) -> str:
     """A superscript after the text `before` that is no citation: "^5" after "10", "2+" after "Ca", "nd" after "2"."""
     return _superscript(text, before)

@@ -12,6 +12,7 @@ from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Block, Document, find_boilerplate_kind
 from sciqag_lib.ingest.pdf_lines import Line, read_pdf_text
 from sciqag_lib.ingest.pdf_title import take_title
+from sciqag_lib.ingest.scripts import drop_bracketed
 from sciqag_lib.ingest.text import (
     KEYWORDS_LINE,
     SECTION_NAMES,
@@ -51,6 +52,7 @@ def read_pdf(data: bytes) -> Document:
     words = count_words(" ".join(line.text for line in lines))
     _add_blocks(lines, body, words, document)
     document.blocks = _join_torn(document.blocks, words)
+    _drop_citations(lines, document)
     take_front_matter(document)
     document.doi = document.doi or next(filter(None, (find_doi(line.text) for line in edges)), "")
     document.notes.append("from a PDF: tables and formulas are the lines that the PDF has")
@@ -174,7 +176,7 @@ def _is_torn(before: Line, line: Line) -> bool:
 
 def _is_second(line: Line, body: float) -> bool:
     """Whether a line in a heading's type goes on with the heading."""
-    return not _is_name(line.text) and bare_heading(line.text) == line.text and len(line.text) < 90
+    return not _is_name(line.text) and bare_heading(line.text) == line.text.rstrip(" :.") and len(line.text) < 90
 
 
 def _same_type(line: Line, other: Line) -> bool:
@@ -239,10 +241,31 @@ def _find_run_in(line: Line, text: str, document: Document) -> str:
     rest = text[len(lead) :].lstrip(" .:—–")
     is_body = any(block.kind == "heading" and block.text.lower() != "abstract" for block in document.blocks)
     is_label = is_caption(text) or KEYWORDS_LINE.match(text) or re.match(r"(?:abstract|summary)\b", text, re.IGNORECASE)
-    is_closed = lead.endswith((".", ":")) or text[len(lead) :].lstrip()[:1] in tuple(".:—–")
+    is_closed = lead.endswith(".") or text[len(lead) :].lstrip()[:1] in tuple(".—–")
     if not is_body or is_label or not is_closed or not text.startswith(lead) or not rest[:1].isupper():
         return ""
     return lead if lead[:1].isupper() and 4 < len(lead) <= 90 and len(rest) > 40 else ""
+
+
+def _drop_citations(lines: list[Line], document: Document) -> None:
+    """Citations in square brackets go from the text where the reference list is numbered."""
+    highest = _count_references(lines)
+    for block in document.blocks:
+        if find_boilerplate_kind(block.text) == "references":
+            return
+        if highest and block.kind in ("paragraph", "caption"):
+            block.text = drop_bracketed(block.text, highest, document.cut)
+
+
+def _count_references(lines: list[Line]) -> int:
+    """The highest number of a numbered reference list; 0 where there is none, or where its numbers leap."""
+    start = next((n for n, line in enumerate(lines) if find_boilerplate_kind(line.text) == "references"), len(lines))
+    highest = 0
+    for line in lines[start:]:
+        number = re.match(r"\[?(\d{1,3})(?:\]|\.)", line.text)
+        if number and highest < int(number[1]) <= highest + 5:
+            highest = int(number[1])
+    return highest if highest > 2 else 0
 
 
 def _is_row(text: str) -> bool:

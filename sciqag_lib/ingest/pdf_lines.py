@@ -256,9 +256,18 @@ def _read_lines(page: Any, number: int, cut: Counter[str]) -> Iterator[Line]:
 
 
 def _find_font(line: Any) -> tuple[float, bool]:
-    """Size of the type and whether it is bold, as most of the line's characters have it; of two, the larger."""
-    fonts = Counter((round(char.size, 1), _is_bold(char)) for char in line if hasattr(char, "baseline"))
-    return max(fonts.items(), key=lambda item: (item[1], item[0]), default=((0.0, False), 0))[0]
+    """Size of the type and whether it is bold, as most of the line's characters have it; of two, the larger.
+
+    Type that most of them are raised above is the line's, as in "fish." with four citations.
+    """
+    chars = [char for char in line if hasattr(char, "baseline")]
+    fonts = Counter((round(char.size, 1), _is_bold(char)) for char in chars)
+    if not fonts:
+        return 0.0, False
+    size, bold = max(fonts, key=lambda font: (fonts[font], font))
+    base = min(char.baseline for char in chars if round(char.size, 1) == size)
+    larger = [c for c in chars if 1.1 * size < c.size < 1.8 * size and c.baseline < base - 0.15 * size]
+    return (round(larger[0].size, 1), _is_bold(larger[0])) if larger else (size, bold)
 
 
 def _is_bold(char: Any) -> bool:

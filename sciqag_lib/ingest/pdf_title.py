@@ -21,8 +21,9 @@ _JUNK = re.compile(
 )
 _LABEL = re.compile(
     r"(?:an? )?(?:(?:original|research|review|regular|short|brief|full|full-length|systematic|invited|clinical|case"
-    r"|open|rapid|technical|data|mini) ?-?)*(?:articles?|papers?|reviews?|reports?|communications?|letters?|notes?|research"
-    r"|access|study|commentary|perspectives?|editorial|methods?|protocol)\b.{0,20}|peer-?reviewed|check for updates"
+    r"|open|rapid|technical|data|mini) ?-?)*(?:articles?|papers?|reviews?|reports?|communications?|letters?|notes?"
+    r"|research|access|study|commentary|perspectives?|editorial|methods?|protocol)\b.{0,20}"
+    r"|peer-?reviewed|check for updates"
     r"|.{0,40}\bjournals?\b.{0,60}|proceedings of .*|annals of .*|transactions on .*|(?:www\.|https?:).*|.*©.*"
     r"|(?:elsevier|springer|wiley|plos|bmc|biomed central|mdpi|frontiers|nature|hindawi|sage|oxford|cambridge"
     r"|taylor & francis|iop|acs|rsc|ieee|copernicus|peerj|elife|science ?direct)\b.{0,30}",

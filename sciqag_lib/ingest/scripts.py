@@ -12,14 +12,14 @@ Exponents, charges, ordinals and indices are written as in `inline`, so that a p
 import re
 from collections import Counter
 
-from sciqag_lib.ingest.inline import lowered_text, raised_text, tidy_line
+from sciqag_lib.ingest.inline import citation_text, lowered_text, raised_text, tidy_line
 
 Run = tuple[int, str]
 _MARK = "\ufdd0"  # where a citation was, until the line is complete
 _NUMBER = r"\d{1,3}[a-z]?"
 _SYMBOL = r"[*∗⁎†‡§¶‖#✉]{1,4}"
 _CITATIONS = re.compile(
-    rf"[\[(]?(?:{_NUMBER}|{_SYMBOL}|[a-z])(?:\s?[,;–‒−-]\s?(?:{_NUMBER}|{_SYMBOL}|[a-z]))*[,;]?[\])]?"
+    rf"[\[(]?(?:{_NUMBER}|{_SYMBOL}|[a-z])(?:\s?[,;–‒−-]\s?(?:{_NUMBER}|{_SYMBOL}|[a-z]))*[,;–‒-]?[\])]?"
 )
 _INTRO = r"(?:(?:e\.g\.|i\.e\.|cf\.|see|also|reviewed in|reviewed by|refs?\.?),?\s?){0,2}"
 _UNITS = set("m cm mm km dm nm pm µm μm um Å ft yd mi s sec min h hr ms kg g mg".split())
@@ -27,6 +27,7 @@ _FUNCTIONS = set("sin cos tan cot sec csc sinh cosh tanh log ln exp".split())
 _SHORT_WORDS = set("al am an as at be by do go he if in is it me my no of on or so to up us we".split())
 _BASES = {"2", "10"}  # numbers that have exponents of two digits
 _ISOTOPE = re.compile(r"\]?(?:[A-Z][a-z]?)(?![a-z])")
+_BRACKETED = re.compile(r"\[\d{1,3}(?:\s?[,;–‒-]\s?\d{1,3})*\]")
 _PRINTED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _PRINTED_RUN = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+(?:[,–-][⁰¹²³⁴⁵⁶⁷⁸⁹]+)*")
 
@@ -70,6 +71,22 @@ def _close_marks(text: str) -> str:
     text = re.sub(rf"\s?[\[(]{_INTRO}{_MARK}[\])]", "", text)
     text = re.sub(rf"([,;]){_MARK}(?=\1)", "", text)
     return re.sub(rf"\.{_MARK}\.(?=\s|$)", ".", text).replace(_MARK, "")  # "et al.^12."
+
+
+def drop_bracketed(text: str, highest: int, cut: Counter[str]) -> str:
+    """A paragraph without citations such as [3] and [4, 7-9], where they are numbers of `highest` references.
+
+    They stay where the sentence needs them, as in XML: "as in [12]". An interval that begins with 0 is none.
+
+    >>> drop_bracketed("Silt settles [3, 4] as in [5] for x in [0, 1] and [80].", 40, Counter())
+    'Silt settles as in [5] for x in [0, 1] and [80].'
+    """
+
+    def mark(match: re.Match[str]) -> str:
+        numbers = [int(number) for number in re.findall(r"\d+", match[0])]
+        return f"[{citation_text(match[0][1:-1])}]" if all(0 < number <= highest for number in numbers) else match[0]
+
+    return tidy_line(_BRACKETED.sub(mark, text), cut)
 
 
 def is_citation(raised: str, before: str, after: str) -> bool:
