@@ -77,7 +77,7 @@ def _find_largest(lines: list[Line], body: float) -> list[Line]:
     """The largest type of the first page's upper part, before the abstract; names and labels only if nothing else."""
     upper = [line for line in lines if line.page == 0 and line.top < 0.5 and len(line.text) > 3]
     abstract = min((line.top for line in upper if SECTION_NAMES.fullmatch(bare_heading(line.text))), default=1.0)
-    upper = [line for line in upper if line.size > body + 1 and line.top <= abstract]
+    upper = [line for line in upper if line.size > body + 1 and line.top < abstract]
     groups = [list(group) for _, group in groupby(upper, key=lambda line: (line.box, round(line.size)))]
     groups = _join_groups(groups)
     groups = [group for group in groups if sum(len(line.text) for line in group) < MAX_TITLE]
@@ -96,6 +96,7 @@ def _join_groups(groups: list[list[Line]]) -> list[list[Line]]:
 
 
 def _is_sentence_like(group: list[Line]) -> bool:
-    """Whether type has as many words as titles have, and is no journal's name or label."""
+    """Whether type has as many words as titles have, and is no journal's name, label or list of authors."""
     text = " ".join(line.text for line in group)
-    return len(text.split()) >= 4 and _LABEL.fullmatch(text) is None
+    is_names = "," in text and re.search(r"(?<!\S)(?!and\b|de\b|van\b|von\b|der\b|da\b)[a-z]{2}", text) is None
+    return len(text.split()) >= 4 and not is_names and _LABEL.fullmatch(text) is None
