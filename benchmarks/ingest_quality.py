@@ -2,6 +2,7 @@
 
     python benchmarks/ingest_quality.py               # 12 PLOS papers of the package allofplos
     python benchmarks/ingest_quality.py --papers 100  # more of them
+    python benchmarks/ingest_quality.py --skip 3      # 12 others, on which nothing was tuned
     python benchmarks/ingest_quality.py --list        # and the words and headings that differ most
 
 Each paper is printed from its XML, not from what the JATS reader makes of it, to an HTML page and to a PDF of two
@@ -150,7 +151,7 @@ def render_page(xml: Path, number: int) -> str:
         " ".join(name.xpath("given-names/text()|surname/text()")[::-1]) for name in meta.xpath("contrib-group//name")
     ]
     authors = ", ".join(f"{html.escape(name)}<sup>{k % 3 + 1}</sup>" for k, name in enumerate(names))
-    abstract = meta.find("abstract")
+    abstract = next(iter(meta.xpath("abstract[not(@abstract-type)]")), None)
     parts = [
         f"<p class=authors>{authors}</p><h2>Abstract</h2>{render_blocks(abstract, 2) if abstract is not None else ''}"
     ]
@@ -265,14 +266,14 @@ def list_differences(jats: PreparedPaper, other: PreparedPaper, kind: str) -> No
     print("  sentences lost:\n    " + "\n    ".join([text for text in sentences if text not in there][:12]))
 
 
-def choose_papers(number: int) -> list[Path]:
+def choose_papers(number: int, skipped: int) -> list[Path]:
     """Research articles of allofplos's starter corpus with numbered references, evenly over its names."""
     spec = find_spec("allofplos")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("needs the package allofplos: pip install -r requirements.txt")
     files = sorted(Path(spec.submodule_search_locations[0], "starter_corpus").glob("*.xml"))
     papers = [path for path in files if _is_suitable(path.read_bytes())]
-    return papers[:: max(1, len(papers) // number)][:number]
+    return papers[skipped :: max(1, len(papers) // number)][:number]
 
 
 def _is_suitable(data: bytes) -> bool:
@@ -307,6 +308,7 @@ def measure(papers: list[Path], folder: Path, chromium: str, show: Callable[...,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--papers", type=int, default=12, help="number of PLOS papers")
+    parser.add_argument("--skip", type=int, default=0, help="the N-th paper after each instead")
     parser.add_argument("--list", action="store_true", help="also print what differs")
     parser.add_argument("--keep", type=Path, help="an existing folder for the printed pages")
     arguments = parser.parse_args()
@@ -315,7 +317,7 @@ def main() -> None:
         print("skipped: needs Chromium or Chrome to print the PDF files (apt install chromium)")
         return
     with tempfile.TemporaryDirectory() as folder:
-        papers = choose_papers(arguments.papers)
+        papers = choose_papers(arguments.papers, arguments.skip)
         frame = measure(papers, arguments.keep or Path(folder), chromium, list_differences if arguments.list else None)
     means = frame.drop(columns="paper").groupby("format", sort=False).mean()
     print(f"\n{len(papers)} papers, means per paper; percent unless a number\n")

@@ -318,3 +318,30 @@ def test_justified_line_with_wide_gaps_stays_one_line() -> None:
     page = [(60, 180, 9, True, "Results"), *lines, *gaps, (310, 248, 9, False, "Another column.")]
     document = read_pdf(make_pages([Page(page)]))
     assert document.blocks[1].text.endswith("x with wide gaps")
+
+
+def test_line_of_text_that_begins_like_a_heading() -> None:
+    text = "Ethical approval for the study was granted by the board of the river and its lakes, which met each spring."
+    page = [(60, 120, 12, True, "Methods"), *set_lines(60, 140, text, 50), *make_text(4, y=200)]
+    document = read_pdf(make_pages([Page(page)]))
+    assert [block.text for block in document.blocks[:2]] == ["Methods", text]
+
+
+def test_heading_that_ends_with_a_full_stop() -> None:
+    page = [(60, 120, 11, True, "Methods"), (60, 140, 9, True, "Cell lines."), *make_text(4, y=152)]
+    document = read_pdf(make_pages([Page(page)]))
+    assert list_blocks(document, "heading") == ["Methods", "Cell lines"]
+
+
+def test_last_line_of_a_title_may_be_short() -> None:
+    lines = [(60, 60, 16, True, "Silt in the old rivers of the north and of"), (60, 78, 16, True, "us")]
+    page = Page([*lines, (60, 180, 9, True, "Abstract"), *make_text(y=200)])
+    assert read_pdf(make_pages([page])).title == "Silt in the old rivers of the north and of us"
+
+
+def test_line_with_more_raised_than_other_characters() -> None:
+    page = [*make_text(3), (60, 260, 9, False, "Silt settled in the bends of the old river and in all of its many")]
+    last = [(60, 272, 9, False, "lakes."), (86, 268.5, 6, False, "12,13,15,18")]
+    document = read_pdf(make_pages([Page([(60, 120, 11, True, "Results"), *page, *last])]))
+    assert document.blocks[-1].text.endswith("all of its many lakes.")
+    assert document.cut["citation marks"] == len("12,13,15,18")

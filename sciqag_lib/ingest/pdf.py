@@ -155,10 +155,11 @@ def _heading_length(lines: list[Line], number: int, body: float) -> int:
     if not _line_level(first, body):
         return 0
     run = 1
-    while number + run < len(lines) and _same_type(first, lines[number + run]):
+    while number + run < len(lines) and _same_type(lines[number + run - 1], lines[number + run]):
         run += 1
     if _is_name(first.text):
-        return 1
+        is_prose = run > 1 and not _stands_out(first, body) and lines[number + 1].text[:1].islower()
+        return 0 if is_prose else 1  # "Ethical approval was granted by the" is a line of text
     before = lines[number - 1] if number else None
     is_inside = before is not None and (before.page, before.box) == (first.page, first.box)
     if run > MAX_HEADING_LINES or (is_inside and _is_torn(before, first)):
@@ -180,7 +181,9 @@ def _is_second(line: Line, body: float) -> bool:
 
 
 def _same_type(line: Line, other: Line) -> bool:
-    return (line.page, line.box, line.size, line.is_bold) == (other.page, other.box, other.size, other.is_bold)
+    """Whether a line is set like the one before it and follows it closely."""
+    is_near = line.box == other.box or (0 < other.top - line.top < 0.03 and other.x0 < line.x1 and other.x1 > line.x0)
+    return (line.page, line.size, line.is_bold) == (other.page, other.size, other.is_bold) and is_near
 
 
 def _is_name(text: str) -> bool:
@@ -188,10 +191,14 @@ def _is_name(text: str) -> bool:
     return SECTION_NAMES.fullmatch(name) is not None or find_boilerplate_kind(name) != ""
 
 
+def _stands_out(line: Line, body: float) -> bool:
+    return line.is_bold or line.size > body + 0.7
+
+
 def _line_level(line: Line, body: float) -> int:
     """The level of a heading; 0 for text. A line set like the text must be a name that sections have."""
     level = heading_level(line.text)
-    stands_out = line.is_bold or line.size > body + 0.7
+    stands_out = _stands_out(line, body)
     if _is_name(line.text):
         return level or (1 if stands_out else 0)
     if not stands_out or is_caption(line.text) or not re.search(r"[^\W\d_]{3}", line.text):
@@ -199,10 +206,9 @@ def _line_level(line: Line, body: float) -> int:
     if level:
         return level
     is_label = line.is_bold and len(line.text) <= 60 and line.text.count(".") == 1  # "Statistical methods." on its line
-    short = (
-        len(line.text) <= 90 and (is_label or not line.text.endswith((".", ",", ";", "-"))) and line.text[0].isupper()
-    )
-    return 2 if short and line.size >= body - 0.2 else 0
+    is_closed = len(line.text) <= 90 and (is_label or not line.text.endswith((".", ",", ";", "-")))
+    is_begun = line.text[0].isupper() or re.match(r"\d-[a-z]", line.text) is not None  # "2-way networks"
+    return 2 if is_closed and is_begun and line.size >= body - 0.2 else 0
 
 
 def _continues(paragraph: list[Line], line: Line) -> bool:
@@ -226,7 +232,7 @@ def _end_paragraph(paragraph: list[Line], words: Counter[str], document: Documen
     if len(paragraph) > 1 and sum(_is_row(line.text) for line in paragraph) > len(paragraph) / 2:
         document.add("table", "\n".join(line.text for line in paragraph))
     elif paragraph:
-        text = join_lines([line.text for line in paragraph], words)
+        text = re.sub(r" (?:\(\)|\[\])", "", join_lines([line.text for line in paragraph], words))  # held citations
         lead = _find_run_in(paragraph[0], text, document)
         if lead:
             document.add("heading", bare_heading(lead), 3)

@@ -75,12 +75,12 @@ def _match_metadata(lines: list[Line], metadata: str) -> list[Line]:
 
 def _find_largest(lines: list[Line], body: float) -> list[Line]:
     """The largest type of the first page's upper part, before the abstract; names and labels only if nothing else."""
-    upper = [line for line in lines if line.page == 0 and line.top < 0.5 and len(line.text) > 3]
+    upper = [line for line in lines if line.page == 0 and line.top < 0.5]
     abstract = min((line.top for line in upper if SECTION_NAMES.fullmatch(bare_heading(line.text))), default=1.0)
     upper = [line for line in upper if line.size > body + 1 and line.top < abstract]
     groups = [list(group) for _, group in groupby(upper, key=lambda line: (line.box, round(line.size)))]
     groups = _join_groups(groups)
-    groups = [group for group in groups if sum(len(line.text) for line in group) < MAX_TITLE]
+    groups = [group for group in groups if 3 < sum(len(line.text) for line in group) < MAX_TITLE]
     return max(groups, key=lambda group: (_is_sentence_like(group), round(group[0].size)), default=[])
 
 

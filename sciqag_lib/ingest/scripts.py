@@ -103,10 +103,10 @@ def is_citation(raised: str, before: str, after: str) -> bool:
     if not token or token[-1].isspace():
         is_base = token.strip() in ("10", "e") and not is_list  # "10 ^5" with a gap before the exponent
         return not is_base and (is_list or not _ISOTOPE.match(after))
-    return is_list or _follows_word(mark, token, after)
+    return is_list or _follows_word(mark, token, before, after)
 
 
-def _follows_word(mark: str, token: str, after: str) -> bool:
+def _follows_word(mark: str, token: str, before: str, after: str) -> bool:
     """Whether one number after `token` is a citation, because `token` is nothing that has an exponent."""
     last, letters = token[-1], re.search(r"[^\W\d_]*$", token)[0]  # type: ignore[index]
     small = mark in ("2", "3", "4", "5", "6")
@@ -118,8 +118,8 @@ def _follows_word(mark: str, token: str, after: str) -> bool:
             return "_" not in token and not number.endswith("10")
         return re.fullmatch(r"(?:19|20)\d\d", number) is not None or (len(mark) > 1 and number not in _BASES)
     if last in ")]}":
-        inside = token.rsplit("(", 1)[-1]
-        return not (small or len(mark) == 1) or re.search(r"[^\W\d_]{3}|\d{4}", inside) is not None
+        inside = before.rsplit("(", 1)[-1]
+        return not (small or len(mark) == 1) or re.search(r"[^\W\d_]{3}|\d{4}|%", inside) is not None
     if not letters:
         return last in ".,;:?!%°\"'”’»…*"
     if letters in _UNITS or letters in _FUNCTIONS:
