@@ -321,7 +321,7 @@ def test_justified_line_with_wide_gaps_stays_one_line() -> None:
 
 
 def test_line_of_text_that_begins_like_a_heading() -> None:
-    text = "Ethical approval for the study was granted by the board of the river and its lakes, which met each spring."
+    text = "Ethical approval for the study was granted by the Institutional Board of the river, which met each spring."
     page = [(60, 120, 12, True, "Methods"), *set_lines(60, 140, text, 50), *make_text(4, y=200)]
     document = read_pdf(make_pages([Page(page)]))
     assert [block.text for block in document.blocks[:2]] == ["Methods", text]

@@ -158,8 +158,9 @@ def _heading_length(lines: list[Line], number: int, body: float) -> int:
     while number + run < len(lines) and _same_type(lines[number + run - 1], lines[number + run]):
         run += 1
     if _is_name(first.text):
-        is_prose = run > 1 and not _stands_out(first, body) and lines[number + 1].text[:1].islower()
-        return 0 if is_prose else 1  # "Ethical approval was granted by the" is a line of text
+        right = max(line.x1 for line in lines[number : number + run])
+        is_full = run > 1 and first.x1 > right - 4 * first.size
+        return 0 if is_full and not _stands_out(first, body) else 1  # "Ethical approval was granted by the" is text
     before = lines[number - 1] if number else None
     is_inside = before is not None and (before.page, before.box) == (first.page, first.box)
     if run > MAX_HEADING_LINES or (is_inside and _is_torn(before, first)):
@@ -232,7 +233,9 @@ def _end_paragraph(paragraph: list[Line], words: Counter[str], document: Documen
     if len(paragraph) > 1 and sum(_is_row(line.text) for line in paragraph) > len(paragraph) / 2:
         document.add("table", "\n".join(line.text for line in paragraph))
     elif paragraph:
-        text = re.sub(r" (?:\(\)|\[\])", "", join_lines([line.text for line in paragraph], words))  # held citations
+        text = re.sub(
+            r" (?:\(\s?\)|\[\s?\])", "", join_lines([line.text for line in paragraph], words)
+        )  # held citations
         lead = _find_run_in(paragraph[0], text, document)
         if lead:
             document.add("heading", bare_heading(lead), 3)

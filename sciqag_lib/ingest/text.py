@@ -131,7 +131,7 @@ def join_lines(lines: list[str], words: Counter[str] | None = None) -> str:
         broken = re.search(r"(?<![\w-])[^\W\d_]{2,}-$", text[-40:]) if re.match(r"[a-z]+(?!-)\b", line) else None
         if broken and not _is_compound(broken[0][:-1], re.match(r"[^\W\d_]*", line)[0], words or Counter()):
             text = text[:-1] + line
-        elif line and (re.search(r"\S[-–—/]$", text) or re.match(r"[,.;:)\]](?:\s|$)|—\S", line)):
+        elif line and (re.search(r"\S[-–—/]$", text) or re.match(r"[,.;:)\]]+(?:\s|$)|—\S", line)):
             text += line
         else:
             text += (" " if text else "") + line
