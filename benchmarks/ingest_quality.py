@@ -81,6 +81,8 @@ def render_inline(node: Any) -> str:
         if name == "xref" and child.get("ref-type") == "bibr":
             number = re.sub(r".*\D", "", child.get("rid", ""))
             parts.append(f'<a href="#ref{number or 0}">{html.escape("".join(child.itertext()))}</a>')
+        elif name == "xref" and child.get("ref-type") in ("fn", "table-fn") and child.find("sup") is None:
+            parts.append(f"<sup>{render_inline(child)}</sup>")
         elif name in INLINE | BLOCKS:
             tag = (INLINE | BLOCKS)[name]
             spans = "".join(

@@ -115,14 +115,14 @@ def _lay_out(page: Any, cut: Counter[str]) -> Any:
 
     chars = _collect_chars(page, page, cut)
     turned = [char for char in chars if abs(char.matrix[1]) > 0.1 * abs(char.matrix[0])]
+    dropped = {id(char) for char in turned}
     width, height = page.width, page.height
     if len(turned) > len(chars) / 2:
         width, height = height, width
-        for char in chars:
+        dropped = {id(char) for char in chars} - dropped
+        for char in turned:
             _turn(char, page)
-        turned = [char for char in chars if char not in turned]
-    cut["stamps set at an angle"] += sum(len(char.get_text().strip()) for char in turned)
-    dropped = {id(char) for char in turned}
+    cut["stamps set at an angle"] += sum(len(char.get_text().strip()) for char in chars if id(char) in dropped)
     result = _make_page(page.pageid, width, height)
     for char in chars:
         if id(char) not in dropped:
