@@ -9,7 +9,7 @@ from sciqag_lib.ingest.document import Document, cut_boilerplate
 from sciqag_lib.ingest.pdf import read_pdf
 from sciqag_lib.ingest.readers import PreparedPaper, read_papers
 from sciqag_lib.ingest.scripts import drop_bracketed, is_citation, join_runs
-from sciqag_lib.ingest.text import count_words, join_lines
+from sciqag_lib.ingest.text import bare_heading, count_words, is_caption, join_lines
 from tests.pdf_factory import Page, PdfLine, make_pages, set_lines
 
 CASES = Path(__file__).parent / "cases"
@@ -345,3 +345,9 @@ def test_line_with_more_raised_than_other_characters() -> None:
     document = read_pdf(make_pages([Page([(60, 120, 11, True, "Results"), *page, *last])]))
     assert document.blocks[-1].text.endswith("all of its many lakes.")
     assert document.cut["citation marks"] == len("12,13,15,18")
+
+
+def test_captions_without_a_full_stop_after_fig_and_headings_with_an_article() -> None:
+    assert is_caption("Fig 1. A bend of the river") and not is_caption("Figs were seen in 1. of them")
+    assert bare_heading("A relay model for rivers") == "A relay model for rivers"
+    assert bare_heading("A. Sampling") == "Sampling"
