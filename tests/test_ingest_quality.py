@@ -24,8 +24,8 @@ ARTICLE = """<article article-type="research-article"><front><article-meta>
 <contrib-group><contrib><name><surname>Nobody</surname><given-names>A</given-names></name></contrib></contrib-group>
 <abstract><p>Oxygen fell.</p></abstract></article-meta></front><body><sec><title>Results</title>
 <p>Oxygen fell in August [<xref ref-type="bibr" rid="q-ref001">1</xref>]. The area was 10<sup>5</sup> m<sup>2</sup>
-and the silt in the bends of the old river settled slowly as in [<xref ref-type="bibr" rid="q-ref002">2</xref>], which was
-seen in all of the places that were visited every week from May to October, and also in the lakes.</p></sec></body>
+and the silt in the bends of the old river settled slowly as in [<xref ref-type="bibr" rid="q-ref002">2</xref>],
+which was seen in all of the places that were visited every week from May to October, and also in the lakes.</p></sec></body>
 <back><ref-list><ref id="q-ref001"><mixed-citation>Alpha A. Silt.</mixed-citation></ref></ref-list></back></article>"""
 
 
@@ -47,7 +47,7 @@ def test_a_page_holds_what_the_xml_holds(tmp_path: Path) -> None:
     xml.write_text(ARTICLE, encoding="utf-8")
     page = render_page(xml, 0)
     assert 'in August<sup><a href="#ref001">1</a></sup>. The area was 10<sup>5</sup> m<sup>2</sup>' in page
-    assert 'as in [<a href="#ref002">2</a>], which' in page
+    assert 'as in [<a href="#ref002">2</a>],\nwhich' in page
     behind = render_page(xml, 1)
     assert 'in August.<sup><a href="#ref001">1</a></sup> The area' in behind
     (tmp_path / "q.html").write_text(page, encoding="utf-8")
