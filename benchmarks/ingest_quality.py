@@ -61,7 +61,7 @@ def parse_article(path: Path) -> Any:
 
 
 def copy_without_formulas(path: Path, folder: Path) -> Path:
-    """The article's XML with the word "formula" in place of each formula: what the page and the JATS reader are given."""
+    """The article's XML with the word "formula" for each formula: what the page and the JATS reader are given."""
     root = parse_article(path)
     for node in root.iter(*FORMULAS):
         for child in list(node):

@@ -25,7 +25,7 @@ ARTICLE = """<article article-type="research-article"><front><article-meta>
 <abstract><p>Oxygen fell.</p></abstract></article-meta></front><body><sec><title>Results</title>
 <p>Oxygen fell in August [<xref ref-type="bibr" rid="q-ref001">1</xref>]. The area was 10<sup>5</sup> m<sup>2</sup>
 and the silt in the bends of the old river settled slowly as in [<xref ref-type="bibr" rid="q-ref002">2</xref>],
-which was seen in all of the places that were visited every week from May to October, and also in the lakes.</p></sec></body>
+which was seen in all of the places that were visited every week from May to October, and in lakes.</p></sec></body>
 <back><ref-list><ref id="q-ref001"><mixed-citation>Alpha A. Silt.</mixed-citation></ref></ref-list></back></article>"""
 
 
