@@ -97,7 +97,7 @@ _ABSTRACT_PATTERNS, _KEYWORDS_PATTERNS = _compile(_ABSTRACT), _compile(_KEYWORDS
 SECTION_NAMES = re.compile(f"(?:{_join(_ABSTRACT_PATTERNS)}|{_join(_compile(_SECTIONS))})", re.IGNORECASE)
 KEYWORDS_LINE = re.compile(rf"^\W*({_join(_KEYWORDS_PATTERNS)})\W*[:.—–-]\s*(.+)", re.IGNORECASE | re.DOTALL)
 _ABSTRACT_LINE = re.compile(rf"({_join(_ABSTRACT_PATTERNS)})\s*[:.—–-]+\s*(?=\S)", re.IGNORECASE)
-NUMBERED = re.compile(r"^((?:\d{1,2}\.)*\d{1,2}|[IVX]{1,5}|[A-Z])[.)]?\s+(?=[^\W\d_])")
+NUMBERED = re.compile(r"^((?:\d{1,2}\.)*\d{1,2}|[IVX]{1,5}|[A-Z](?=[.)]))[.)]?\s+(?=[^\W\d_])")
 
 _AND = r"(?:\s*(?:,|and|&|/)\s*)"
 _BOILERPLATE = {

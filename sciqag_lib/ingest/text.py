@@ -13,6 +13,7 @@ broken by a hyphen too. A heading is a short line without a full stop that is nu
 """
 
 import re
+from collections import Counter
 
 from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Document
@@ -34,6 +35,7 @@ from sciqag_lib.ingest.markdown import is_markdown, make_page
 from sciqag_lib.records.dois import find_doi
 
 MAX_HEADING = 90  # characters
+_STARTS_PLAIN = re.compile(r"[^\W\d_]+(?!-)\b")  # with a word that is no compound's first part
 
 
 def decode_text(data: bytes) -> str:
@@ -101,22 +103,54 @@ def format_lines(lines: list[str]) -> str:
     return "\n".join(rows)
 
 
-def join_lines(lines: list[str]) -> str:
+def join_lines(lines: list[str], words: Counter[str] | None = None) -> str:
     """One paragraph of lines broken at the margin; a word broken by a hyphen is put together again.
+
+    `words`, those of the whole text by `count_words`, tell a broken word from a compound.
 
     >>> join_lines(["The tempera-", "ture of pH-", "7 buffer"])
     'The temperature of pH-7 buffer'
+    >>> join_lines(["of long-", "term effects"], count_words("long-term aims"))
+    'of long-term effects'
     """
     text = ""
     for line in lines:
         line = clean_text(line)
-        if re.search(r"[^\W\d_]{2}-$", text) and line[:1].islower():
+        # "state-of-the-" and "art" are compounds whatever their words
+        broken = (
+            re.search(r"(?<![\w-])[^\W\d_]{2,}-$", text[-40:])
+            if _STARTS_PLAIN.match(line) and line[0].islower()
+            else None
+        )
+        if broken and not _is_compound(broken[0][:-1], re.match(r"[^\W\d_]*", line)[0], words or Counter()):
             text = text[:-1] + line
-        elif text.endswith(("-", "–", "/")) and line:
+        elif line and (re.search(r"\S[-–—/]$", text) or re.match(r"[,.;:)\]]+(?:\s|$)|—\S", line)):
             text += line
         else:
             text += (" " if text else "") + line
     return text
+
+
+def count_words(text: str) -> Counter[str]:
+    """Words in lower case; of a compound also its first part, "long-", and its last."""
+    counts: Counter[str] = Counter()
+    for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", text.lower()):
+        counts[word] += 1
+        if "-" in word:
+            first, _, last = word.partition("-")
+            counts.update((f"{first}-", last))
+    return counts
+
+
+def _is_compound(left: str, right: str, words: Counter[str]) -> bool:
+    """Whether a hyphen at the end of a line belongs to the word: the text writes it so, or knows both halves."""
+    if left.isupper():  # "DNA-" and "binding"
+        return True
+    left, right = left.lower(), right.lower()
+    whole, compound = words[left + right], words[f"{left}-{right}"]
+    if whole != compound:
+        return compound > whole
+    return len(right) > 3 and words[right] > 0 and (words[f"{left}-"] > 0 or (len(left) > 2 and words[left] > 0))
 
 
 def heading_level(line: str) -> int:
