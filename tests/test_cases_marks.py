@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from sciqag_lib.ingest.html import read_html
-from sciqag_lib.ingest.inline import inline_text
+from sciqag_lib.ingest.pages.html import read_html
 from sciqag_lib.ingest.readers import read_papers
+from sciqag_lib.ingest.running_text.inline import inline_text
 
 CASES = Path(__file__).resolve().parent / "cases"
 CITE = '<xref ref-type="bibr" rid="B1">%s</xref>'

@@ -7,8 +7,8 @@ import pytest
 
 from sciqag_lib.ingest.document import Document, cut_boilerplate
 from sciqag_lib.ingest.headings import bare_heading, is_caption
-from sciqag_lib.ingest.pdf import read_pdf
-from sciqag_lib.ingest.pdf_scripts import drop_bracketed, is_citation, join_runs
+from sciqag_lib.ingest.pdf.pdf import read_pdf
+from sciqag_lib.ingest.pdf.scripts import drop_bracketed, is_citation, join_runs
 from sciqag_lib.ingest.readers import PreparedPaper, read_papers
 from sciqag_lib.ingest.text import count_words, join_lines
 from tests.pdf_factory import Page, PdfLine, make_pages, set_lines

@@ -7,7 +7,7 @@ import pytest
 from sciqag_lib.errors import BadRecord, InputError
 from sciqag_lib.ingest.document import Document
 from sciqag_lib.ingest.readers import PreparedPaper, read_papers
-from sciqag_lib.ingest.tag_sets import read_xml
+from sciqag_lib.ingest.xml.tag_sets import read_xml
 
 CASES = Path(__file__).resolve().parent / "cases"
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from sciqag_lib.ingest.captions import join_caption, join_cut_label
 from sciqag_lib.ingest.document import Document, cut_boilerplate
-from sciqag_lib.ingest.html import read_html
-from sciqag_lib.ingest.inline import inline_text
-from sciqag_lib.ingest.nodes import parse_xml
+from sciqag_lib.ingest.pages.html import read_html
 from sciqag_lib.ingest.readers import PreparedPaper, read_papers
-from sciqag_lib.ingest.tei import read_tei
+from sciqag_lib.ingest.running_text.captions import join_caption, join_cut_label
+from sciqag_lib.ingest.running_text.inline import inline_text
+from sciqag_lib.ingest.running_text.nodes import parse_xml
+from sciqag_lib.ingest.xml.tei import read_tei
 
 CASES = Path(__file__).resolve().parent / "cases"
 FIRST = "The river was sampled every week"  # how the paragraph begins that makes each case long enough

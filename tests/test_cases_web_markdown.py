@@ -5,8 +5,8 @@ import time
 import pytest
 
 from sciqag_lib.ingest.document import Document, cut_boilerplate
-from sciqag_lib.ingest.html import read_html
-from sciqag_lib.ingest.markdown import is_markdown
+from sciqag_lib.ingest.pages.html import read_html
+from sciqag_lib.ingest.pages.markdown import is_markdown
 from sciqag_lib.ingest.text import read_text
 from tests.web_pages import read_case, texts, titles
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from sciqag_lib.ingest.document import Document, cut_boilerplate
-from sciqag_lib.ingest.jats import read_jats
-from sciqag_lib.ingest.keyword_groups import KeywordGroup, choose_keywords
-from sciqag_lib.ingest.nodes import parse_xml
 from sciqag_lib.ingest.readers import PreparedPaper, read_papers
+from sciqag_lib.ingest.running_text.nodes import parse_xml
+from sciqag_lib.ingest.xml.jats import read_jats
+from sciqag_lib.ingest.xml.keyword_groups import KeywordGroup, choose_keywords
 
 CASES = Path(__file__).resolve().parent / "cases"
 FIRST = "The river was sampled every week"  # how the paragraph begins that makes each case long enough

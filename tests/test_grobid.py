@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sciqag_lib.errors import InputError
-from sciqag_lib.ingest import grobid, prepare_papers, read_report
+from sciqag_lib.ingest import prepare_papers, read_report
+from sciqag_lib.ingest.pdf import grobid
 
 BODY = "The limpets of the upper shore were counted every week from May to October at the same six places. " * 4
 TEI = f"""<TEI xmlns="http://www.tei-c.org/ns/1.0"><teiHeader><fileDesc><titleStmt><title level="a" type="main">

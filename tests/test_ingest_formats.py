@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Document, cut_boilerplate
 from sciqag_lib.ingest.headings import split_keywords
-from sciqag_lib.ingest.html import read_html
-from sciqag_lib.ingest.pdf import read_pdf
+from sciqag_lib.ingest.pages.html import read_html
+from sciqag_lib.ingest.pdf.pdf import read_pdf
 from sciqag_lib.ingest.text import heading_level, join_lines, read_text
 from sciqag_lib.records.dois import find_doi
 

@@ -11,12 +11,12 @@ from lxml import etree
 from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Block, Document, cut_boilerplate, join_blocks, make_paper
 from sciqag_lib.ingest.headings import find_boilerplate_kind
-from sciqag_lib.ingest.inline import inline_text
-from sciqag_lib.ingest.jats import read_jats
-from sciqag_lib.ingest.mathml import mathml_text, tex_text
-from sciqag_lib.ingest.nodes import parse_xml
-from sciqag_lib.ingest.tables import format_table
-from sciqag_lib.ingest.tei import read_tei
+from sciqag_lib.ingest.running_text.inline import inline_text
+from sciqag_lib.ingest.running_text.mathml import mathml_text, tex_text
+from sciqag_lib.ingest.running_text.nodes import parse_xml
+from sciqag_lib.ingest.running_text.tables import format_table
+from sciqag_lib.ingest.xml.jats import read_jats
+from sciqag_lib.ingest.xml.tei import read_tei
 
 CITE = '<xref ref-type="bibr" rid="b">%s</xref>'
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "papers" / "tidal_pools.xml"

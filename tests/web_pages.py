@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sciqag_lib.ingest.document import Document, cut_boilerplate
-from sciqag_lib.ingest.html import read_html
+from sciqag_lib.ingest.pages.html import read_html
 from sciqag_lib.ingest.readers import PreparedPaper, read_papers
 
 CASES = Path(__file__).parent / "cases"

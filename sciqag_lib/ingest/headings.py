@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections import Counter
 
-from sciqag_lib.ingest.inline import clean_text
+from sciqag_lib.ingest.running_text.inline import clean_text
 
 _ACCENTED = {"a": "aáàâãä", "e": "eéèêë", "i": "iíìîï", "o": "oóòôõö", "u": "uúùûü", "c": "cç", "n": "nñ"}
 MAX_HEADING = 100  # characters: more is a paragraph, which a pattern ending in .* must not swallow

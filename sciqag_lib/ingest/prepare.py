@@ -79,7 +79,7 @@ def prepare_papers(
     files = find_files(input_path)
     report.num_files = len(files)
     if grobid_url:
-        from sciqag_lib.ingest.grobid import check_service
+        from sciqag_lib.ingest.pdf.grobid import check_service
 
         check_service(grobid_url)
     size = sum((folder / name).stat().st_size for name, folder in files)

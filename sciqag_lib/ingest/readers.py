@@ -154,16 +154,16 @@ def read_documents(data: bytes, suffix: str, grobid_url: str | None = None) -> l
     """The documents in a file's bytes (several in a PubMed Central article set). InputError: not readable."""
     start = data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if suffix == ".pdf" or start.startswith(b"%pdf-"):
-        from sciqag_lib.ingest.grobid import read_by_grobid
-        from sciqag_lib.ingest.pdf import read_pdf
+        from sciqag_lib.ingest.pdf.grobid import read_by_grobid
+        from sciqag_lib.ingest.pdf.pdf import read_pdf
 
         return [read_by_grobid(data, grobid_url) if grobid_url else read_pdf(data)]
     if suffix in (".html", ".htm", ".xhtml") or start.startswith((b"<!doctype html", b"<html")):
-        from sciqag_lib.ingest.html import read_html
+        from sciqag_lib.ingest.pages.html import read_html
 
         return [read_html(data)]
     if suffix in (".xml", ".nxml", ".tei"):
-        from sciqag_lib.ingest.tag_sets import read_xml
+        from sciqag_lib.ingest.xml.tag_sets import read_xml
 
         return read_xml(data)
     from sciqag_lib.ingest.text import read_text

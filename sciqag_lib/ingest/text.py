@@ -29,9 +29,9 @@ from sciqag_lib.ingest.headings import (
     match_abstract_line,
     match_keywords_line,
 )
-from sciqag_lib.ingest.html import read_page
-from sciqag_lib.ingest.inline import clean_text
-from sciqag_lib.ingest.markdown import is_markdown, make_page
+from sciqag_lib.ingest.pages.html import read_page
+from sciqag_lib.ingest.pages.markdown import is_markdown, make_page
+from sciqag_lib.ingest.running_text.inline import clean_text
 from sciqag_lib.records.dois import find_doi
 
 MAX_HEADING = 90  # characters

@@ -19,6 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from sciqag_lib.paths import REPO_ROOT
@@ -122,7 +123,10 @@ class Workers:
                 process.kill()
         self._threads.shutdown(cancel_futures=True)
         for process in self._processes:
-            process.communicate()  # waits for its end and closes the pipes
+            process.wait()
+            with suppress(OSError):  # what a task had left to send
+                process.stdin.close()
+            process.stdout.close()
 
     def __enter__(self) -> "Workers":
         return self

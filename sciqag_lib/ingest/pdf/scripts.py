@@ -12,9 +12,9 @@ Exponents, charges, ordinals and indices are written as in `scripts`, so that a 
 import re
 from collections import Counter
 
-from sciqag_lib.ingest.citations import mark_citation
-from sciqag_lib.ingest.inline import tidy_line
-from sciqag_lib.ingest.scripts import subscript, superscript
+from sciqag_lib.ingest.running_text.citations import mark_citation
+from sciqag_lib.ingest.running_text.inline import tidy_line
+from sciqag_lib.ingest.running_text.scripts import subscript, superscript
 
 Run = tuple[int, str]
 _MARK = "\ufdd4"  # where a citation was, until the line is complete

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Document
-from sciqag_lib.ingest.nodes import child_elements, child_named, find_first, local_name, parse_xml
+from sciqag_lib.ingest.running_text.nodes import child_elements, child_named, find_first, local_name, parse_xml
 
 # Tag sets that are not read: by namespace, by root element, and by what an <article> or its body holds.
 _NAMESPACES = {
@@ -55,11 +55,11 @@ def read_xml(data: bytes) -> list[Document]:
     root = parse_xml(data)
     name = local_name(root)
     if name == "html":
-        from sciqag_lib.ingest.html import read_html
+        from sciqag_lib.ingest.pages.html import read_html
 
         return [read_html(data)]
     if name in ("TEI", "TEI.2", "teiCorpus"):
-        from sciqag_lib.ingest.tei import read_tei
+        from sciqag_lib.ingest.xml.tei import read_tei
 
         inner = [node for node in child_elements(root) if local_name(node) in ("TEI", "TEI.2")]
         return [read_tei(node) for node in (inner if name == "teiCorpus" else [root])]
@@ -77,8 +77,8 @@ def _refuse(root: Any) -> NoReturn:
 
 
 def _read_article(article: Any) -> Document:
-    from sciqag_lib.ingest.elsevier import convert_elsevier, is_elsevier
-    from sciqag_lib.ingest.jats import read_jats
+    from sciqag_lib.ingest.xml.elsevier import convert_elsevier, is_elsevier
+    from sciqag_lib.ingest.xml.jats import read_jats
 
     if is_elsevier(article):
         return read_jats(convert_elsevier(article))

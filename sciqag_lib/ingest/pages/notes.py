@@ -13,9 +13,9 @@ from typing import Any
 
 from lxml import etree
 
-from sciqag_lib.ingest.inline import clean_text
-from sciqag_lib.ingest.nodes import local_name
-from sciqag_lib.ingest.page_tags import drop_controls
+from sciqag_lib.ingest.pages.tags import drop_controls
+from sciqag_lib.ingest.running_text.inline import clean_text
+from sciqag_lib.ingest.running_text.nodes import local_name
 
 LONGEST_NOTE = 3000  # characters
 _TO_NOTE = re.compile(

@@ -16,9 +16,9 @@ from sciqag_lib.engines.common import describe_error
 from sciqag_lib.engines.server import choose_pause, read_retry_after
 from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.document import Document
-from sciqag_lib.ingest.nodes import parse_xml
-from sciqag_lib.ingest.pdf import read_pdf
-from sciqag_lib.ingest.tei import read_tei
+from sciqag_lib.ingest.pdf.pdf import read_pdf
+from sciqag_lib.ingest.running_text.nodes import parse_xml
+from sciqag_lib.ingest.xml.tei import read_tei
 
 TIMEOUT_SECONDS = 300.0  # for a PDF; GROBID itself gives up on the longest after 120 or so
 NUM_TRIES = 5

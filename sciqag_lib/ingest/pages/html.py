@@ -15,17 +15,17 @@ from lxml import etree
 from lxml import html as lxml_html
 
 from sciqag_lib.errors import InputError
-from sciqag_lib.ingest.captions import cut_object_doi, join_caption
 from sciqag_lib.ingest.document import Document, join_abstract
 from sciqag_lib.ingest.front import find_abstract, take_front
 from sciqag_lib.ingest.headings import SECTION_NAMES, bare_heading, find_boilerplate_kind, is_heading
-from sciqag_lib.ingest.inline import clean_text, inline_parts, inline_text, list_number
-from sciqag_lib.ingest.nodes import child_elements, local_name
-from sciqag_lib.ingest.page_formulas import set_formulas
-from sciqag_lib.ingest.page_notes import cut_notes
-from sciqag_lib.ingest.page_parts import cut_box, end_run_in, group_abstract, has_class, is_abstract, is_bold
-from sciqag_lib.ingest.page_tags import decode_page, find_page_doi, first_value, read_keywords, read_meta
-from sciqag_lib.ingest.tables import format_table
+from sciqag_lib.ingest.pages.formulas import set_formulas
+from sciqag_lib.ingest.pages.notes import cut_notes
+from sciqag_lib.ingest.pages.parts import cut_box, end_run_in, group_abstract, has_class, is_abstract, is_bold
+from sciqag_lib.ingest.pages.tags import decode_page, find_page_doi, first_value, read_keywords, read_meta
+from sciqag_lib.ingest.running_text.captions import cut_object_doi, join_caption
+from sciqag_lib.ingest.running_text.inline import clean_text, inline_parts, inline_text, list_number
+from sciqag_lib.ingest.running_text.nodes import child_elements, local_name
+from sciqag_lib.ingest.running_text.tables import format_table
 from sciqag_lib.records.dois import find_doi
 
 FURNITURE = frozenset(

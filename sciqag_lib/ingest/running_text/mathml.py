@@ -7,7 +7,7 @@
 import re
 from typing import Any
 
-from sciqag_lib.ingest.nodes import child_elements, local_name, resolve_entity
+from sciqag_lib.ingest.running_text.nodes import child_elements, local_name, resolve_entity
 
 _ACCENTS = {"^": "hat", "ˆ": "hat", "̂": "hat", "~": "tilde", "˜": "tilde", "¯": "bar", "‾": "bar", "_": "bar",
             "→": "vec", "⃗": "vec", "˙": "dot", ".": "dot", "¨": "ddot",

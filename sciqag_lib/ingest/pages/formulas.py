@@ -16,10 +16,10 @@ from typing import Any
 from lxml import etree
 from lxml import html as lxml_html
 
-from sciqag_lib.ingest.inline import NO_FORMULA
-from sciqag_lib.ingest.mathml import tex_text
-from sciqag_lib.ingest.nodes import local_name
-from sciqag_lib.ingest.page_tags import drop_controls
+from sciqag_lib.ingest.pages.tags import drop_controls
+from sciqag_lib.ingest.running_text.inline import NO_FORMULA
+from sciqag_lib.ingest.running_text.mathml import tex_text
+from sciqag_lib.ingest.running_text.nodes import local_name
 
 _RENDERED = re.compile(r"katex|mathjax(?:_svg|_chtml|_display|_preview)?|mwe-math-element|mjx-chtml", re.IGNORECASE)
 _FORMULA = re.compile(r"formula|equation|inline-graphic|mwe-math|mathjax|\bmath\b")  # in a class

@@ -9,12 +9,12 @@ its title becomes a paragraph, and where the title is boilerplate, the box alone
 from collections.abc import Iterator
 from typing import Any
 
-from sciqag_lib.ingest.captions import cut_object_doi, drop_object_doi, join_caption
 from sciqag_lib.ingest.document import Document, cut_boilerplate
 from sciqag_lib.ingest.headings import find_boilerplate_kind
-from sciqag_lib.ingest.inline import formula_text, inline_text, list_number, tidy_line
-from sciqag_lib.ingest.nodes import child_elements, child_named, find_all, local_name, text_size
-from sciqag_lib.ingest.tables import format_table
+from sciqag_lib.ingest.running_text.captions import cut_object_doi, drop_object_doi, join_caption
+from sciqag_lib.ingest.running_text.inline import formula_text, inline_text, list_number, tidy_line
+from sciqag_lib.ingest.running_text.nodes import child_elements, child_named, find_all, local_name, text_size
+from sciqag_lib.ingest.running_text.tables import format_table
 
 SECTIONS = frozenset({"sec", "boxed-text", "app"})
 # Elements between paragraphs, which break a paragraph in two when they are inside it.

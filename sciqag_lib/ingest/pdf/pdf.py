@@ -1,4 +1,4 @@
-"""PDF -> Document: the lines of `pdf_lines` in reading order, then the rules of plain text.
+"""PDF -> Document: the lines of `lines` in reading order, then the rules of plain text.
 
 Running heads and page numbers that come back on page after page are dropped, lines are joined to paragraphs across
 boxes, columns and pages, and a short line set larger or bolder than the running text is a heading. What a PDF does
@@ -17,9 +17,9 @@ from sciqag_lib.ingest.headings import (
     find_boilerplate_kind,
     is_caption,
 )
-from sciqag_lib.ingest.pdf_lines import Line, read_pdf_text
-from sciqag_lib.ingest.pdf_scripts import drop_bracketed
-from sciqag_lib.ingest.pdf_title import take_title
+from sciqag_lib.ingest.pdf.lines import Line, read_pdf_text
+from sciqag_lib.ingest.pdf.scripts import drop_bracketed
+from sciqag_lib.ingest.pdf.title import take_title
 from sciqag_lib.ingest.text import count_words, heading_level, join_lines, take_front_matter
 from sciqag_lib.records.dois import find_doi
 

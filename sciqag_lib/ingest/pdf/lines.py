@@ -16,8 +16,8 @@ from itertools import groupby
 from typing import Any
 
 from sciqag_lib.errors import InputError
-from sciqag_lib.ingest.inline import clean_text
-from sciqag_lib.ingest.pdf_scripts import Run, join_runs
+from sciqag_lib.ingest.pdf.scripts import Run, join_runs
+from sciqag_lib.ingest.running_text.inline import clean_text
 
 PAGE_SHARE = 0.4  # of the page's area: a form that covers it may be the page (two pages on one sheet cover half each)
 GUTTER = 1.2  # of the type's size: a wider gap parts two columns or cells, a narrower one is a justified line's

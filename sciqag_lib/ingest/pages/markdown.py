@@ -24,9 +24,9 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.html_inline import html_inline
 
 from sciqag_lib.ingest.headings import SECTION_NAMES, find_boilerplate_kind, is_caption, is_heading
-from sciqag_lib.ingest.inline import clean_text
-from sciqag_lib.ingest.nodes import local_name
-from sciqag_lib.ingest.page_tags import drop_controls
+from sciqag_lib.ingest.pages.tags import drop_controls
+from sciqag_lib.ingest.running_text.inline import clean_text
+from sciqag_lib.ingest.running_text.nodes import local_name
 
 _HEADING_LINE = re.compile(r"(?m)^(?: {0,3}#{1,6}[ \t]+\S.*|\*\*[^*\n]{2,100}\*\*:?[ \t]*)$")
 _UNDERLINED = re.compile(r"(?m)(?:^|(?<=\n\n))([^\s#>|+*<-][^\n|]{0,90})\n(={3,}|-{3,})[ \t]*$")

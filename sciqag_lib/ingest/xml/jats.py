@@ -10,14 +10,12 @@ Follows the JATS Journal Archiving tag set (jats.nlm.nih.gov); element names are
 import re
 from typing import Any
 
-from sciqag_lib.ingest.captions import cut_object_doi
 from sciqag_lib.ingest.document import Document, join_abstract
-from sciqag_lib.ingest.footnotes import mark_footnote_calls
 from sciqag_lib.ingest.headings import find_boilerplate_kind
-from sciqag_lib.ingest.inline import inline_text
-from sciqag_lib.ingest.jats_blocks import read_blocks, read_section
-from sciqag_lib.ingest.keyword_groups import KeywordGroup, choose_keywords
-from sciqag_lib.ingest.nodes import (
+from sciqag_lib.ingest.running_text.captions import cut_object_doi
+from sciqag_lib.ingest.running_text.footnotes import mark_footnote_calls
+from sciqag_lib.ingest.running_text.inline import inline_text
+from sciqag_lib.ingest.running_text.nodes import (
     child_elements,
     child_named,
     find_all,
@@ -26,6 +24,8 @@ from sciqag_lib.ingest.nodes import (
     own_language,
     text_size,
 )
+from sciqag_lib.ingest.xml.jats_blocks import read_blocks, read_section
+from sciqag_lib.ingest.xml.keyword_groups import KeywordGroup, choose_keywords
 
 # Back matter that is no section, and the heading under which it is cut.
 BACK_MATTER = {

@@ -17,8 +17,8 @@ from sciqag_lib.ingest.headings import (
     find_keywords_language,
     is_other_abstract,
 )
-from sciqag_lib.ingest.inline import clean_text
-from sciqag_lib.ingest.nodes import child_elements, local_name
+from sciqag_lib.ingest.running_text.inline import clean_text
+from sciqag_lib.ingest.running_text.nodes import child_elements, local_name
 
 _BOXES = {"section", "fieldset", "details"}
 _BOX_CLASS = re.compile(r"(?:[\w-]*[_-])?(?:box|boxed(?:-text)?|callout|panel|glossary|def-list|note)(?:[_-][\w-]*)?")

@@ -11,7 +11,7 @@ from typing import Any
 
 from lxml import etree
 
-from sciqag_lib.ingest.nodes import child_elements, child_named, find_all, find_first, local_name
+from sciqag_lib.ingest.running_text.nodes import child_elements, child_named, find_all, find_first, local_name
 
 ROOTS = {"article", "converted-article", "simple-article"}
 _NAMES = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from sciqag_lib.errors import InputError
 from sciqag_lib.ingest.headings import split_keywords
-from sciqag_lib.ingest.inline import clean_text
+from sciqag_lib.ingest.running_text.inline import clean_text
 from sciqag_lib.records.dois import DOI, bare_doi, find_doi
 
 

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from sciqag_lib.ingest.document import Document
 from sciqag_lib.ingest.headings import SECTION_NAMES, bare_heading
-from sciqag_lib.ingest.pdf_lines import Line
+from sciqag_lib.ingest.pdf.lines import Line
 from sciqag_lib.ingest.text import join_lines
 from sciqag_lib.records.dois import find_doi
 

@@ -17,10 +17,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from sciqag_lib.ingest.citations import FOOTNOTE_MARK, mark_citation, remove_marks
-from sciqag_lib.ingest.mathml import mathml_text, tex_text
-from sciqag_lib.ingest.nodes import child_elements, find_first, local_name, resolve_entity
-from sciqag_lib.ingest.scripts import subscript, superscript
+from sciqag_lib.ingest.running_text.citations import FOOTNOTE_MARK, mark_citation, remove_marks
+from sciqag_lib.ingest.running_text.mathml import mathml_text, tex_text
+from sciqag_lib.ingest.running_text.nodes import child_elements, find_first, local_name, resolve_entity
+from sciqag_lib.ingest.running_text.scripts import subscript, superscript
 
 # By element name, or by what TEI's <hi rend="..."> says.
 SUPERSCRIPT = ("sup", re.compile(r"super|\bsup\b|exposant", re.IGNORECASE))

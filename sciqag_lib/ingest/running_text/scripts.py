@@ -5,7 +5,7 @@
 
 import re
 
-from sciqag_lib.ingest.citations import (
+from sciqag_lib.ingest.running_text.citations import (
     FOOTNOTE_MARK,
     has_citation,
     is_plain_list,

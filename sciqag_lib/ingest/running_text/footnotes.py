@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from sciqag_lib.ingest.nodes import child_elements, find_all, local_name
+from sciqag_lib.ingest.running_text.nodes import child_elements, find_all, local_name
 
 # What is raised after these is an exponent.
 _RAISED_WORDS = re.compile(

@@ -12,12 +12,11 @@ divisions, tables and lists in the text, line and page breaks, footnotes in thei
 import re
 from typing import Any
 
-from sciqag_lib.ingest.captions import cut_object_doi, drop_object_doi, join_cut_label
 from sciqag_lib.ingest.document import Document, cut_boilerplate, join_abstract
 from sciqag_lib.ingest.headings import split_keywords
-from sciqag_lib.ingest.inline import formula_text, inline_text, list_number, tidy_line
-from sciqag_lib.ingest.keyword_groups import KeywordGroup, choose_keywords
-from sciqag_lib.ingest.nodes import (
+from sciqag_lib.ingest.running_text.captions import cut_object_doi, drop_object_doi, join_cut_label
+from sciqag_lib.ingest.running_text.inline import formula_text, inline_text, list_number, tidy_line
+from sciqag_lib.ingest.running_text.nodes import (
     child_elements,
     child_named,
     find_all,
@@ -26,7 +25,8 @@ from sciqag_lib.ingest.nodes import (
     own_language,
     text_size,
 )
-from sciqag_lib.ingest.tables import format_table
+from sciqag_lib.ingest.running_text.tables import format_table
+from sciqag_lib.ingest.xml.keyword_groups import KeywordGroup, choose_keywords
 
 # What a formula set in the font MathematicalPi becomes in the text of a PDF.
 _PI_FONT = str.maketrans({"¼": "=", "þ": "+", "ð": "(", "Þ": ")"})

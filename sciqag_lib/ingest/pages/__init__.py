@@ -1,0 +1,1 @@
+"""Web pages, and Markdown as a page of its own -> Document."""

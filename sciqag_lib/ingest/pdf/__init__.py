@@ -1,0 +1,1 @@
+"""PDF -> Document: by the built-in reader, or by a GROBID service."""
