@@ -87,8 +87,14 @@ def find_candidates(head: str, body: str) -> dict[str, str]:
     weights = {phrase: weight for phrase, weight in weights.items() if longer[phrase] < 0.7 * counts[phrase]}
     weights = weights or {phrase: counts[phrase] for phrase in head_phrases}
     best = sorted(weights, key=lambda phrase: (-weights[phrase], phrase))[:MAX_CANDIDATES]
-    common = {form.lower(): form for form, _ in sorted(forms.items(), key=lambda item: (item[1], item[0]))}
-    return {phrase: common[phrase] for phrase in best}
+    # The model need not be asked about "cells" beside "cell": of two numbers of a phrase the better one is enough.
+    distinct = {tuple(map(_stem, phrase.split())): phrase for phrase in reversed(best)}
+    written: dict[str, tuple[int, str]] = {phrase: (0, "") for phrase in reversed(distinct.values())}
+    for form, count in forms.items():
+        phrase = form.lower()
+        if phrase in written:
+            written[phrase] = max(written[phrase], (count, form))
+    return {phrase: form for phrase, (_, form) in written.items()}
 
 
 def _count_longer(counts: dict[str, int]) -> Counter[str]:
@@ -136,12 +142,17 @@ def _find_runs(text: str) -> Iterator[list[str]]:
             yield run
 
 
+def _stem(word: str) -> str:
+    """A word without the ending of its plural or adjective: enough to tell that two are forms of one."""
+    return re.sub(r"(?:ies|es|ic|y|e|s)$", "", word)
+
+
 def _drop_near_copies(keywords: list[str]) -> list[str]:
     """Without those whose words all stand in one kept before, plural or not."""
     kept: list[str] = []
     seen: list[set[str]] = []
     for keyword in keywords:
-        stems = {re.sub(r"(?:ies|es|ic|y|e|s)$", "", word.lower()) for word in keyword.split()}
+        stems = {_stem(word.lower()) for word in keyword.split()}
         if not any(stems <= other or other <= stems and len(other) > 1 for other in seen):
             kept.append(keyword)
             seen.append(stems)
