@@ -193,8 +193,9 @@ def _count_tokens(model: Any, texts: Sequence[str]) -> list[int]:
     for start in range(0, len(order), 64):  # of like length: the padding of 1,000 phrases and one abstract takes time
         numbers = order[start : start + 64]
         mask = model.preprocess([texts[number] for number in numbers]).get("attention_mask")
-        for place, number in enumerate(numbers):
-            counts[number] = 1 + len(texts[number]) // 4 if mask is None else int(mask[place].sum())
+        sizes = [1 + len(texts[number]) // 4 for number in numbers] if mask is None else mask.sum(1).tolist()
+        for number, size in zip(numbers, sizes, strict=True):
+            counts[number] = size
     return counts
 
 

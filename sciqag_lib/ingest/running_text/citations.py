@@ -28,6 +28,7 @@ _CITATION = re.compile(
     rf"(?P<close>\s*(?:[,;:]?(?:\s*and references therein|\s*pp?\.?\s*[\d–-]+\.?)\s*|[,;]\s*)?[\])]{{1,2}})?",
     re.IGNORECASE,
 )
+LONGEST_INTRO = 120  # characters of the word and the bracket before a mark: "silt (for reviews see also refs. [1]"
 _NEEDS_OBJECT = {"in", "by", "from", "of", "to", "with", "on", "as", "between", "about", "than", "that", "and", "or",
                  "including", "see", "e.g.", "e.g", "cf.", "follow", "follows", "following", "ref", "ref.", "refs",
                  "refs.", "reference", "references"}  # fmt: skip
@@ -75,12 +76,27 @@ def remove_marks(text: str, cut: Counter[str]) -> str:
         text = re.sub(rf"{FOOTNOTE_MARK}\s*[,;–-]\s*(?={FOOTNOTE_MARK})|{FOOTNOTE_MARK}", "", text)
     if _OPEN in text:
         text = _settle_brackets(" ".join(text.split()))
-        text = _CITATION.sub(lambda match: _judge_citation(match, cut), text)
+        text = _judge_citations(text, cut)
         text = re.sub(rf"{_LEFT}\s*(?:[,;]|and\b|or\b)?\s*", "", text).replace(_OPEN, "").replace(_CLOSE, "")
         text = re.sub(r" +(?=:(?:\s|$))|[,;]\s*(?=\))|(?<=[\[(])[,;]\s*|[,;](?=\s*[,;.](?:\s|$))", "", text)
         text = re.sub(r"^\s*[,;]\s*", "", text)  # a cell that began with citations
         text = re.sub(r"(?<!\.)\.\.(?=\s|$)", ".", text)  # "et al. [12]."
     return text
+
+
+def _judge_citations(text: str, cut: Counter[str]) -> str:
+    """Each match of _CITATION judged. Searched from a little before each mark: a text holds few of them."""
+    pieces: list[str] = []
+    end = 0
+    while (mark := text.find(_OPEN, end)) >= 0:
+        match = _CITATION.search(text, max(end, mark - LONGEST_INTRO))
+        if match is None or match.start() > mark:
+            match = _CITATION.search(text, end)
+        if match is None:
+            break
+        pieces += [text[end : match.start()], _judge_citation(match, cut)]
+        end = match.end()
+    return "".join(pieces) + text[end:]
 
 
 def _settle_brackets(text: str) -> str:
