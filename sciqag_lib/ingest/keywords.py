@@ -3,7 +3,7 @@
 Candidates are runs of up to three words without stop words that the text repeats, those of title and abstract
 first. KeyBERT compares them with the title and abstract (the model reads 256 tokens at a time) and picks diverse
 ones by maximal marginal relevance (Grootendorst 2020, doi 10.5281/zenodo.4461265). The encoder takes nearly all of
-the time, so the phrases of several papers are encoded together: each once, in batches of one length.
+the time, so the phrases of several papers are encoded together, each once, in batches of one length, in 8 bits.
 """
 
 import re
@@ -190,6 +190,9 @@ def _one_thread() -> Iterator[None]:
 def _load_keybert() -> Any:
     # First: what its import warns of is hushed there. On the CPU: a GPU would be shared by all workers.
     encoder = load_encoder(str(find_packaged_encoder()), device="cpu")
+    from sciqag_lib.engines.int8 import quantize_linears
+
+    quantize_linears(encoder)
     from keybert import KeyBERT
 
     return KeyBERT(encoder)
