@@ -1,0 +1,254 @@
+"""The clause of a sentence that a question can be made of, and the two ways to turn it round.
+
+"In mice, zinc prevents rust by forming a layer." has the parts
+
+    fronted    "in mice"
+    subject    "zinc"
+    verbs      prevents (and those that share its subject: "coats and prevents")
+    predicate  prevents rust by forming a layer
+
+and becomes "What prevents rust by forming a layer?" (ask_subject) or "How does zinc prevent rust?" (ask_inverted).
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sciqag_lib.question_writer.verbs import agree, base_form, choose_do
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc, Token
+
+SUBJECTS = ("nsubj", "nsubjpass", "expl")
+FINITE = ("VBD", "VBP", "VBZ", "MD")
+# What follows "that" after these is said as a fact: the question is about it. "Suggest" would lose its doubt.
+REPORTING = frozenset("show find demonstrate reveal report observe confirm establish note discover see".split())
+# They tie a sentence to the one before; a question has none before it.
+DISCOURSE = frozenset(
+    "however thus therefore also hence moreover furthermore additionally consequently accordingly indeed then finally "
+    "interestingly notably importantly surprisingly further nevertheless nonetheless similarly likewise conversely "
+    "instead still again overall meanwhile too clearly remarkably specifically even subsequently and but or so yet".split()
+)
+MAX_FRONT_WORDS = 14
+_LINK = re.compile(
+    r"(?:in (?:fact|particular|addition|general|contrast|summary|conclusion|brief|principle|turn|all|short|other words|"
+    r"this|that|these|comparison|agreement|line|accordance)|to date|as expected|of note|by contrast|on the other|at least|"
+    r"as a (?:result|consequence)$|for this|first|second|third|fourth|in the (?:first|second|end|meantime)|now|together|"
+    r"taken|consistent|at the same time|on average$|given|going|since then|in our|based on our|here|compared|unlike|"
+    r"more (?:recently|importantly)|most \w+ly|not \w+ly|rather|in these|similar|like|according|after all|as (?:we|noted))\b",
+    re.IGNORECASE,
+)
+_CONTRAST = frozenset("whereas while although though".split())
+
+
+@dataclass
+class Clause:
+    verb: "Token"
+    subject: "Token"
+    verbs: list["Token"]  # with those coordinated to it that have no subject of their own
+    finite: "Token | None"  # the auxiliary or the copula that an inversion moves; None needs "do"
+    fronted: list["Token"]  # the heads of what comes before the subject
+    predicate: list["Token"]
+    is_compound: bool  # a second clause with a subject of its own follows
+    num_cut: int = 0  # words of the sentence after the subject that no question holds
+
+    @property
+    def subject_tokens(self) -> list["Token"]:
+        return list_phrase(self.subject)
+
+    @property
+    def is_past(self) -> bool:
+        return (self.finite or self.verb).tag_ == "VBD"
+
+    @property
+    def is_negated(self) -> bool:
+        return any(child.dep_ == "neg" for child in self.verb.children)
+
+    def find(self, *names: str) -> list["Token"]:
+        """What depends on one of the verbs by these ties, after the subject."""
+        return [
+            child
+            for verb in self.verbs
+            for child in verb.children
+            if child.dep_ in names and child.i > self.subject.i and child in self.predicate
+        ]
+
+
+def find_clause(doc: "Doc") -> Clause | None:
+    """The main clause, or the one that "we found that" reports; None where there is no finite verb with a subject."""
+    roots = [token for token in doc if token.dep_ == "ROOT"]
+    if len(roots) != 1:
+        return None
+    verb = _skip_report(roots[0])
+    subject = next((child for child in verb.children if child.dep_ in SUBJECTS and child.i < verb.i), None)
+    helpers = [child for child in verb.children if child.dep_ in ("aux", "auxpass") and child.tag_ != "TO"]
+    finite = helpers[0] if helpers else verb if verb.lemma_ == "be" else None
+    if subject is None or (finite or verb).tag_ not in FINITE or (finite or verb).i < subject.i:
+        return None
+    verbs, is_compound = _collect_verbs(verb)
+    start, end = subject.left_edge.i, max(token.i for token in subject.subtree)
+    fronted = [
+        child
+        for child in verb.children
+        if child.i < start and child.dep_ in ("prep", "advcl", "npadvmod", "advmod") and not _is_link(child)
+    ]
+    whole = [token for token in verb.subtree if token.i > end]
+    dropped = _list_asides(verb, whole)
+    predicate = [token for token in whole if token not in dropped and not _is_loose(token)]
+    num_cut = sum(token.is_alpha for token in whole) - sum(token.is_alpha for token in predicate)
+    return Clause(verb, subject, verbs, finite, fronted, predicate, is_compound, num_cut)
+
+
+def _is_link(head: "Token") -> bool:
+    """Whether a phrase before the subject ties the sentence to others, and says nothing of the matter."""
+    edge = head.left_edge
+    contrast = head.dep_ == "advcl" and edge.lower_ in _CONTRAST
+    return contrast or head.lower_ in DISCOURSE or _LINK.match(head.doc[edge.i : head.right_edge.i + 1].text) is not None
+
+
+def _skip_report(root: "Token") -> "Token":
+    if root.lemma_ not in REPORTING or any(child.dep_ == "neg" or child.tag_ == "MD" for child in root.children):
+        return root
+    told = [child for child in root.children if child.dep_ == "ccomp" and child.i > root.i]
+    return told[0] if told and any(child.lower_ == "that" for child in told[0].children) else root
+
+
+def _collect_verbs(verb: "Token") -> tuple[list["Token"], bool]:
+    verbs, is_compound = [verb], False
+    for token in verbs:
+        for child in token.children:
+            if child.dep_ in ("conj", "ccomp", "parataxis") and child.pos_ in ("VERB", "AUX") and child.i > token.i:
+                if any(grandchild.dep_ in SUBJECTS for grandchild in child.children):
+                    is_compound = is_compound or child.dep_ != "ccomp" or child.tag_ in FINITE and child.i < verb.i
+                elif child.dep_ == "conj":
+                    verbs.append(child)
+    return verbs, is_compound
+
+
+def _list_asides(verb: "Token", tokens: list["Token"]) -> set["Token"]:
+    """What a question leaves out: clauses set off by a comma, and what follows a colon."""
+    asides: set[Token] = set()
+    for token in tokens:
+        edge = token.left_edge
+        after_comma = edge.i > 0 and edge.nbor(-1).text in (",", "–", "—", ":", "-")
+        contrast = token.dep_ == "advcl" and any(child.lower_ in _CONTRAST for child in token.children)
+        participle = token.dep_ == "advcl" and token.tag_ in ("VBG", "VBN")
+        if after_comma and (token.dep_ in ("relcl", "appos", "acl") or contrast or participle):
+            asides.update(token.subtree)
+        elif token.text in (":", "–", "—") and token.i > verb.i and token.whitespace_:
+            asides.update(other for other in tokens if other.i >= token.i)
+    return asides
+
+
+def _is_loose(token: "Token") -> bool:
+    return token.dep_ == "advmod" and token.lower_ in DISCOURSE and not list(token.children)
+
+
+# Text ----------------------------------------------------------------------------------------------------------------
+
+
+def list_phrase(head: "Token", drop: Collection["Token"] = ()) -> list["Token"]:
+    """The tokens of a head and all that depends on it, asides left out."""
+    tokens = list(head.subtree)
+    asides = _list_asides(head, tokens)
+    return [token for token in tokens if token not in drop and token not in asides]
+
+
+def list_subtrees(heads: Iterable["Token"]) -> set["Token"]:
+    return {token for head in heads for token in head.subtree}
+
+
+def join_words(parts: Iterable[tuple[str, str]]) -> str:
+    """(word, the white space after it) as one text, without marks that what was left out leaves behind."""
+    text = "".join(word + (space or "") for word, space in parts)
+    text = " ".join(text.split())
+    text = re.sub(r"\s+([,;:.)\]%])", r"\1", text)
+    text = re.sub(r",(?:\s*,)+", ",", text)
+    return text.strip(" ,;:.–—-")
+
+
+def write_tokens(tokens: Iterable["Token"]) -> str:
+    return join_words(_pair_words(tokens))
+
+
+def _pair_words(tokens: Iterable["Token"], change: dict["Token", str] | None = None) -> Iterator[tuple[str, str]]:
+    """Where a token was left out, the words around it do not run together."""
+    previous = None
+    for token in tokens:
+        if previous is not None and token.i != previous + 1:
+            yield "", " "
+        yield (change or {}).get(token, lower_start(token)), token.whitespace_
+        previous = token.i
+
+
+def lower_start(token: "Token") -> str:
+    """The word, in lower case where only the sentence's start gave it its capital: by what the writer found of the
+    paper's spelling elsewhere, else by its word class."""
+    text = token.text
+    if token.i or not (text[:1].isupper() and (text[1:].islower() or len(text) == 1)):
+        return text
+    is_name = token.doc.user_data.get("opens_with_name", token.tag_ in ("NNP", "NNPS"))
+    return text if is_name else text.lower()
+
+
+# Turning round -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Draft:
+    """A question without its capital and its mark."""
+
+    front: str  # "in mice", or ""
+    body: str  # "how does zinc prevent rust"
+    tokens: list["Token"]  # of the sentence, as far as they are in it
+    rule: str = ""
+
+
+def ask_subject(clause: Clause, opening: str, drop: Collection["Token"] = ()) -> Draft | None:
+    """The predicate after `opening`, its verbs in the singular: "what prevents rust"."""
+    tokens = [token for token in clause.predicate if token not in drop]
+    finite = [clause.finite or clause.verb, *(verb for verb in clause.verbs[1:] if verb.tag_ in FINITE)]
+    finite += [child for verb in clause.verbs[1:] for child in verb.children if child.dep_ in ("aux", "auxpass")]
+    return _finish(clause, drop, opening, tokens, {token: agree(token) for token in finite})
+
+
+def ask_inverted(clause: Clause, opening: str, drop: Collection["Token"] = ()) -> Draft | None:
+    """The clause after `opening`, its verb before its subject: "how does zinc prevent rust". None where verbs of
+    different forms share the subject: one auxiliary cannot be moved for both."""
+    others = clause.verbs[1:]
+    if any(child.dep_ in ("aux", "auxpass") for verb in others for child in verb.children):
+        return None
+    if clause.finite is None:
+        if any(verb.tag_ != clause.verb.tag_ for verb in others):
+            return None
+        helper, change = choose_do(clause.verb), {verb: base_form(verb) for verb in clause.verbs}
+    else:
+        if any(verb.tag_ in ("VBZ", "VBP") or clause.verb == clause.finite for verb in others):
+            return None
+        helper, change = clause.finite.lower_, {}
+    tokens = [token for token in clause.predicate if token not in drop and token != clause.finite]
+    subject = clause.subject_tokens
+    draft = _finish(clause, drop, f"{opening} {helper} {write_tokens(subject)}", tokens, change)
+    return draft and Draft(draft.front, draft.body, [*subject, *draft.tokens])
+
+
+def ask_about(clause: Clause, opening: str, phrases: Iterable[Collection["Token"] | str], drop=()) -> Draft | None:
+    """A question put together of phrases of the sentence and little words: "how did", subject, "compare"."""
+    parts = [part if isinstance(part, str) else write_tokens(part) for part in phrases]
+    tokens = [token for part in phrases if not isinstance(part, str) for token in part]
+    draft = _finish(clause, drop, " ".join([opening, *(part for part in parts if part)]), [], {})
+    return draft and Draft(draft.front, draft.body, [*tokens, *draft.tokens])
+
+
+def _finish(
+    clause: Clause, drop: Collection["Token"], opening: str, tokens: list["Token"], change: dict["Token", str]
+) -> Draft | None:
+    """None where what comes before the subject is too long to open a question."""
+    heads = [head for head in clause.fronted if head not in drop]
+    phrases = [list_phrase(head) for head in heads]
+    front = ", ".join(write_tokens(phrase) for phrase in phrases)
+    if len(front.split()) > MAX_FRONT_WORDS:
+        return None
+    body = f"{opening} {join_words(_pair_words(tokens, change))}".strip()
+    return Draft(front, body, [*tokens, *(token for phrase in phrases for token in phrase)])

@@ -1,0 +1,165 @@
+"""Rules that ask for what does something, and for what it does.
+
+    cause        "Frost delays flowering."            -> "What delays flowering?"
+    agent        "Flowering is delayed by frost."     -> "What delays flowering?"
+    effect       "Frost delays flowering."            -> "How does frost affect flowering?"
+    object       "The valve requires calcium."        -> "What does the valve require?"
+    consequence  "Overgrazing leads to erosion."      -> "What does overgrazing lead to?"
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sciqag_lib.question_writer.clauses import Clause, Draft, ask_about, ask_inverted, ask_subject, list_subtrees
+from sciqag_lib.question_writer.verbs import inflect
+
+if TYPE_CHECKING:
+    from spacy.tokens import Token
+
+# They say in which direction something is changed: "affect" asks for it.
+CHANGING = frozenset(
+    "abolish abrogate accelerate activate alleviate ameliorate amplify attenuate block boost decrease delay diminish "
+    "disrupt downregulate enhance facilitate halt hinder impair improve increase inhibit lower prevent prolong promote "
+    "protect raise reduce repress restore retard shorten slow stabilize stimulate strengthen suppress upregulate "
+    "weaken worsen exacerbate destabilize impede".split()
+)
+CAUSING = CHANGING | frozenset(
+    "allow cause catalyze confer control determine drive enable encode explain generate govern induce initiate limit "
+    "mediate modulate produce regulate trigger underlie elicit influence affect shape maintain ensure degrade predict "
+    "phosphorylate transport recognize carry secrete".split()
+)
+TAKING = frozenset(
+    "require bind encode express recognize phosphorylate produce secrete trigger cause induce comprise contain "
+    "target control determine regulate mediate represent constitute form release store detect synthesize need "
+    "predict carry lack resemble transport generate".split()
+)
+LEADING = {"lead": ("to",), "result": ("in",), "contribute": ("to",), "depend": ("on", "upon"), "rely": ("on", "upon"),
+           "respond": ("to",), "bind": ("to",), "interact": ("with",), "consist": ("of",), "belong": ("to",),
+           "feed": ("on",), "act": ("on",), "translate": ("into",), "differentiate": ("into",), "develop": ("into",),
+           "convert": ("into",), "localize": ("to",)}  # fmt: skip
+# Subjects that no question asks for: what shows something in a paper, not what does it.
+EMPTY = frozenset(
+    "result finding analysis study model approach method fact data experiment we it they this that these those which "
+    "observation author researcher figure table effect factor one each some all both many most other another evidence "
+    "work paper review test idea scientist investigator team group investigation difference comparison observation "
+    "implication question reason way approach one two type kind consequence use".split()
+)
+
+
+def ask_cause_of(clause: Clause) -> Iterator[Draft | None]:
+    """Pattern: subject, verb of CAUSING or LEADING, object.
+
+    Example: "Frost delays flowering." Not: "The results explain the gap.", "It delays flowering.", and verbs that
+    cause nothing ("Trees have roots").
+    """
+    leads = clause.verb.lemma_ in ("lead", "result") and any(head.lower_ in ("to", "in") for head in clause.find("prep"))
+    acts = clause.verb.lemma_ in CAUSING and bool(find_objects(clause))
+    if (acts or leads) and clause.subject.dep_ == "nsubj" and names_something(clause.subject) and not clause.is_negated:
+        yield ask_subject(clause, "what")
+
+
+def ask_agent(clause: Clause) -> Iterator[Draft | None]:
+    """Pattern: subject, passive of a verb of CAUSING, "by" and a noun.
+
+    Example: "Flowering is delayed by frost." Not: "Growth was determined by weighing." and "by 10%".
+    """
+    agents = [head for head in clause.verb.children if head.dep_ == "agent" and head.lower_ == "by"]
+    if len(agents) != 1 or clause.subject.dep_ != "nsubjpass" or len(clause.verbs) > 1 or clause.is_negated:
+        return
+    nouns = [child for child in agents[0].children if child.dep_ == "pobj"]
+    if clause.verb.lemma_ not in CAUSING or not nouns or not names_something(nouns[0]) or has_number(nouns[0]):
+        return
+    verb = _make_active(clause)
+    drop = list_subtrees(agents) | set(_list_helpers(clause)) | {clause.verb}
+    if verb:
+        before = [token for token in clause.predicate if token.i < clause.verb.i and token not in drop]
+        after = [token for token in clause.predicate if token.i > clause.verb.i and token not in drop]
+        yield ask_about(clause, "what", [before, verb, clause.subject_tokens, after])
+
+
+def ask_effect(clause: Clause) -> Iterator[Draft | None]:
+    """Pattern: subject, verb of CHANGING, object: how the one affects the other.
+
+    Example: "Frost did not delay flowering." Not: "Frost delays flowering and kills buds.", of which "affect" would
+    ask for half, and "The team reduced its costs."
+    """
+    objects = find_objects(clause)
+    if clause.verb.lemma_ not in CHANGING or len(clause.verbs) > 1 or len(objects) != 1 or clause.is_compound:
+        return
+    if clause.subject.dep_ != "nsubj" or not names_something(clause.subject):
+        return
+    measures = [head for head in clause.find("prep", "npadvmod") if head.lower_ in ("by", "from") or has_number(head)]
+    manner = [head for head in clause.find("advmod", "neg") if head.i < objects[0].i or head.right_edge == head]
+    drop = list_subtrees(measures) | list_subtrees(manner) | set(_list_helpers(clause)) | {clause.verb}
+    helper, verb = _choose_helper(clause)
+    rest = [token for token in clause.predicate if token not in drop]
+    yield ask_about(clause, f"how {helper}", [clause.subject_tokens, verb, rest])
+
+
+def ask_object(clause: Clause) -> Iterator[Draft | None]:
+    """Pattern: subject, verb of TAKING, object: the object is asked for.
+
+    Example: "The valve requires calcium." Not: "The valve requires that ...", "The study represents a step.", and
+    two verbs with an object each.
+    """
+    objects = find_objects(clause)
+    if clause.verb.lemma_ not in TAKING or len(clause.verbs) > 1 or len(objects) != 1 or clause.is_compound:
+        return
+    if names_something(clause.subject) and objects[0].lemma_ not in EMPTY and not clause.is_negated:
+        if clause.verb.lemma_ != "represent" or objects[0].i - objects[0].left_edge.i > 1:
+            yield ask_inverted(clause, "what", list_subtrees(objects))
+
+
+def ask_consequence(clause: Clause) -> Iterator[Draft | None]:
+    """Pattern: subject, verb and preposition of LEADING, noun: the noun is asked for.
+
+    Example: "Overgrazing leads to erosion." Not: "The road leads north." and "It led to erosion."
+    """
+    heads = [head for head in clause.find("prep") if head.lower_ in LEADING.get(clause.verb.lemma_, ())]
+    nouns = [child for head in heads[:1] for child in head.children if child.dep_ in ("pobj", "pcomp")]
+    if nouns and names_something(clause.subject) and len(clause.verbs) == 1 and not clause.is_negated:
+        drop = list_subtrees(nouns) | {token for token in clause.predicate if token.i > nouns[0].right_edge.i}
+        yield ask_inverted(clause, "what", drop)
+
+
+# Parts of a clause ---------------------------------------------------------------------------------------------------
+
+
+def find_objects(clause: Clause) -> list["Token"]:
+    return [head for head in clause.find("dobj") if head.head == clause.verb and head.pos_ != "PRON"]
+
+
+def names_something(noun: "Token") -> bool:
+    """Whether a noun says what could be asked for: no pronoun, no "results", no bare number."""
+    return noun.pos_ in ("NOUN", "PROPN") and noun.lemma_.lower() not in EMPTY
+
+
+def has_number(head: "Token") -> bool:
+    return any(token.like_num or token.text == "%" for token in head.subtree)
+
+
+def _list_helpers(clause: Clause) -> list["Token"]:
+    return [child for child in clause.verb.children if child.dep_ in ("aux", "auxpass")]
+
+
+def _choose_helper(clause: Clause) -> tuple[str, str]:
+    """("does", "affect"), ("can", "affect"), ("has", "affected") after the clause's own verb."""
+    helpers = _list_helpers(clause)
+    if not helpers:
+        return {"VBD": "did", "VBZ": "does"}.get(clause.verb.tag_, "do"), "affect"
+    if helpers[0].lemma_ == "have" and len(helpers) == 1:
+        return helpers[0].lower_, "affected"
+    return helpers[0].lower_, "affect"
+
+
+def _make_active(clause: Clause) -> str:
+    """ "delays" of "is delayed", "can delay" of "can be delayed"; "" for a form that is not worth it."""
+    helpers = [helper.lower_ for helper in _list_helpers(clause)]
+    lemma = clause.verb.lemma_
+    if len(helpers) == 1 and helpers[0] in ("is", "are", "was", "were"):
+        return inflect(lemma, "VBZ" if helpers[0] in ("is", "are") else "VBD")
+    if len(helpers) == 2 and helpers[1] == "be" and clause.finite is not None and clause.finite.tag_ == "MD":
+        return f"{helpers[0]} {inflect(lemma, 'VB')}"
+    if len(helpers) == 2 and helpers[1] == "been" and helpers[0] in ("has", "have"):
+        return f"has {inflect(lemma, 'VBN')}"
+    return ""

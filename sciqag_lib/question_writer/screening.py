@@ -1,0 +1,92 @@
+"""Which sentences of a paper a question may be made of, told before they are parsed, and why others are refused.
+
+    "Fig. 2 shows the yields."  -> points_elsewhere
+    "Gli alberi crescono."      -> not_english
+"""
+
+import re
+
+from sciqag_lib.text.scripts import is_mostly_unspaced
+from sciqag_lib.text.sentences import list_words
+
+REASONS = (
+    "not_english",
+    "not_a_sentence",  # a heading, a question, a fragment
+    "caption_or_row",
+    "skipped_section",  # ethics, funding, abbreviations, references
+    "too_short",
+    "too_long",
+    "symbols",  # a formula, a list of values
+    "unbalanced_brackets",
+    "points_elsewhere",  # to a figure, to other parts of the paper, to the study itself
+    "no_clause",  # no finite verb with a subject, or the parser sees two sentences
+    "two_statements",  # a second clause with a subject of its own: one question would ask for half
+    "procedure",  # what was done, in the section on methods
+    "open_reference",  # "it", "these", "the mutants": named nowhere near
+    "no_rule",
+    "too_general",  # it names nothing of what the paper is about
+    "poor_question",  # what the rules made is too short, too long or lopsided
+)
+MIN_WORDS, MAX_WORDS = 6, 45
+MIN_LETTERS = 0.75  # of the characters
+SKIPPED_SECTIONS = re.compile(
+    r"ethic|consent|abbreviation|availab|conflict|competing|funding|acknowledg|supplement|supporting|reference|permit"
+    r"|author contribution|data (?:deposition|access)|nomenclatur",
+    re.IGNORECASE,
+)
+METHODS = re.compile(r"\b(?:methods?|materials?|procedures?|experimental|participants|protocols?|implementation)\b", re.I)
+CITATION = re.compile(r"\s?\[\s?\d{1,4}(?:\s?[,;–-]\s?\d{1,4}){0,40}\s?\]")
+_BRACKET = re.compile(r"\s\([^()]{0,300}\)|\s\[[^\[\]]{0,300}\]")
+_ELSEWHERE = re.compile(
+    r"\b(?:figs?|figures?|tables?|eqs?|equations?|sections?|appendix|supplementary|supporting information|panels?)\b"
+    r"|\b(?:this|the present|our|the current|these) (?:study|work|paper|article|report|review|manuscript|studies)\b"
+    r"|\b(?:see|as|described|mentioned|shown|discussed|defined|listed) (?:above|below|elsewhere|previously|earlier)\b"
+    r"|\bdata not shown\b|\bin (?:this|that|each|both) cases?\b|\bet al\b|\bas follows\b|\bthe following\b"
+    r"|\brespectively\b|\bfor (?:example|instance)\b|\be\.g\.|\bi\.e\.",
+    re.IGNORECASE,
+)
+_NOTE = re.compile(r"\(?[A-Z](?:\s?[-–,]\s?[A-Z])?\)|[*†‡§¶#•]|\(?(?:left|right|top|bottom|inset)\b\W", re.IGNORECASE)
+_ENGLISH = frozenset(
+    "the of and in to by with for that is are was were be been which from than not as at on this these has have had "
+    "it an can when because but between after more".split()
+)
+_OTHER = frozenset(
+    "der die das und ist nicht mit den von zu ein eine für auf dem des wird wurde el la los las del que y por con una "
+    "para se su le les et du une est dans pour qui sur il della di e per che sono het een van de met voor niet och att "
+    "som av med är til og af na do da em os um não".split()
+)
+
+
+def is_english(text: str) -> bool:
+    """Whether the little words of a text are English: at least two, and more than those of other languages."""
+    if is_mostly_unspaced(text):
+        return False
+    words = list_words(text)
+    english = sum(word in _ENGLISH for word in words)
+    return english >= max(1, len(words) // 12) and english > sum(word in _OTHER for word in words)
+
+
+def find_reason(text: str) -> str:
+    """Why no question can be made of a sentence, one of REASONS; "" where one may be."""
+    words = text.split()
+    if len(words) > MAX_WORDS:
+        return "too_long"
+    if not is_english(text):
+        return "not_english"
+    if not text.endswith(".") or not (text[0].isupper() or text[0].isdigit() or text[:1] in "αβγδ"):
+        return "not_a_sentence"
+    if _NOTE.match(text) or " | " in text:
+        return "caption_or_row"
+    if len(words) < MIN_WORDS:
+        return "too_short"
+    if sum(character.isalpha() or character == " " for character in text) < MIN_LETTERS * len(text):
+        return "symbols"
+    if any(text.count(left) != text.count(right) for left, right in ("()", "[]", "{}", "“”")) or text.count('"') % 2:
+        return "unbalanced_brackets"
+    return "points_elsewhere" if _ELSEWHERE.search(CITATION.sub("", text)) else ""
+
+
+def strip_brackets(text: str) -> str:
+    """The sentence as it is parsed: without citation marks, and without what stands in brackets of its own."""
+    text = _BRACKET.sub("", CITATION.sub("", text))
+    return " ".join(_BRACKET.sub("", text).split())  # brackets within brackets
