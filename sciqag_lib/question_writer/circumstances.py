@@ -55,6 +55,8 @@ def ask_condition(clause: Clause) -> Iterator[Draft | None]:
         marks = [token.lower_ for token in head.subtree if token.i <= head.left_edge.i + 1]
         if clause.is_compound or len(clause.verbs) > 1 or not {"if", "when", "unless"} & set(marks):
             continue
+        if head.left_edge.nbor(-1).text == ",":  # "..., when in fact ..."
+            continue
         only = [token for token in clause.find("advmod") if token.lower_ == "only"]
         yield ask_inverted(clause, "under what conditions", list_subtrees([head, *only]))
 

@@ -39,6 +39,10 @@ _LINK = re.compile(
     r"more (?:recently|importantly)|most \w+ly|not \w+ly|rather|in these|similar|like|according|after all|as (?:we|noted))\b",
     re.IGNORECASE,
 )
+_RAISING = frozenset(
+    "show find report know think believe hypothesize suggest propose predict expect demonstrate tend appear seem help "
+    "fail consider observe say assume suppose estimate".split()
+)
 _CONTRAST = frozenset("whereas while although though".split())
 
 
@@ -46,6 +50,7 @@ _CONTRAST = frozenset("whereas while although though".split())
 class Clause:
     verb: "Token"
     subject: "Token"
+    core: "Token"  # the verb that says what happens: "grow" of "has been shown to grow"
     verbs: list["Token"]  # with those coordinated to it that have no subject of their own
     finite: "Token | None"  # the auxiliary or the copula that an inversion moves; None needs "do"
     fronted: list["Token"]  # the heads of what comes before the subject
@@ -69,7 +74,7 @@ class Clause:
         """What depends on one of the verbs by these ties, after the subject."""
         return [
             child
-            for verb in self.verbs
+            for verb in dict.fromkeys([*self.verbs, self.core])
             for child in verb.children
             if child.dep_ in names and child.i > self.subject.i and child in self.predicate
         ]
@@ -97,7 +102,7 @@ def find_clause(doc: "Doc") -> Clause | None:
     dropped = _list_asides(verb, whole)
     predicate = [token for token in whole if token not in dropped and not _is_loose(token)]
     num_cut = sum(token.is_alpha for token in whole) - sum(token.is_alpha for token in predicate)
-    return Clause(verb, subject, verbs, finite, fronted, predicate, is_compound, num_cut)
+    return Clause(verb, subject, _find_core(verb), verbs, finite, fronted, predicate, is_compound, num_cut)
 
 
 def _is_link(head: "Token") -> bool:
@@ -112,6 +117,14 @@ def _skip_report(root: "Token") -> "Token":
         return root
     told = [child for child in root.children if child.dep_ == "ccomp" and child.i > root.i]
     return told[0] if told and any(child.lower_ == "that" for child in told[0].children) else root
+
+
+def _find_core(verb: "Token") -> "Token":
+    for child in verb.children:
+        plain = child.dep_ == "xcomp" and any(grandchild.tag_ == "TO" for grandchild in child.children)
+        if plain and verb.lemma_ in _RAISING and child.i > verb.i:
+            return child
+    return verb
 
 
 def _collect_verbs(verb: "Token") -> tuple[list["Token"], bool]:
@@ -134,7 +147,8 @@ def _list_asides(verb: "Token", tokens: list["Token"]) -> set["Token"]:
         after_comma = edge.i > 0 and edge.nbor(-1).text in (",", "–", "—", ":", "-")
         contrast = token.dep_ == "advcl" and any(child.lower_ in _CONTRAST for child in token.children)
         participle = token.dep_ == "advcl" and token.tag_ in ("VBG", "VBN")
-        if after_comma and (token.dep_ in ("relcl", "appos", "acl") or contrast or participle):
+        aside = token.dep_ == "advcl" and edge.lower_ in ("especially", "particularly", "even")
+        if after_comma and (token.dep_ in ("relcl", "appos", "acl") or contrast or participle or aside):
             asides.update(token.subtree)
         elif token.text in (":", "–", "—") and token.i > verb.i and token.whitespace_:
             asides.update(other for other in tokens if other.i >= token.i)
@@ -206,16 +220,21 @@ class Draft:
 
 
 def ask_subject(clause: Clause, opening: str, drop: Collection["Token"] = ()) -> Draft | None:
-    """The predicate after `opening`, its verbs in the singular: "what prevents rust"."""
+    """The predicate after `opening`, its verbs in the singular: "what prevents rust". None where something of the
+    subject is left between them."""
     tokens = [token for token in clause.predicate if token not in drop]
+    if not tokens or tokens[0].pos_ not in ("VERB", "AUX", "ADV"):
+        return None
     finite = [clause.finite or clause.verb, *(verb for verb in clause.verbs[1:] if verb.tag_ in FINITE)]
     finite += [child for verb in clause.verbs[1:] for child in verb.children if child.dep_ in ("aux", "auxpass")]
     return _finish(clause, drop, opening, tokens, {token: agree(token) for token in finite})
 
 
-def ask_inverted(clause: Clause, opening: str, drop: Collection["Token"] = ()) -> Draft | None:
+def ask_inverted(
+    clause: Clause, opening: str, drop: Collection["Token"] = (), replace: dict["Token", str] | None = None
+) -> Draft | None:
     """The clause after `opening`, its verb before its subject: "how does zinc prevent rust". None where verbs of
-    different forms share the subject: one auxiliary cannot be moved for both."""
+    different forms share the subject: one auxiliary cannot be moved for both. `replace` has other words for some."""
     others = clause.verbs[1:]
     if any(child.dep_ in ("aux", "auxpass") for verb in others for child in verb.children):
         return None
@@ -229,6 +248,7 @@ def ask_inverted(clause: Clause, opening: str, drop: Collection["Token"] = ()) -
         helper, change = clause.finite.lower_, {}
     tokens = [token for token in clause.predicate if token not in drop and token != clause.finite]
     subject = clause.subject_tokens
+    change |= replace or {}
     draft = _finish(clause, drop, f"{opening} {helper} {write_tokens(subject)}", tokens, change)
     return draft and Draft(draft.front, draft.body, [*subject, *draft.tokens])
 

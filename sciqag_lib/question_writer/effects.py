@@ -31,7 +31,8 @@ CAUSING = CHANGING | frozenset(
 TAKING = frozenset(
     "require bind encode express recognize phosphorylate produce secrete trigger cause induce comprise contain "
     "target control determine regulate mediate represent constitute form release store detect synthesize need "
-    "predict carry lack resemble transport generate".split()
+    "predict carry lack resemble transport generate exhibit display involve include activate inhibit affect support "
+    "influence confer enable allow indicate reflect".split()
 )
 LEADING = {"lead": ("to",), "result": ("in",), "contribute": ("to",), "depend": ("on", "upon"), "rely": ("on", "upon"),
            "respond": ("to",), "bind": ("to",), "interact": ("with",), "consist": ("of",), "belong": ("to",),
@@ -52,9 +53,10 @@ def ask_cause_of(clause: Clause) -> Iterator[Draft | None]:
     Example: "Frost delays flowering." Not: "The results explain the gap.", "It delays flowering.", and verbs that
     cause nothing ("Trees have roots").
     """
-    leads = clause.verb.lemma_ in ("lead", "result") and any(head.lower_ in ("to", "in") for head in clause.find("prep"))
-    acts = clause.verb.lemma_ in CAUSING and bool(find_objects(clause))
-    if (acts or leads) and clause.subject.dep_ == "nsubj" and names_something(clause.subject) and not clause.is_negated:
+    leads = clause.core.lemma_ in ("lead", "result") and any(head.lower_ in ("to", "in") for head in clause.find("prep"))
+    acts = clause.core.lemma_ in CAUSING and bool(find_objects(clause))
+    active = clause.subject.dep_ == "nsubj" or clause.core != clause.verb
+    if (acts or leads) and active and names_something(clause.subject) and not clause.is_negated:
         yield ask_subject(clause, "what")
 
 
@@ -84,16 +86,15 @@ def ask_effect(clause: Clause) -> Iterator[Draft | None]:
     ask for half, and "The team reduced its costs."
     """
     objects = find_objects(clause)
-    if clause.verb.lemma_ not in CHANGING or len(clause.verbs) > 1 or len(objects) != 1 or clause.is_compound:
+    if clause.core.lemma_ not in CHANGING or len(clause.verbs) > 1 or len(objects) != 1:
         return
-    if clause.subject.dep_ != "nsubj" or not names_something(clause.subject):
+    if clause.subject.dep_ == "expl" or not names_something(clause.subject):
         return
     measures = [head for head in clause.find("prep", "npadvmod") if head.lower_ in ("by", "from") or has_number(head)]
     manner = [head for head in clause.find("advmod", "neg") if head.i < objects[0].i or head.right_edge == head]
-    drop = list_subtrees(measures) | list_subtrees(manner) | set(_list_helpers(clause)) | {clause.verb}
-    helper, verb = _choose_helper(clause)
-    rest = [token for token in clause.predicate if token not in drop]
-    yield ask_about(clause, f"how {helper}", [clause.subject_tokens, verb, rest])
+    affect = {"VBN": "affected", "VBG": "affecting"}.get(clause.core.tag_, "affect")
+    drop = list_subtrees([*measures, *manner])
+    yield ask_inverted(clause, "how", drop, {clause.core: affect})
 
 
 def ask_object(clause: Clause) -> Iterator[Draft | None]:
@@ -103,10 +104,10 @@ def ask_object(clause: Clause) -> Iterator[Draft | None]:
     two verbs with an object each.
     """
     objects = find_objects(clause)
-    if clause.verb.lemma_ not in TAKING or len(clause.verbs) > 1 or len(objects) != 1 or clause.is_compound:
+    if clause.core.lemma_ not in TAKING or len(clause.verbs) > 1 or len(objects) != 1 or clause.is_compound:
         return
     if names_something(clause.subject) and objects[0].lemma_ not in EMPTY and not clause.is_negated:
-        if clause.verb.lemma_ != "represent" or objects[0].i - objects[0].left_edge.i > 1:
+        if clause.core.lemma_ != "represent" or objects[0].i - objects[0].left_edge.i > 1:
             yield ask_inverted(clause, "what", list_subtrees(objects))
 
 
@@ -115,7 +116,7 @@ def ask_consequence(clause: Clause) -> Iterator[Draft | None]:
 
     Example: "Overgrazing leads to erosion." Not: "The road leads north." and "It led to erosion."
     """
-    heads = [head for head in clause.find("prep") if head.lower_ in LEADING.get(clause.verb.lemma_, ())]
+    heads = [head for head in clause.find("prep") if head.lower_ in LEADING.get(clause.core.lemma_, ())]
     nouns = [child for head in heads[:1] for child in head.children if child.dep_ in ("pobj", "pcomp")]
     if nouns and names_something(clause.subject) and len(clause.verbs) == 1 and not clause.is_negated:
         drop = list_subtrees(nouns) | {token for token in clause.predicate if token.i > nouns[0].right_edge.i}
@@ -126,7 +127,7 @@ def ask_consequence(clause: Clause) -> Iterator[Draft | None]:
 
 
 def find_objects(clause: Clause) -> list["Token"]:
-    return [head for head in clause.find("dobj") if head.head == clause.verb and head.pos_ != "PRON"]
+    return [head for head in clause.find("dobj") if head.head == clause.core and head.pos_ != "PRON"]
 
 
 def names_something(noun: "Token") -> bool:
@@ -140,16 +141,6 @@ def has_number(head: "Token") -> bool:
 
 def _list_helpers(clause: Clause) -> list["Token"]:
     return [child for child in clause.verb.children if child.dep_ in ("aux", "auxpass")]
-
-
-def _choose_helper(clause: Clause) -> tuple[str, str]:
-    """("does", "affect"), ("can", "affect"), ("has", "affected") after the clause's own verb."""
-    helpers = _list_helpers(clause)
-    if not helpers:
-        return {"VBD": "did", "VBZ": "does"}.get(clause.verb.tag_, "do"), "affect"
-    if helpers[0].lemma_ == "have" and len(helpers) == 1:
-        return helpers[0].lower_, "affected"
-    return helpers[0].lower_, "affect"
 
 
 def _make_active(clause: Clause) -> str:

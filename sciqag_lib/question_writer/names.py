@@ -21,7 +21,7 @@ MAX_NAME_WORDS = 6
 _USES = {"involve": ("in",), "implicate": ("in",), "require": ("for",), "need": ("for",), "use": ("as", "for"),
          "know": ("for",), "base": ("on",), "characterize": ("by",), "encode": ("by",), "derive": ("from",)}  # fmt: skip
 _MEANING = frozenset("suggest imply indicate reveal show demonstrate".split())
-_VAGUE = frozenset("sign structure marker reminder source area topic feature example reason step way part result case issue problem question finding limitation goal aim one "
+_VAGUE = frozenset("means tool key target sign structure marker reminder source area topic feature example reason step way part result case issue problem question finding limitation goal aim one "
                    "challenge advantage strength factor method candidate function matter concern kind option".split())  # fmt: skip
 
 
@@ -108,5 +108,5 @@ def ask_meaning(clause: Clause) -> Iterator[Draft | None]:
     told = [head for head in clause.find("ccomp") if any(child.lower_ == "that" for child in head.children)]
     words = [token for token in clause.subject_tokens if token.is_alpha]
     if clause.verb.lemma_ in _MEANING and told and len(clause.verbs) == 1 and len(words) > 2:
-        if names_something(clause.subject) or clause.subject.lemma_ in ("model", "analysis", "experiment", "study"):
+        if names_something(clause.subject) and clause.subject.pos_ == "NOUN":
             yield ask_inverted(clause, "what", list_subtrees(told))

@@ -114,7 +114,8 @@ def ask_change(clause: Clause) -> Iterator[Draft | None]:
     folds = [head for head in clause.find("advmod", "npadvmod", "dobj") if _FOLD.match(head.text) or _is_value(head)]
     if (heads or folds) and clause.subject.lower_ not in _PRONOUNS:
         how = "by how much" if folds or heads[0].lower_ == "by" else "how much"
-        drop = list_subtrees([*heads, *folds])
+        measured = [head for head in clause.find("prep", "advcl") if has_number(head) or head.lower_ in ("by", "to")]
+        drop = list_subtrees([*heads, *folds, *measured])
         adverbs = [head for head in clause.find("advmod") if head.tag_ == "RB" and head.right_edge == head]
         yield ask_inverted(clause, how, drop | set(adverbs))
 
@@ -142,7 +143,7 @@ def _is_listed(noun: "Token") -> bool:
 
 
 def _is_value(head: "Token") -> bool:
-    if head.like_num and head.pos_ == "NUM":
+    if head.like_num and head.pos_ == "NUM" and head.lower_ != "one":
         return True
     return bool(_UNIT.match(head.text)) and any(child.dep_ == "nummod" for child in head.children)
 

@@ -19,7 +19,7 @@ _OPEN = frozenset(
     "this that these those such we our us i my he she his her him former latter here herein above another others there "
     "aforementioned ours you your latter".split()
 )
-_OTHERS = frozenset("other same such both two three four previous earlier first second last remaining present current "
+_OTHERS = frozenset("other same such both two three four previous earlier first second last remaining present current new missing resulting proposed corresponding "
                     "observed above-mentioned different various".split())  # fmt: skip
 # There is only one of each, or each reader knows which is meant.
 _UNIQUE = frozenset(
@@ -42,7 +42,9 @@ def find_open(tokens: Iterable["Token"], known: Collection[str]) -> list["Token"
     found, nouns = [], []
     for token in tokens:
         word = token.lower_
-        if word in _OPEN and not _is_used_otherwise(token) or word in _ONE | _MANY and not _is_answered(word, nouns):
+        if token.dep_ == "amod" and word in ("similar", "additional", "further") and not list(token.children):
+            found.append(token)  # to what?
+        elif word in _OPEN and not _is_used_otherwise(token) or word in _ONE | _MANY and not _is_answered(word, nouns):
             found.append(token)
         elif token.pos_ in ("NOUN", "PROPN"):
             if _is_bare(token, known) and token.lemma_ not in nouns:

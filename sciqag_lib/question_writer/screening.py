@@ -57,6 +57,12 @@ _OTHER = frozenset(
 )
 
 
+# ", p = .02" and "F(1, 20) = 3.4" without brackets
+_STATISTIC = re.compile(
+    r",?\s(?:[pPrRtFzZdnN]|β|χ2|χ²|OR|HR|RR|SD|SE|95% CI)(?:\s?\([\d., ]{1,20}\))?\s?[=<>≤≥:]\s?[-−–]?[\d.]+(?:\s?[-–]\s?[\d.]+)?"
+)
+
+
 def is_english(text: str) -> bool:
     """Whether the little words of a text are English: at least two, and more than those of other languages."""
     if is_mostly_unspaced(text):
@@ -89,4 +95,5 @@ def find_reason(text: str) -> str:
 def strip_brackets(text: str) -> str:
     """The sentence as it is parsed: without citation marks, and without what stands in brackets of its own."""
     text = _BRACKET.sub("", CITATION.sub("", text))
+    text = _STATISTIC.sub("", text)
     return " ".join(_BRACKET.sub("", text).split())  # brackets within brackets

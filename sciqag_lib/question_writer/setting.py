@@ -74,7 +74,8 @@ def find_phrases(title: str, spelling: Spelling) -> list[str]:
             match = later
         if match is None or _BOUND.search(segment[: segment.rfind(match[0])].strip()) or _NO_SETTING.match(match[2]):
             continue
-        if len(match[2].split()) <= 8:
+        words = match[2].split()
+        if 1 < len(words) <= 8 or words[0].lower() in ORGANISMS:
             found.append(f"{match[1].lower()} {spelling.lower(match[2].rstrip('.'))}")
     return found
 
@@ -83,6 +84,8 @@ def choose_setting(question: str, sentence: str, settings: Iterable[str]) -> str
     """The first setting of which neither question nor sentence names a word; "" where it names one, or another
     organism or group of people than the paper's."""
     words = set(list_content_words(f"{question} {sentence}"))
+    if re.search(r"\b[A-Z]\. [a-z]{4,}", sentence):
+        return ""
     if words & {stem for name in ORGANISMS for stem in list_content_words(name)}:
         return ""
     for setting in settings:

@@ -58,7 +58,7 @@ RULES = (
     ("use", names.ask_use),
     ("meaning", names.ask_meaning),
 )
-_NO_QUESTION = re.compile(r"\b(\w+) \1\b|[;:?!|]|\bet al\b|\b(?:the|a|an|of|and|or|by|to|with|in|from|for|than),? ?$|\(|\)")
+_NO_QUESTION = re.compile(r"\b(\w+) \1\b|[=<>≥≤]|\bbut\b|[;:?!|]|\bet al\b|\b(?:the|a|an|of|and|or|by|to|with|in|from|for|than),? ?$|\(|\)")
 
 
 @dataclass(frozen=True)
