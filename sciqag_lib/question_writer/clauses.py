@@ -28,7 +28,7 @@ REPORTING = frozenset("show find demonstrate reveal report observe confirm estab
 DISCOURSE = frozenset(
     "however thus therefore also hence moreover furthermore additionally consequently accordingly indeed then finally "
     "interestingly notably importantly surprisingly further nevertheless nonetheless similarly likewise conversely "
-    "instead still again overall meanwhile too clearly remarkably specifically even subsequently and but or so yet".split()
+    "firstly secondly thirdly lastly evidently obviously instead still again overall meanwhile too clearly remarkably specifically even subsequently and but or so yet".split()
 )
 MAX_FRONT_WORDS = 14
 _LINK = re.compile(
@@ -144,7 +144,7 @@ def _list_asides(verb: "Token", tokens: list["Token"]) -> set["Token"]:
     asides: set[Token] = set()
     for token in tokens:
         edge = token.left_edge
-        after_comma = edge.i > 0 and edge.nbor(-1).text in (",", "–", "—", ":", "-")
+        after_comma = edge.i > 0 and edge.nbor(-1).text in (",", "–", "—", ":")
         contrast = token.dep_ == "advcl" and any(child.lower_ in _CONTRAST for child in token.children)
         participle = token.dep_ == "advcl" and token.tag_ in ("VBG", "VBN")
         aside = token.dep_ == "advcl" and edge.lower_ in ("especially", "particularly", "even")

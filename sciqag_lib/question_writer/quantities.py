@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sciqag_lib.question_writer.clauses import Clause, Draft, ask_about, ask_inverted, list_subtrees
+from sciqag_lib.question_writer.clauses import Clause, Draft, ask_about, ask_inverted, list_subtrees, write_tokens
 from sciqag_lib.question_writer.effects import has_number, names_something
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def ask_number(clause: Clause) -> Iterator[Draft | None]:
                 named, after = _split_at([token for token in noun.subtree if token not in drop], noun)
                 from_here = ask_inverted(clause, "X", set(noun.subtree))
                 if from_here and not after:
-                    body = from_here.body.replace("X ", "how many " + " ".join(t.text for t in named) + " ", 1)
+                    body = from_here.body.replace("X ", f"how many {write_tokens(named)} ", 1)
                     yield Draft(from_here.front, body, [*named, *from_here.tokens])
 
 
@@ -128,7 +128,7 @@ def _find_number(noun: "Token") -> "Token | None":
     numbers = [child for child in noun.children if child.dep_ == "nummod" and child.i < noun.i]
     plural = noun.tag_ in ("NNS", "NNPS") and not _UNIT.match(noun.text)
     fixed = any(child.dep_ in ("poss", "det") for child in noun.children)
-    if len(numbers) != 1 or not plural or fixed or _is_listed(noun) or not names_something(noun):
+    if len(numbers) != 1 or not numbers[0].like_num or not plural or fixed or _is_listed(noun) or not names_something(noun):
         return None
     return numbers[0]
 

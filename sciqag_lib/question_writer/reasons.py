@@ -31,7 +31,7 @@ def ask_cause(clause: Clause) -> Iterator[Draft | None]:
     """
     for head in _find_adjuncts(clause, _CAUSE):
         drop = list_subtrees([head])
-        if _says_enough(clause, drop):
+        if _says_enough(clause, drop) and not clause.find("ccomp"):
             yield ask_inverted(clause, "why", drop)
 
 

@@ -44,13 +44,12 @@ def find_open(tokens: Iterable["Token"], known: Collection[str]) -> list["Token"
         word = token.lower_
         if token.dep_ == "amod" and word in ("similar", "additional", "further") and not list(token.children):
             found.append(token)  # to what?
-        elif word in _OPEN and not _is_used_otherwise(token) or word in _ONE | _MANY and not _is_answered(word, nouns):
+        elif word in _OPEN and not _is_used_otherwise(token) or word in _ONE | _MANY and not _is_answered(token, nouns):
             found.append(token)
         elif token.pos_ in ("NOUN", "PROPN"):
-            if _is_bare(token, known) and token.lemma_ not in nouns:
+            if _is_bare(token, known) and all(noun.lemma_ != token.lemma_ for noun in nouns):
                 found.append(token)
-            nouns += [token.lemma_] + ["+many"] * (token.tag_ in ("NNS", "NNPS")) + ["+one"] * (token.tag_ in ("NN", "NNP"))
-            nouns += ["+many"] * any(child.dep_ == "conj" for child in token.children)
+            nouns.append(token)
     return found
 
 
@@ -66,8 +65,12 @@ def _is_used_otherwise(token: "Token") -> bool:
     return token.lower_ == "there" and token.dep_ == "expl" or token.lower_ == "above" and token.dep_ == "prep"
 
 
-def _is_answered(word: str, nouns: list[str]) -> bool:
-    return ("+one" if word in _ONE else "+many") in nouns
+def _is_answered(pronoun: "Token", nouns: list["Token"]) -> bool:
+    """Whether a noun before it, of which it is no part, has its number."""
+    others = [noun for noun in nouns if noun not in pronoun.ancestors and noun.dep_ != "compound"]
+    if pronoun.lower_ in _ONE:
+        return any(noun.tag_ in ("NN", "NNP") for noun in others)
+    return any(noun.tag_ in ("NNS", "NNPS") or any(child.dep_ == "conj" for child in noun.children) for noun in others)
 
 
 def _is_bare(noun: "Token", known: Collection[str]) -> bool:

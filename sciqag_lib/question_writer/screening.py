@@ -42,7 +42,8 @@ _ELSEWHERE = re.compile(
     r"|\b(?:this|the present|our|the current|these) (?:study|work|paper|article|report|review|manuscript|studies)\b"
     r"|\b(?:see|as|described|mentioned|shown|discussed|defined|listed) (?:above|below|elsewhere|previously|earlier)\b"
     r"|\bdata not shown\b|\bin (?:this|that|each|both) cases?\b|\bet al\b|\bas follows\b|\bthe following\b"
-    r"|\brespectively\b|\bfor (?:example|instance)\b|\be\.g\.|\bi\.e\.",
+    r"|\brespective(?:ly)?\b|\b(?:experiment|study|sequence|model|site|example|simulation|scenario|condition|cohort|sample) (?:\d|[A-Z]\b)"
+    r"|\bfor (?:example|instance)\b|\be\.g\.|\bi\.e\.",
     re.IGNORECASE,
 )
 _NOTE = re.compile(r"\(?[A-Z](?:\s?[-–,]\s?[A-Z])?\)|[*†‡§¶#•]|\(?(?:left|right|top|bottom|inset)\b\W", re.IGNORECASE)
