@@ -1,24 +1,18 @@
 """Rules that ask for means, conditions, time and place.
 
-    means      "Bats find moths by listening to echoes."    -> "How do bats find moths?"
-    condition  "Seeds sprout only if the soil is warm."     -> "Under what conditions do seeds sprout?"
-    event      "When the dam broke, the valley flooded."    -> "What happened when the dam broke?"
-    time       "The dam broke in 1963."                     -> "When did the dam break?"
-    place      "The enzyme is found in leaves."             -> "Where is the enzyme found?"
+means      "Bats find moths by listening to echoes."    -> "How do bats find moths?"
+condition  "Seeds sprout only if the soil is warm."     -> "Under what conditions do seeds sprout?"
+event      "When the dam broke, the valley flooded."    -> "What happened when the dam broke?"
+time       "The dam broke in 1963."                     -> "When did the dam break?"
+place      "The enzyme is found in leaves."             -> "Where is the enzyme found?"
 """
 
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sciqag_lib.question_writer.clauses import (
-    Clause,
-    Draft,
-    ask_about,
-    ask_inverted,
-    list_phrase,
-    list_subtrees,
-)
+from sciqag_lib.question_writer.clauses import Clause, list_phrase, list_subtrees
+from sciqag_lib.question_writer.turning import Draft, ask_about, ask_inverted
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -26,9 +20,11 @@ if TYPE_CHECKING:
 _YEAR = re.compile(r"(?:1[5-9]|20)\d\d$")
 _PLACED = frozenset("localize locate find reside live situate concentrate accumulate occur".split())
 _IN = frozenset("in at within on to near around along inside outside".split())
-_GENERIC_PLACES = frozenset("study case addition general fact contrast literature way manner example data analysis figure "
-                            "table response order term context presence absence pattern level rate frequency amount number time stage year "
-                            "group concentration degree extent set paper work process region".split())  # fmt: skip
+_GENERIC_PLACES = frozenset(
+    "study case addition general fact contrast literature way manner example data analysis figure table response "
+    "order term context presence absence pattern level rate frequency amount number time stage year group "
+    "concentration degree extent set paper work process region".split()
+)
 
 
 def ask_means(clause: Clause) -> Iterator[Draft | None]:
@@ -38,6 +34,8 @@ def ask_means(clause: Clause) -> Iterator[Draft | None]:
     verb ("helps to save water by closing pores").
     """
     ways = [head for head in clause.find("prep", "agent") if _is_way(head)]
+    if clause.verb == clause.finite:  # "are available by post"
+        return
     if ways and not clause.is_compound and (len(clause.verbs) == 1 or ways[0].head == clause.verbs[-1]):
         yield ask_inverted(clause, "how", list_subtrees(ways[:1]))
 
@@ -55,7 +53,7 @@ def ask_condition(clause: Clause) -> Iterator[Draft | None]:
         marks = [token.lower_ for token in head.subtree if token.i <= head.left_edge.i + 1]
         if clause.is_compound or len(clause.verbs) > 1 or not {"if", "when", "unless"} & set(marks):
             continue
-        if head.left_edge.nbor(-1).text == ",":  # "..., when in fact ..."
+        if head.left_edge.nbor(-1).text == "," or head.lemma_ in ("compare", "come", "take"):  # "..., when in fact ..."
             continue
         only = [token for token in clause.find("advmod") if token.lower_ == "only"]
         yield ask_inverted(clause, "under what conditions", list_subtrees([head, *only]))
@@ -97,9 +95,11 @@ def ask_place(clause: Clause) -> Iterator[Draft | None]:
     """
     places = [
         head for head in clause.find("prep") if head.lower_ in _IN and head.head == clause.verb
-        and any(child.dep_ == "pobj" and child.lemma_ not in _GENERIC_PLACES and child.ent_type_ == "" for child in head.children)
+        and any(child.dep_ == "pobj" and child.lemma_ not in _GENERIC_PLACES for child in head.children)
     ]  # fmt: skip
     blocked = clause.find("xcomp", "dobj", "oprd", "ccomp")
     if clause.verb.lemma_ in _PLACED and places and not blocked and len(clause.verbs) == 1 and not clause.is_negated:
-        adverbs = {head for head in clause.find("advmod") if head.lower_ in ("mainly", "predominantly", "primarily", "only")}
+        adverbs = {
+            head for head in clause.find("advmod") if head.lower_ in ("mainly", "predominantly", "primarily", "only")
+        }
         yield ask_inverted(clause, "where", list_subtrees(places) | adverbs)

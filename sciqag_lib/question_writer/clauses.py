@@ -11,11 +11,9 @@ and becomes "What prevents rust by forming a layer?" (ask_subject) or "How does 
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from sciqag_lib.question_writer.verbs import agree, base_form, choose_do
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
@@ -28,21 +26,24 @@ REPORTING = frozenset("show find demonstrate reveal report observe confirm estab
 DISCOURSE = frozenset(
     "however thus therefore also hence moreover furthermore additionally consequently accordingly indeed then finally "
     "interestingly notably importantly surprisingly further nevertheless nonetheless similarly likewise conversely "
-    "firstly secondly thirdly lastly evidently obviously instead still again overall meanwhile too clearly remarkably specifically even subsequently and but or so yet".split()
+    "firstly secondly thirdly lastly evidently obviously instead still again overall meanwhile too clearly remarkably "
+    "specifically even subsequently and but or so yet".split()
 )
 MAX_FRONT_WORDS = 14
 _LINK = re.compile(
-    r"(?:in (?:fact|particular|addition|general|contrast|summary|conclusion|brief|principle|turn|all|short|other words|"
-    r"this|that|these|comparison|agreement|line|accordance)|to date|as expected|of note|by contrast|on the other|at least|"
-    r"as a (?:result|consequence)$|for this|first|second|third|fourth|in the (?:first|second|end|meantime)|now|together|"
-    r"taken|consistent|at the same time|on average$|given|going|since then|in our|based on our|here|compared|unlike|"
-    r"more (?:recently|importantly)|most \w+ly|not \w+ly|rather|in these|similar|like|according|after all|as (?:we|noted))\b",
+    r"(?:in (?:fact|particular|addition|general|contrast|summary|conclusion|brief|principle|turn|all|short|this|that"
+    r"|these|other words|comparison|agreement|line|accordance|our|the (?:first|second|end|meantime))|to date|of note"
+    r"|as (?:expected|we|noted)|by contrast|on the other|at least|as a (?:result|consequence)$|for this|first|second"
+    r"|third|fourth|now|together|taken|consistent|at the same time|on average$|given|going|since then|based on our"
+    r"|here|compared|unlike|more (?:recently|importantly)|most \w+ly|not \w+ly|rather|similar|like|according"
+    r"|after all)\b",
     re.IGNORECASE,
 )
 _RAISING = frozenset(
     "show find report know think believe hypothesize suggest propose predict expect demonstrate tend appear seem help "
     "fail consider observe say assume suppose estimate".split()
 )
+_EVERYWHERE = frozenset("globally worldwide nationally annually historically internationally".split())
 _CONTRAST = frozenset("whereas while although though".split())
 
 
@@ -109,7 +110,11 @@ def _is_link(head: "Token") -> bool:
     """Whether a phrase before the subject ties the sentence to others, and says nothing of the matter."""
     edge = head.left_edge
     contrast = head.dep_ == "advcl" and edge.lower_ in _CONTRAST
-    return contrast or head.lower_ in DISCOURSE or _LINK.match(head.doc[edge.i : head.right_edge.i + 1].text) is not None
+    if head.dep_ == "advmod":
+        return head.lower_ not in _EVERYWHERE
+    return (
+        contrast or head.lower_ in DISCOURSE or _LINK.match(head.doc[edge.i : head.right_edge.i + 1].text) is not None
+    )
 
 
 def _skip_report(root: "Token") -> "Token":
@@ -159,9 +164,6 @@ def _is_loose(token: "Token") -> bool:
     return token.dep_ == "advmod" and token.lower_ in DISCOURSE and not list(token.children)
 
 
-# Text ----------------------------------------------------------------------------------------------------------------
-
-
 def list_phrase(head: "Token", drop: Collection["Token"] = ()) -> list["Token"]:
     """The tokens of a head and all that depends on it, asides left out."""
     tokens = list(head.subtree)
@@ -171,104 +173,3 @@ def list_phrase(head: "Token", drop: Collection["Token"] = ()) -> list["Token"]:
 
 def list_subtrees(heads: Iterable["Token"]) -> set["Token"]:
     return {token for head in heads for token in head.subtree}
-
-
-def join_words(parts: Iterable[tuple[str, str]]) -> str:
-    """(word, the white space after it) as one text, without marks that what was left out leaves behind."""
-    text = "".join(word + (space or "") for word, space in parts)
-    text = " ".join(text.split())
-    text = re.sub(r"\s+([,;:.)\]%])", r"\1", text)
-    text = re.sub(r",(?:\s*,)+", ",", text)
-    return text.strip(" ,;:.–—-")
-
-
-def write_tokens(tokens: Iterable["Token"]) -> str:
-    return join_words(_pair_words(tokens))
-
-
-def _pair_words(tokens: Iterable["Token"], change: dict["Token", str] | None = None) -> Iterator[tuple[str, str]]:
-    """Where a token was left out, the words around it do not run together."""
-    previous = None
-    for token in tokens:
-        if previous is not None and token.i != previous + 1:
-            yield "", " "
-        yield (change or {}).get(token, lower_start(token)), token.whitespace_
-        previous = token.i
-
-
-def lower_start(token: "Token") -> str:
-    """The word, in lower case where only the sentence's start gave it its capital: by what the writer found of the
-    paper's spelling elsewhere, else by its word class."""
-    text = token.text
-    if token.i or not (text[:1].isupper() and (text[1:].islower() or len(text) == 1)):
-        return text
-    is_name = token.doc.user_data.get("opens_with_name", token.tag_ in ("NNP", "NNPS"))
-    return text if is_name else text.lower()
-
-
-# Turning round -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Draft:
-    """A question without its capital and its mark."""
-
-    front: str  # "in mice", or ""
-    body: str  # "how does zinc prevent rust"
-    tokens: list["Token"]  # of the sentence, as far as they are in it
-    rule: str = ""
-
-
-def ask_subject(clause: Clause, opening: str, drop: Collection["Token"] = ()) -> Draft | None:
-    """The predicate after `opening`, its verbs in the singular: "what prevents rust". None where something of the
-    subject is left between them."""
-    tokens = [token for token in clause.predicate if token not in drop]
-    if not tokens or tokens[0].pos_ not in ("VERB", "AUX", "ADV"):
-        return None
-    finite = [clause.finite or clause.verb, *(verb for verb in clause.verbs[1:] if verb.tag_ in FINITE)]
-    finite += [child for verb in clause.verbs[1:] for child in verb.children if child.dep_ in ("aux", "auxpass")]
-    return _finish(clause, drop, opening, tokens, {token: agree(token) for token in finite})
-
-
-def ask_inverted(
-    clause: Clause, opening: str, drop: Collection["Token"] = (), replace: dict["Token", str] | None = None
-) -> Draft | None:
-    """The clause after `opening`, its verb before its subject: "how does zinc prevent rust". None where verbs of
-    different forms share the subject: one auxiliary cannot be moved for both. `replace` has other words for some."""
-    others = clause.verbs[1:]
-    if any(child.dep_ in ("aux", "auxpass") for verb in others for child in verb.children):
-        return None
-    if clause.finite is None:
-        if any(verb.tag_ != clause.verb.tag_ for verb in others):
-            return None
-        helper, change = choose_do(clause.verb), {verb: base_form(verb) for verb in clause.verbs}
-    else:
-        if any(verb.tag_ in ("VBZ", "VBP") or clause.verb == clause.finite for verb in others):
-            return None
-        helper, change = clause.finite.lower_, {}
-    tokens = [token for token in clause.predicate if token not in drop and token != clause.finite]
-    subject = clause.subject_tokens
-    change |= replace or {}
-    draft = _finish(clause, drop, f"{opening} {helper} {write_tokens(subject)}", tokens, change)
-    return draft and Draft(draft.front, draft.body, [*subject, *draft.tokens])
-
-
-def ask_about(clause: Clause, opening: str, phrases: Iterable[Collection["Token"] | str], drop=()) -> Draft | None:
-    """A question put together of phrases of the sentence and little words: "how did", subject, "compare"."""
-    parts = [part if isinstance(part, str) else write_tokens(part) for part in phrases]
-    tokens = [token for part in phrases if not isinstance(part, str) for token in part]
-    draft = _finish(clause, drop, " ".join([opening, *(part for part in parts if part)]), [], {})
-    return draft and Draft(draft.front, draft.body, [*tokens, *draft.tokens])
-
-
-def _finish(
-    clause: Clause, drop: Collection["Token"], opening: str, tokens: list["Token"], change: dict["Token", str]
-) -> Draft | None:
-    """None where what comes before the subject is too long to open a question."""
-    heads = [head for head in clause.fronted if head not in drop]
-    phrases = [list_phrase(head) for head in heads]
-    front = ", ".join(write_tokens(phrase) for phrase in phrases)
-    if len(front.split()) > MAX_FRONT_WORDS:
-        return None
-    body = f"{opening} {join_words(_pair_words(tokens, change))}".strip()
-    return Draft(front, body, [*tokens, *(token for phrase in phrases for token in phrase)])

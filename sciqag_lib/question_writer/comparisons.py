@@ -1,15 +1,16 @@
 """Rules that ask how things compare, differ or go together.
 
-    comparison   "Yields were higher in clay than in sand."   -> "How did yields differ between clay and sand?"
-                 "Oak is denser than pine."                   -> "How does oak compare with pine?"
-    difference   "Oak differs from pine in its density."      -> "How does oak differ from pine?"
-    correlation  "Height was strongly related to age."        -> "How was height related to age?"
+comparison   "Yields were higher in clay than in sand."   -> "How did yields differ between clay and sand?"
+             "Oak is denser than pine."                   -> "How does oak compare with pine?"
+difference   "Oak differs from pine in its density."      -> "How does oak differ from pine?"
+correlation  "Height was strongly related to age."        -> "How was height related to age?"
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sciqag_lib.question_writer.clauses import Clause, Draft, ask_about, ask_inverted, list_subtrees
+from sciqag_lib.question_writer.clauses import Clause, list_subtrees
+from sciqag_lib.question_writer.turning import Draft, ask_about, ask_inverted
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -32,7 +33,7 @@ def ask_comparison(clause: Clause) -> Iterator[Draft | None]:
     if clause.verb.lemma_ != "be" or clause.verb != clause.finite or len(than) != 1 or len(clause.verbs) > 1:
         return
     degree = [head for head in clause.find("acomp") if _is_comparative(head)]
-    if not degree or clause.is_compound:
+    if not degree or any(token.dep_ in ("dobj", "oprd") for token in degree[0].subtree if token.i < than[0].i):
         return
     yield _ask_between(clause, than[0], degree[0]) or _ask_with(clause, than[0])
 
@@ -54,7 +55,9 @@ def _ask_between(clause: Clause, than: "Token", degree: "Token") -> Draft | None
     between = [token for token in clause.predicate if degree.right_edge.i < token.i < first[-1].i]
     if not all(places) or any(token.is_alpha for token in between):
         return None
-    return ask_about(clause, f"how {_do(clause)}", [clause.subject_tokens, "differ between", places[0], "and", places[1]])
+    return ask_about(
+        clause, f"how {_do(clause)}", [clause.subject_tokens, "differ between", places[0], "and", places[1]]
+    )
 
 
 def _ask_with(clause: Clause, than: "Token") -> Draft | None:

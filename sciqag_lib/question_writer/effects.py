@@ -1,16 +1,17 @@
 """Rules that ask for what does something, and for what it does.
 
-    cause        "Frost delays flowering."            -> "What delays flowering?"
-    agent        "Flowering is delayed by frost."     -> "What delays flowering?"
-    effect       "Frost delays flowering."            -> "How does frost affect flowering?"
-    object       "The valve requires calcium."        -> "What does the valve require?"
-    consequence  "Overgrazing leads to erosion."      -> "What does overgrazing lead to?"
+cause        "Frost delays flowering."            -> "What delays flowering?"
+agent        "Flowering is delayed by frost."     -> "What delays flowering?"
+effect       "Frost delays flowering."            -> "How does frost affect flowering?"
+object       "The valve requires calcium."        -> "What does the valve require?"
+consequence  "Overgrazing leads to erosion."      -> "What does overgrazing lead to?"
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sciqag_lib.question_writer.clauses import Clause, Draft, ask_about, ask_inverted, ask_subject, list_subtrees
+from sciqag_lib.question_writer.clauses import Clause, list_subtrees
+from sciqag_lib.question_writer.turning import Draft, ask_about, ask_inverted, ask_subject
 from sciqag_lib.question_writer.verbs import inflect
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 # They say in which direction something is changed: "affect" asks for it.
 CHANGING = frozenset(
     "abolish abrogate accelerate activate alleviate ameliorate amplify attenuate block boost decrease delay diminish "
-    "disrupt downregulate enhance facilitate halt hinder impair improve increase inhibit lower prevent prolong promote "
-    "protect raise reduce repress restore retard shorten slow stabilize stimulate strengthen suppress upregulate "
-    "weaken worsen exacerbate destabilize impede".split()
+    "disrupt downregulate enhance facilitate halt hinder impair improve increase inhibit lower prevent prolong "
+    "promote protect raise reduce repress restore retard shorten slow stabilize stimulate strengthen suppress "
+    "upregulate weaken worsen exacerbate destabilize impede".split()
 )
 CAUSING = CHANGING | frozenset(
     "allow cause catalyze confer control determine drive enable encode explain generate govern induce initiate limit "
@@ -29,21 +30,28 @@ CAUSING = CHANGING | frozenset(
     "phosphorylate transport recognize carry secrete".split()
 )
 TAKING = frozenset(
-    "require bind encode express recognize phosphorylate produce secrete trigger cause induce comprise contain "
-    "target control determine regulate mediate represent constitute form release store detect synthesize need "
-    "predict carry lack resemble transport generate exhibit display involve include activate inhibit affect support "
-    "influence confer enable allow indicate reflect".split()
+    "require bind encode express recognize phosphorylate produce secrete trigger cause induce comprise contain target "
+    "control determine regulate mediate represent constitute form release store detect synthesize need predict carry "
+    "lack resemble transport generate exhibit display involve include activate inhibit affect support influence "
+    "confer enable allow indicate reflect".split()
 )
 LEADING = {"lead": ("to",), "result": ("in",), "contribute": ("to",), "depend": ("on", "upon"), "rely": ("on", "upon"),
            "respond": ("to",), "bind": ("to",), "interact": ("with",), "consist": ("of",), "belong": ("to",),
            "feed": ("on",), "act": ("on",), "translate": ("into",), "differentiate": ("into",), "develop": ("into",),
            "convert": ("into",), "localize": ("to",)}  # fmt: skip
+_LIMITING = frozenset("not only mainly largely primarily both partly solely mostly essentially either".split())
+# "What" does not ask for them.
+PEOPLE = frozenset(
+    "adult agency author child clinician company country doctor government individual inspector institution man nurse "
+    "organization parent participant patient people person physician provider researcher state student subject user "
+    "woman worker society community group".split()
+)
 # Subjects that no question asks for: what shows something in a paper, not what does it.
 EMPTY = frozenset(
     "result finding analysis study model approach method fact data experiment we it they this that these those which "
     "observation author researcher figure table effect factor one each some all both many most other another evidence "
-    "work paper review test idea scientist investigator team group investigation difference comparison observation "
-    "implication question reason way approach one two type kind consequence use".split()
+    "line work paper review test idea scientist investigator team group investigation difference comparison "
+    "implication variety mechanism condition question reason way two type kind consequence use".split()
 )
 
 
@@ -53,10 +61,19 @@ def ask_cause_of(clause: Clause) -> Iterator[Draft | None]:
     Example: "Frost delays flowering." Not: "The results explain the gap.", "It delays flowering.", and verbs that
     cause nothing ("Trees have roots").
     """
-    leads = clause.core.lemma_ in ("lead", "result") and any(head.lower_ in ("to", "in") for head in clause.find("prep"))
+    leads = clause.core.lemma_ in ("lead", "result") and any(
+        head.lower_ in ("to", "in") for head in clause.find("prep")
+    )
     acts = clause.core.lemma_ in CAUSING and bool(find_objects(clause))
     active = clause.subject.dep_ == "nsubj" or clause.core != clause.verb
-    if (acts or leads) and active and names_something(clause.subject) and not clause.is_negated:
+    subject = clause.subject
+    if (
+        (acts or leads)
+        and active
+        and names_something(subject)
+        and subject.lemma_ not in PEOPLE
+        and not clause.is_negated
+    ):
         yield ask_subject(clause, "what")
 
 
@@ -69,7 +86,13 @@ def ask_agent(clause: Clause) -> Iterator[Draft | None]:
     if len(agents) != 1 or clause.subject.dep_ != "nsubjpass" or len(clause.verbs) > 1 or clause.is_negated:
         return
     nouns = [child for child in agents[0].children if child.dep_ == "pobj"]
-    if clause.verb.lemma_ not in CAUSING or not nouns or not names_something(nouns[0]) or has_number(nouns[0]):
+    if (
+        clause.verb.lemma_ not in CAUSING
+        or not nouns
+        or not names_something(nouns[0])
+        or nouns[0].lemma_ in PEOPLE
+        or has_number(nouns[0])
+    ):
         return
     verb = _make_active(clause)
     drop = list_subtrees(agents) | set(_list_helpers(clause)) | {clause.verb}
@@ -107,7 +130,8 @@ def ask_object(clause: Clause) -> Iterator[Draft | None]:
     if clause.core.lemma_ not in TAKING or len(clause.verbs) > 1 or len(objects) != 1 or clause.is_compound:
         return
     if names_something(clause.subject) and objects[0].lemma_ not in EMPTY and not clause.is_negated:
-        if clause.core.lemma_ != "represent" or objects[0].i - objects[0].left_edge.i > 1:
+        compared = any(token.lower_ == "than" or token.tag_ in ("JJR", "RBR") for token in clause.predicate)
+        if not compared and (clause.core.lemma_ != "represent" or objects[0].i - objects[0].left_edge.i > 1):
             yield ask_inverted(clause, "what", list_subtrees(objects))
 
 
@@ -120,6 +144,7 @@ def ask_consequence(clause: Clause) -> Iterator[Draft | None]:
     nouns = [child for head in heads[:1] for child in head.children if child.dep_ in ("pobj", "pcomp")]
     if nouns and names_something(clause.subject) and len(clause.verbs) == 1 and not clause.is_negated:
         drop = list_subtrees(nouns) | {token for token in clause.predicate if token.i > nouns[0].right_edge.i}
+        drop |= {token for token in clause.predicate if token.lower_ in _LIMITING and token.i > clause.core.i}
         yield ask_inverted(clause, "what", drop)
 
 

@@ -1,28 +1,32 @@
 """Rules that ask what something is, what it is called, and what it is made of.
 
-    definition  "A drumlin is a hill that ice has shaped."   -> "What is a drumlin?"
-    defined     "Runoff is defined as water that ..."        -> "How is runoff defined?"
-    naming      "Such hills are called drumlins."            -> "What are such hills called?"
-    parts       "Granite is composed of quartz and mica."    -> "What is granite composed of?"
-    use         "Sphagnum is used as a wound dressing."      -> "What is sphagnum used as?"
-    meaning     "Low pollen counts imply that trees died."   -> "What do low pollen counts imply?"
+definition  "A drumlin is a hill that ice has shaped."   -> "What is a drumlin?"
+defined     "Runoff is defined as water that ..."        -> "How is runoff defined?"
+naming      "Such hills are called drumlins."            -> "What are such hills called?"
+parts       "Granite is composed of quartz and mica."    -> "What is granite composed of?"
+use         "Sphagnum is used as a wound dressing."      -> "What is sphagnum used as?"
+meaning     "Low pollen counts imply that trees died."   -> "What do low pollen counts imply?"
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sciqag_lib.question_writer.clauses import Clause, Draft, ask_about, ask_inverted, list_subtrees
+from sciqag_lib.question_writer.clauses import Clause, list_subtrees
 from sciqag_lib.question_writer.effects import names_something
+from sciqag_lib.question_writer.turning import Draft, ask_about, ask_inverted
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
 
 MAX_NAME_WORDS = 6
 _USES = {"involve": ("in",), "implicate": ("in",), "require": ("for",), "need": ("for",), "use": ("as", "for"),
-         "know": ("for",), "base": ("on",), "characterize": ("by",), "encode": ("by",), "derive": ("from",)}  # fmt: skip
+         "know": ("for",), "base": ("on",), "characterize": ("by",), "derive": ("from",)}  # fmt: skip
 _MEANING = frozenset("suggest imply indicate reveal show demonstrate".split())
-_VAGUE = frozenset("means tool key target sign structure marker reminder source area topic feature example reason step way part result case issue problem question finding limitation goal aim one "
-                   "challenge advantage strength factor method candidate function matter concern kind option".split())  # fmt: skip
+_VAGUE = frozenset(
+    "means tool key target sign structure marker reminder source area topic feature example reason step way part "
+    "result case issue problem question finding limitation goal aim one challenge advantage strength factor method "
+    "candidate function matter concern kind option".split()
+)
 
 
 def ask_definition(clause: Clause) -> Iterator[Draft | None]:
@@ -37,7 +41,12 @@ def ask_definition(clause: Clause) -> Iterator[Draft | None]:
         return
     told = any(child.dep_ in ("relcl", "acl", "prep") for child in nouns[0].children)
     counted = any(child.dep_ in ("nummod", "poss") or child.tag_ == "RBS" for child in nouns[0].children)
-    plain = names_something(clause.subject) and not any(child.dep_ == "prep" for child in clause.subject.children) and len(words) <= MAX_NAME_WORDS and not _is_the(clause.subject)
+    plain = (
+        names_something(clause.subject)
+        and not any(child.dep_ == "prep" for child in clause.subject.children)
+        and len(words) <= MAX_NAME_WORDS
+        and not _is_the(clause.subject)
+    )
     if told and plain and not counted and nouns[0].lemma_ not in _VAGUE and clause.subject.lemma_ not in _VAGUE:
         if not clause.is_negated and not clause.fronted:
             yield ask_about(clause, f"what {clause.verb.lower_}", [clause.subject_tokens])

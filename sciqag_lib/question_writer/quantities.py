@@ -1,23 +1,24 @@
 """Rules that ask for a number: how many, what share, what value, how great a change.
 
-    number  "Twelve wells contained arsenic."        -> "How many wells contained arsenic?"
-    share   "Some 40% of wells contained arsenic."   -> "What percentage of wells contained arsenic?"
-    value   "The median depth was 61 m."             -> "What was the median depth?"
-    range   "Depths ranged from 3 to 90 m."          -> "What was the range of depths?"
-    change  "Yields fell by 12%."                    -> "By how much did yields fall?"
+number  "Twelve wells contained arsenic."        -> "How many wells contained arsenic?"
+share   "Some 40% of wells contained arsenic."   -> "What percentage of wells contained arsenic?"
+value   "The median depth was 61 m."             -> "What was the median depth?"
+range   "Depths ranged from 3 to 90 m."          -> "What was the range of depths?"
+change  "Yields fell by 12%."                    -> "By how much did yields fall?"
 """
 
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sciqag_lib.question_writer.clauses import Clause, Draft, ask_about, ask_inverted, list_subtrees, write_tokens
+from sciqag_lib.question_writer.clauses import Clause, list_subtrees
 from sciqag_lib.question_writer.effects import has_number, names_something
+from sciqag_lib.question_writer.turning import Draft, ask_about, ask_inverted, write_tokens
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
 
-_MOVING = frozenset("increase decrease rise fall drop decline grow improve reduce shrink drop climb widen double".split())
+_MOVING = frozenset("increase decrease rise fall drop decline grow improve reduce shrink climb widen double".split())
 _UNIT = re.compile(
     r"(?:%|percent|°C|[kmµμn]?[glmLM]|[kM]?bp|kb|Mb|kDa|[kM]?Hz|ha|h|s|min|seconds?|minutes?|hours?|days?|weeks?"
     r"|months?|years?|degrees?|nm|cm|mm|km|ml|mg|kg|fold|times?|points?|orders?|meters?|kilometers?|grams?|pages?"
@@ -43,6 +44,8 @@ def ask_number(clause: Clause) -> Iterator[Draft | None]:
                 behind = [token for token in clause.predicate if token.i > noun.right_edge.i]
                 before, after = _split_at(rest, noun)
                 yield ask_about(clause, "how many", [before, f"{clause.verb.text} there", [*after, *behind]])
+    elif clause.is_negated or (clause.finite or clause.verb).tag_ == "VBZ":
+        return
     elif number := _find_number(clause.subject):
         drop = list_subtrees([number, *_qualifiers(clause.subject)])
         tokens = [token for token in clause.subject_tokens if token not in drop]
@@ -83,7 +86,8 @@ def ask_value(clause: Clause) -> Iterator[Draft | None]:
     listed = any(token.lower_ == "respectively" for token in clause.verb.subtree)
     if len(values) == 1 and len(content) > 1 and not listed and not clause.is_compound and len(clause.verbs) == 1:
         behind = [token for token in clause.predicate if token.i > values[0].right_edge.i]
-        yield ask_about(clause, f"what {clause.verb.lower_}", [clause.subject_tokens, behind])
+        if not behind or behind[0].dep_ in ("prep", "advcl", "mark"):
+            yield ask_about(clause, f"what {clause.verb.lower_}", [clause.subject_tokens, behind])
 
 
 def ask_range(clause: Clause) -> Iterator[Draft | None]:
@@ -116,6 +120,9 @@ def ask_change(clause: Clause) -> Iterator[Draft | None]:
         how = "by how much" if folds or heads[0].lower_ == "by" else "how much"
         measured = [head for head in clause.find("prep", "advcl") if has_number(head) or head.lower_ in ("by", "to")]
         drop = list_subtrees([*heads, *folds, *measured])
+        first = min(token.i for token in drop)
+        commas = [token.i for token in clause.predicate if token.text == "," and token.i > first]
+        drop |= {token for token in clause.predicate if commas and token.i >= commas[0]}
         adverbs = [head for head in clause.find("advmod") if head.tag_ == "RB" and head.right_edge == head]
         yield ask_inverted(clause, how, drop | set(adverbs))
 
@@ -128,7 +135,14 @@ def _find_number(noun: "Token") -> "Token | None":
     numbers = [child for child in noun.children if child.dep_ == "nummod" and child.i < noun.i]
     plural = noun.tag_ in ("NNS", "NNPS") and not _UNIT.match(noun.text)
     fixed = any(child.dep_ in ("poss", "det") for child in noun.children)
-    if len(numbers) != 1 or not numbers[0].like_num or not plural or fixed or _is_listed(noun) or not names_something(noun):
+    if (
+        len(numbers) != 1
+        or not numbers[0].like_num
+        or not plural
+        or fixed
+        or _is_listed(noun)
+        or not names_something(noun)
+    ):
         return None
     return numbers[0]
 
@@ -150,5 +164,3 @@ def _is_value(head: "Token") -> bool:
 
 def _split_at(tokens: list["Token"], noun: "Token") -> tuple[list["Token"], list["Token"]]:
     return [token for token in tokens if token.i <= noun.i], [token for token in tokens if token.i > noun.i]
-
-

@@ -1,16 +1,18 @@
 """How good a question that the rules made is likely to be: features, as flat numbers, and a plain score of them.
 
-    {"words": 11.0, "share_asked": 0.6, "cut": 0.0, "has_setting": 1.0, "names_topic": 2.0, "depth": 5.0, ...}
+{"words": 11.0, "share_asked": 0.6, "cut": 0.0, "has_setting": 1.0, "names_topic": 2.0, "depth": 5.0, ...}
 """
 
 from collections.abc import Collection
 
-from sciqag_lib.question_writer.clauses import Clause, Draft
+from sciqag_lib.question_writer.clauses import Clause
+from sciqag_lib.question_writer.results import Written
+from sciqag_lib.question_writer.turning import Draft
 from sciqag_lib.text.sentences import list_content_words
 
 # By the share of good questions among those read.
 WEIGHTS = {"cause": 2.0, "effect": 1.5, "comparison": 1.5, "shift": 1.5, "means": 1.5, "purpose": 1.5, "share": 1.5,
-           "value": 1.2, "change": 1.2, "correlation": 1.0, "agent": 1.2, "cause_of": 1.0, "definition": 1.0}  # fmt: skip
+           "value": 1.2, "change": 1.2, "correlation": 1.0, "agent": 1.2, "cause_of": 1.0, "object": 1.0}  # fmt: skip
 
 
 def describe_question(
@@ -37,9 +39,9 @@ def describe_question(
     }
 
 
-def score_features(rule: str, features: dict[str, float]) -> float:
-    """Higher is better."""
-    score = WEIGHTS.get(rule, 0.5)
+def score_written(written: Written) -> float:
+    """Higher is better; the reasons are in the features."""
+    features, score = written.features, WEIGHTS.get(written.rule, 0.5)
     score += 0.3 * min(3.0, features["names_topic"]) + 0.2 * min(2.0, features["names"]) + 0.5 * features["has_setting"]
     score -= 0.05 * abs(features["words"] - 14) + 0.08 * features["cut"] + 0.4 * features["pronouns"]
     score -= 1.0 * (features["left_to_tell"] < 2) + 0.5 * features["compound"] + 0.1 * max(0.0, features["depth"] - 6)

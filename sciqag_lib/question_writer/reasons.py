@@ -1,15 +1,16 @@
 """Rules that ask why: for a cause, and for a purpose.
 
-    cause    "The bridge failed because its bolts rusted."   -> "Why did the bridge fail?"
-    source   "The color is due to iron oxides."              -> "What is the color due to?"
-    purpose  "Plants close stomata in order to save water."  -> "Why do plants close stomata?"
+cause    "The bridge failed because its bolts rusted."   -> "Why did the bridge fail?"
+source   "The color is due to iron oxides."              -> "What is the color due to?"
+purpose  "Plants close stomata in order to save water."  -> "Why do plants close stomata?"
 """
 
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sciqag_lib.question_writer.clauses import Clause, Draft, ask_inverted, list_subtrees
+from sciqag_lib.question_writer.clauses import Clause, list_subtrees
+from sciqag_lib.question_writer.turning import Draft, ask_inverted
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -79,8 +80,10 @@ def _find_adjuncts(clause: Clause, opening: re.Pattern[str]) -> list["Token"]:
 def _gives_ground(head: "Token") -> bool:
     """ "Since light is scarce, ..." and "As light is scarce, ...", in the present: of the past it may be time."""
     verbs = [head, *head.children]
-    return head.dep_ == "advcl" and head.left_edge.lower_ in ("since", "as") and any(
-        verb.tag_ in ("VBZ", "VBP") for verb in verbs
+    return (
+        head.dep_ == "advcl"
+        and head.left_edge.lower_ in ("since", "as")
+        and any(verb.tag_ in ("VBZ", "VBP") for verb in verbs)
     )
 
 

@@ -1,14 +1,15 @@
 """Words that point back, and what they point to where that is unmistakable.
 
-    before: "We grew oak seedlings in pots."   "The seedlings died."  -> "The oak seedlings died."
-    before: "Frost damages buds."              "It also kills moss."  -> "Frost also kills moss."
+before: "We grew oak seedlings in pots."   "The seedlings died."  -> "The oak seedlings died."
+before: "Frost damages buds."              "It also kills moss."  -> "Frost also kills moss."
 """
 
 import re
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from sciqag_lib.question_writer.clauses import find_clause, lower_start
+from sciqag_lib.question_writer.clauses import find_clause
+from sciqag_lib.question_writer.turning import lower_start
 from sciqag_lib.text.sentences import stem_word
 
 if TYPE_CHECKING:
@@ -16,15 +17,18 @@ if TYPE_CHECKING:
 
 _ONE, _MANY = frozenset("it its itself".split()), frozenset("they their them themselves".split())
 _OPEN = frozenset(
-    "this that these those such we our us i my he she his her him former latter here herein above another others there "
-    "aforementioned ours you your latter".split()
+    "this that these those such we our us i my he she his her him former latter here herein above another others "
+    "there aforementioned ours you your".split()
 )
-_OTHERS = frozenset("other same such both two three four previous earlier first second last remaining present current new missing resulting proposed corresponding "
-                    "observed above-mentioned different various".split())  # fmt: skip
+_OTHERS = frozenset(
+    "other same such both two three four previous earlier first second last remaining present current new missing "
+    "resulting proposed corresponding observed above-mentioned different various".split()
+)
+_LIKENING = frozenset("similar additional further analogous comparable".split())  # to what?
 # There is only one of each, or each reader knows which is meant.
 _UNIQUE = frozenset(
-    "brain nucleus cytoplasm cytosol genome body liver lung heart kidney skin blood bloodstream retina cortex spleen gut "
-    "intestine bone membrane world environment literature ocean sea sun earth atmosphere air ground soil water "
+    "brain nucleus cytoplasm cytosol genome body liver lung heart kidney skin blood bloodstream retina cortex spleen "
+    "gut intestine bone membrane world environment literature ocean sea sun earth atmosphere air ground soil water "
     "surface past future present majority number presence absence use role ability risk rate time effect age sex "
     "level amount degree extent case end beginning basis context field laboratory clinic public population us uk uk's "
     "immune climate country community media internet web government law market economy disease host cell cells".split()
@@ -42,8 +46,8 @@ def find_open(tokens: Iterable["Token"], known: Collection[str]) -> list["Token"
     found, nouns = [], []
     for token in tokens:
         word = token.lower_
-        if token.dep_ == "amod" and word in ("similar", "additional", "further") and not list(token.children):
-            found.append(token)  # to what?
+        if token.dep_ == "amod" and word in _LIKENING and not list(token.children):
+            found.append(token)
         elif word in _OPEN and not _is_used_otherwise(token) or word in _ONE | _MANY and not _is_answered(token, nouns):
             found.append(token)
         elif token.pos_ in ("NOUN", "PROPN"):
@@ -132,7 +136,9 @@ def _name_noun(noun: "Token", before: "Doc") -> str:
     names = set()
     for token in before:
         if token.lemma_ == noun.lemma_ and token.tag_ == noun.tag_:
-            words = [child for child in token.children if child.i < token.i and child.dep_ in ("amod", "compound", "nmod")]
+            words = [
+                child for child in token.children if child.i < token.i and child.dep_ in ("amod", "compound", "nmod")
+            ]
             if not words or any(child.lower_ in _OTHERS for child in words):
                 return ""
             names.add(before[words[0].left_edge.i : token.i + 1].text)

@@ -1,7 +1,7 @@
 """Which sentences of a paper a question may be made of, told before they are parsed, and why others are refused.
 
-    "Fig. 2 shows the yields."  -> points_elsewhere
-    "Gli alberi crescono."      -> not_english
+"Fig. 2 shows the yields."  -> points_elsewhere
+"Gli alberi crescono."      -> not_english
 """
 
 import re
@@ -34,7 +34,9 @@ SKIPPED_SECTIONS = re.compile(
     r"|author contribution|data (?:deposition|access)|nomenclatur",
     re.IGNORECASE,
 )
-METHODS = re.compile(r"\b(?:methods?|materials?|procedures?|experimental|participants|protocols?|implementation)\b", re.I)
+METHODS = re.compile(
+    r"\b(?:methods?|materials?|procedures?|experimental|participants|protocols?|implementation)\b", re.I
+)
 CITATION = re.compile(r"\s?\[\s?\d{1,4}(?:\s?[,;–-]\s?\d{1,4}){0,40}\s?\]")
 _BRACKET = re.compile(r"\s\([^()]{0,300}\)|\s\[[^\[\]]{0,300}\]")
 _ELSEWHERE = re.compile(
@@ -42,7 +44,8 @@ _ELSEWHERE = re.compile(
     r"|\b(?:this|the present|our|the current|these) (?:study|work|paper|article|report|review|manuscript|studies)\b"
     r"|\b(?:see|as|described|mentioned|shown|discussed|defined|listed) (?:above|below|elsewhere|previously|earlier)\b"
     r"|\bdata not shown\b|\bin (?:this|that|each|both) cases?\b|\bet al\b|\bas follows\b|\bthe following\b"
-    r"|\brespective(?:ly)?\b|\b(?:experiment|study|sequence|model|site|example|simulation|scenario|condition|cohort|sample) (?:\d|[A-Z]\b)"
+    r"|\brespective(?:ly)?\b"
+    r"|\b(?:experiment|study|sequence|model|site|example|simulation|scenario|condition|cohort|sample) (?:\d|[A-Z]\b)"
     r"|\bfor (?:example|instance)\b|\be\.g\.|\bi\.e\.",
     re.IGNORECASE,
 )
@@ -53,14 +56,15 @@ _ENGLISH = frozenset(
 )
 _OTHER = frozenset(
     "der die das und ist nicht mit den von zu ein eine für auf dem des wird wurde el la los las del que y por con una "
-    "para se su le les et du une est dans pour qui sur il della di e per che sono het een van de met voor niet och att "
-    "som av med är til og af na do da em os um não".split()
+    "para se su le les et du une est dans pour qui sur il della di e per che sono het een van de met voor niet och "
+    "att som av med är til og af na do da em os um não".split()
 )
 
 
 # ", p = .02" and "F(1, 20) = 3.4" without brackets
 _STATISTIC = re.compile(
-    r",?\s(?:[pPrRtFzZdnN]|β|χ2|χ²|OR|HR|RR|SD|SE|95% CI)(?:\s?\([\d., ]{1,20}\))?\s?[=<>≤≥:]\s?[-−–]?[\d.]+(?:\s?[-–]\s?[\d.]+)?"
+    r",?\s(?:[pPrRtFzZdnN]|β|χ2|χ²|OR|HR|RR|SD|SE|95% CI)(?:\s?\([\d., ]{1,20}\))?\s?[=<>≤≥:]\s?[-−–]?[\d.]+"
+    r"(?:\s?[-–]\s?[\d.]+)?"
 )
 
 
@@ -91,6 +95,11 @@ def find_reason(text: str) -> str:
     if any(text.count(left) != text.count(right) for left, right in ("()", "[]", "{}", "“”")) or text.count('"') % 2:
         return "unbalanced_brackets"
     return "points_elsewhere" if _ELSEWHERE.search(CITATION.sub("", text)) else ""
+
+
+def strip_citations(text: str) -> str:
+    """The sentence as an answer shows it: on one line, without citation marks; what else stands in brackets stays."""
+    return " ".join(CITATION.sub("", text).split())
 
 
 def strip_brackets(text: str) -> str:

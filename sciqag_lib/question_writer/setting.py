@@ -1,7 +1,7 @@
 """The setting of a paper's findings - an organism, a population, a material, a place - in the paper's own words.
 
-    title    "Wood Density in Classical Violins: A Survey"   -> "in classical violins"
-    heading  "Growth in Mutants"                              -> "in mutants"
+title    "Wood Density in Classical Violins: A Survey"   -> "in classical violins"
+heading  "Growth in Mutants"                              -> "in mutants"
 """
 
 import re
@@ -14,7 +14,9 @@ from sciqag_lib.text.sentences import list_content_words
 _SEGMENT = re.compile(r"\s?[:;?!]\s|\s[–—-]\s|\.\s(?=[A-Z][a-z]{3})|,\s")
 _PHRASE = re.compile(r"\b([Ii]n|[Aa]mong|[Dd]uring|[Tt]hroughout|[Ww]ithin)\s(?!vitro|vivo|silico|situ)(.{3,80})$")
 # "Belief in God", "Advances in Genetics": what follows is no setting.
-_BOUND = re.compile(r"\b(?:belief|advances?|roles?|interest|progress|trends?|involved|used|confidence|insights?)$", re.I)
+_BOUND = re.compile(
+    r"\b(?:belief|advances?|roles?|interest|progress|trends?|involved|used|confidence|insights?)$", re.I
+)
 _NO_SETTING = re.compile(
     r"(?:\w+ing\b|\d|an?\b|this|these|our|its|their|general|response)"
     r"|.*\b(?:is|are|was|were|reveals?|shows?|suggests?|enhanced|and)\b",
@@ -22,13 +24,15 @@ _NO_SETTING = re.compile(
 )
 _PEOPLE = re.compile(
     r"\b((?:patients|children|women|men|adults|individuals|people|infants|recipients|carriers) with "
-    r"[a-zA-Z-]+(?: [a-z-]+){0,2}?)(?=[.,;)]|\s(?:and|or|who|was|were|had|have|in|at|is|are|by|to|for|from|than|using)\b)"
+    r"[a-zA-Z-]+(?: [a-z-]+){0,2}?)"
+    r"(?=[.,;)]|\s(?:and|or|who|was|were|had|have|in|at|is|are|by|to|for|from|than|using)\b)"
 )
 _SPECIES = re.compile(r"\b([A-Z])([a-z]{3,}) ([a-z]{4,})\b")
 ORGANISMS = frozenset(
-    "mice mouse rats rat humans zebrafish drosophila elegans yeast arabidopsis xenopus chickens chick pigs sheep goats "
-    "cattle dogs cats monkeys macaques rabbits tobacco maize rice wheat tomato coli patients children women men infants "
-    "adults bacteria archaea fungi plants insects birds fish mammals cerevisiae melanogaster vertebrates primates".split()
+    "mice mouse rats rat humans zebrafish drosophila elegans yeast arabidopsis xenopus chickens chick pigs sheep "
+    "goats cattle dogs cats monkeys macaques rabbits tobacco maize rice wheat tomato coli patients children women men "
+    "infants adults bacteria archaea fungi plants insects birds fish mammals cerevisiae melanogaster vertebrates "
+    "primates".split()
 )
 
 
@@ -48,6 +52,8 @@ class Spelling:
         return " ".join(self._lower_word(word) for word in text.split())
 
     def _lower_word(self, word: str) -> str:
+        if len(word) == 1 or re.search(r"\w\.\w|\d", word):
+            return word  # "Cluster A", "Pn.p"
         parts = word.split("-")
         if any(part[1:] != part[1:].lower() for part in parts):
             return word

@@ -1,6 +1,6 @@
 """Forms of English verbs, by lemminflect (MIT).
 
-    inflect("bind", "VBD") -> "bound"    agree("were") -> "was"    agree("prevent", "VBP") -> "prevents"
+inflect("bind", "VBD") -> "bound"    agree("were") -> "was"    agree("prevent", "VBP") -> "prevents"
 """
 
 from functools import lru_cache

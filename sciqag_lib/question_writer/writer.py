@@ -1,7 +1,7 @@
 """Questions for the sentences of a paper, made of their own words; the answer to each is the sentence as a whole.
 
-    Written(span=(120, 171), question="In clay soils, why did yields fall?", rule="cause", setting="in clay soils", ...)
-    Refused(span=(172, 204), reason="open_reference")
+Written(span=(120, 171), question="In clay soils, why did yields fall?", rule="cause", setting="in clay soils", ...)
+Refused(span=(172, 204), reason="open_reference")
 """
 
 import re
@@ -12,12 +12,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sciqag_lib.question_writer import circumstances, comparisons, effects, names, quantities, reasons
-from sciqag_lib.question_writer.clauses import Clause, Draft, find_clause
+from sciqag_lib.question_writer.clauses import Clause, find_clause
 from sciqag_lib.question_writer.parsing import parse_sentences
-from sciqag_lib.question_writer.ranking import describe_question, score_features
+from sciqag_lib.question_writer.ranking import describe_question, score_written
 from sciqag_lib.question_writer.references import find_open, name_references
+from sciqag_lib.question_writer.results import Refused, Written
 from sciqag_lib.question_writer.screening import METHODS, SKIPPED_SECTIONS, find_reason, strip_brackets
 from sciqag_lib.question_writer.setting import Spelling, choose_setting, find_phrases, find_settings
+from sciqag_lib.question_writer.turning import Draft
 from sciqag_lib.records.papers import Paper
 from sciqag_lib.text.abbreviations import find_abbreviations
 from sciqag_lib.text.captions import find_captions
@@ -58,22 +60,9 @@ RULES = (
     ("use", names.ask_use),
     ("meaning", names.ask_meaning),
 )
-_NO_QUESTION = re.compile(r"\b(\w+) \1\b|[=<>≥≤]|\bbut\b|[;:?!|]|\bet al\b|\b(?:the|a|an|of|and|or|by|to|with|in|from|for|than),? ?$|\(|\)")
-
-
-@dataclass(frozen=True)
-class Written:
-    span: Span  # of Paper.txt: the answer
-    question: str
-    rule: str  # the first of RULES' names
-    setting: str  # what was put before the question, or ""
-    features: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Refused:
-    span: Span
-    reason: str  # one of screening.REASONS
+_NO_QUESTION = re.compile(
+    r"\b(\w+) \1\b|[=<>≥≤]|\bbut\b|[;:?!|]|\bet al\b|\b(?:the|a|an|of|and|or|by|to|with|in|from|for|than),? ?$|\(|\)"
+)
 
 
 @dataclass
@@ -167,7 +156,7 @@ def _write(span: Span, doc: "Doc", before: "Doc | None", context: Context) -> "l
     written = [made for draft in drafts if (made := _finish(span, clause, draft, context))]
     if not written:
         return Refused(span, "poor_question")
-    return sorted(written, key=lambda one: (-score_features(one.rule, one.features), one.question))
+    return sorted(written, key=lambda one: (-score_written(one), one.question))
 
 
 def _draft(clause: Clause) -> Iterator[Draft]:
