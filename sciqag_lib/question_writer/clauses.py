@@ -99,7 +99,7 @@ def find_clause(doc: "Doc") -> Clause | None:
         for child in verb.children
         if child.i < start and child.dep_ in ("prep", "advcl", "npadvmod", "advmod") and not _is_link(child)
     ]
-    whole = [token for token in verb.subtree if token.i > end]
+    whole = [token for token in verb.subtree if token.i > end and token.text != "."]
     dropped = _list_asides(verb, whole)
     predicate = [token for token in whole if token not in dropped and not _is_loose(token)]
     num_cut = sum(token.is_alpha for token in whole) - sum(token.is_alpha for token in predicate)

@@ -32,7 +32,7 @@ def ask_comparison(clause: Clause) -> Iterator[Draft | None]:
     than = [token for token in clause.predicate if token.lower_ == "than"]
     if clause.verb.lemma_ != "be" or clause.verb != clause.finite or len(than) != 1 or len(clause.verbs) > 1:
         return
-    degree = [head for head in clause.find("acomp") if _is_comparative(head)]
+    degree = [head for head in clause.find("acomp", "attr") if _is_comparative(head)]
     if not degree or any(token.dep_ in ("dobj", "oprd") for token in degree[0].subtree if token.i < than[0].i):
         return
     yield _ask_between(clause, than[0], degree[0]) or _ask_with(clause, than[0])
@@ -88,7 +88,11 @@ def ask_shift(clause: Clause) -> Iterator[Draft | None]:
     is_degree = clause.verb.lemma_ == "be" and any(_is_comparative(head) for head in clause.find("acomp"))
     if len(others) != 1 or not (is_shift or is_degree) or len(clause.verbs) > 1 or clause.is_compound:
         return
-    first = [head for head in clause.find("prep") if head.lower_ in _PLACES and head.i < others[0].i]
+    first = [
+        token
+        for token in clause.predicate
+        if token.dep_ == "prep" and token.lower_ in _PLACES and token.i < others[0].i
+    ]
     links = [token for token in others[0].subtree if token.lower_ in ("with", "to") and token.dep_ == "prep"]
     if len(first) == 1 and links:
         did = "did" if clause.is_past or clause.finite and clause.finite.lower_ in ("was", "were") else "do"
@@ -106,6 +110,7 @@ def ask_difference(clause: Clause) -> Iterator[Draft | None]:
     """
     heads = [head for head in clause.find("prep", "advcl") if head.lower_ in ("in", "by") or head.dep_ == "advcl"]
     whom = [head for head in clause.find("prep") if head.lower_ == "from"]
+    heads += [head for other in whom for head in other.subtree if head.dep_ == "prep" and head.lower_ in ("in", "by")]
     if clause.verb.lemma_ == "differ" and heads and (whom or _is_plural(clause.subject)) and not clause.is_negated:
         adverbs = [head for head in clause.find("advmod") if head.right_edge == head]
         yield ask_inverted(clause, "how", list_subtrees(heads) | set(adverbs))

@@ -22,9 +22,11 @@ _MOVING = frozenset("increase decrease rise fall drop decline grow improve reduc
 _UNIT = re.compile(
     r"(?:%|percent|°C|[kmµμn]?[glmLM]|[kM]?bp|kb|Mb|kDa|[kM]?Hz|ha|h|s|min|seconds?|minutes?|hours?|days?|weeks?"
     r"|months?|years?|degrees?|nm|cm|mm|km|ml|mg|kg|fold|times?|points?|orders?|meters?|kilometers?|grams?|pages?"
-    r"|mice|steps?)$"
+    r"|mice|steps?)\.?$"
 )
 _FOLD = re.compile(r"(?:\d[\d.]*|two|three|four|five|six|ten)-?\s?fold$", re.IGNORECASE)
+_PLACES = frozenset("in for at among during".split())
+_DIMENSIONS = frozenset("length width height depth size diameter area weight total age volume".split())
 _PRONOUNS = frozenset("it they this that these those".split())
 
 
@@ -44,9 +46,11 @@ def ask_number(clause: Clause) -> Iterator[Draft | None]:
                 behind = [token for token in clause.predicate if token.i > noun.right_edge.i]
                 before, after = _split_at(rest, noun)
                 yield ask_about(clause, "how many", [before, f"{clause.verb.text} there", [*after, *behind]])
-    elif clause.is_negated or (clause.finite or clause.verb).tag_ == "VBZ":
+    elif clause.is_negated:
         return
     elif number := _find_number(clause.subject):
+        if (clause.finite or clause.verb).tag_ == "VBZ":
+            return  # "20 rats is enough"
         drop = list_subtrees([number, *_qualifiers(clause.subject)])
         tokens = [token for token in clause.subject_tokens if token not in drop]
         yield ask_about(clause, "how many", [tokens, clause.predicate])
@@ -84,10 +88,14 @@ def ask_value(clause: Clause) -> Iterator[Draft | None]:
     values = [head for head in clause.find("attr", "acomp") if _is_value(head)]
     content = [token for token in clause.subject_tokens if token.pos_ in ("NOUN", "PROPN", "ADJ")]
     listed = any(token.lower_ == "respectively" for token in clause.verb.subtree)
-    if len(values) == 1 and len(content) > 1 and not listed and not clause.is_compound and len(clause.verbs) == 1:
-        behind = [token for token in clause.predicate if token.i > values[0].right_edge.i]
-        if not behind or behind[0].dep_ in ("prep", "advcl", "mark"):
-            yield ask_about(clause, f"what {clause.verb.lower_}", [clause.subject_tokens, behind])
+    if len(values) != 1 or len(content) < 2 or listed or clause.is_compound or len(clause.verbs) > 1:
+        return
+    places = [head for head in values[0].children if head.dep_ == "prep" and head.lower_ in _PLACES]
+    behind = [token for token in clause.predicate if token.i > values[0].right_edge.i]
+    behind = sorted([*behind, *(token for head in places for token in head.subtree)], key=lambda token: token.i)
+    dimension = any(token.lemma_ in _DIMENSIONS for token in behind)
+    if not dimension and (not behind or behind[0].dep_ in ("prep", "advcl", "mark")):
+        yield ask_about(clause, f"what {clause.verb.lower_}", [clause.subject_tokens, behind])
 
 
 def ask_range(clause: Clause) -> Iterator[Draft | None]:

@@ -50,7 +50,7 @@ def ask_source(clause: Clause) -> Iterator[Draft | None]:
             drop = list_subtrees(child for child in head.children if child.dep_ == "pobj")
         if drop and len(clause.verbs) == 1:
             last = max(token.i for token in drop)
-            behind = {token for token in clause.predicate if token.i > last}
+            behind = {token for token in clause.predicate if token.i > last or token.dep_ == "advmod"}
             yield ask_inverted(clause, "what", drop | behind)
 
 

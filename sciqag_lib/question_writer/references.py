@@ -25,8 +25,10 @@ _OTHERS = frozenset(
     "resulting proposed corresponding observed above-mentioned different various".split()
 )
 _LIKENING = frozenset("similar additional further analogous comparable".split())  # to what?
+_QUANTIFIERS = frozenset("many few several some most".split())
 # There is only one of each, or each reader knows which is meant.
 _UNIQUE = frozenset(
+    "north south east west "
     "brain nucleus cytoplasm cytosol genome body liver lung heart kidney skin blood bloodstream retina cortex spleen "
     "gut intestine bone membrane world environment literature ocean sea sun earth atmosphere air ground soil water "
     "surface past future present majority number presence absence use role ability risk rate time effect age sex "
@@ -139,6 +141,7 @@ def _name_noun(noun: "Token", before: "Doc") -> str:
             words = [
                 child for child in token.children if child.i < token.i and child.dep_ in ("amod", "compound", "nmod")
             ]
+            words = [word for word in words if word.lower_ not in _QUANTIFIERS]
             if not words or any(child.lower_ in _OTHERS for child in words):
                 return ""
             names.add(before[words[0].left_edge.i : token.i + 1].text)

@@ -63,15 +63,13 @@ _OTHER = frozenset(
 
 # ", p = .02" and "F(1, 20) = 3.4" without brackets
 _STATISTIC = re.compile(
-    r",?\s(?:[pPrRtFzZdnN]|β|χ2|χ²|OR|HR|RR|SD|SE|95% CI)(?:\s?\([\d., ]{1,20}\))?\s?[=<>≤≥:]\s?[-−–]?[\d.]+"
-    r"(?:\s?[-–]\s?[\d.]+)?"
+    r",?\s(?:[pPrRtFzZdnN]|β|χ2|χ²|OR|HR|RR|SD|SE|95% CI)(?:\s?\([\d., ]{1,20}\))?\s?[=<>≤≥:]\s?[-−–]?\d*\.?\d+"
+    r"(?:\s?[-–]\s?\d*\.?\d+)?"
 )
 
 
 def is_english(text: str) -> bool:
     """Whether the little words of a text are English: at least two, and more than those of other languages."""
-    if is_mostly_unspaced(text):
-        return False
     words = list_words(text)
     english = sum(word in _ENGLISH for word in words)
     return english >= max(1, len(words) // 12) and english > sum(word in _OTHER for word in words)
@@ -80,16 +78,18 @@ def is_english(text: str) -> bool:
 def find_reason(text: str) -> str:
     """Why no question can be made of a sentence, one of REASONS; "" where one may be."""
     words = text.split()
+    if is_mostly_unspaced(text):
+        return "not_english"
     if len(words) > MAX_WORDS:
         return "too_long"
-    if not is_english(text):
-        return "not_english"
-    if not text.endswith(".") or not (text[0].isupper() or text[0].isdigit() or text[:1] in "αβγδ"):
-        return "not_a_sentence"
     if _NOTE.match(text) or " | " in text:
         return "caption_or_row"
     if len(words) < MIN_WORDS:
         return "too_short"
+    if not is_english(text):
+        return "not_english"
+    if not text.endswith(".") or not (text[0].isupper() or text[0].isdigit() or text[:1] in "αβγδ"):
+        return "not_a_sentence"
     if sum(character.isalpha() or character == " " for character in text) < MIN_LETTERS * len(text):
         return "symbols"
     if any(text.count(left) != text.count(right) for left, right in ("()", "[]", "{}", "“”")) or text.count('"') % 2:

@@ -65,7 +65,7 @@ def find_settings(paper: Paper, spelling: Spelling) -> list[str]:
     """Phrases that open a question, the surest first: of the title, then whom or what the abstract names most."""
     found = find_phrases(paper.title, spelling)
     text = f"{paper.title}. {paper.abstract}"
-    people = Counter(match.lower() if match[:1].isupper() else match for match in _PEOPLE.findall(text))
+    people = Counter({name.lower(): text.count(name) for name in _PEOPLE.findall(text)})
     found += [f"in {name}" for name, number in people.most_common(1) if number > 1]
     species = [match for match in _SPECIES.finditer(paper.title) if f"{match[1]}. {match[3]}" in paper.txt]
     return list(dict.fromkeys(found + [f"in {match[0]}" for match in species[:1]]))

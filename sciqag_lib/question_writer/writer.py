@@ -60,6 +60,7 @@ RULES = (
     ("use", names.ask_use),
     ("meaning", names.ask_meaning),
 )
+_PLACED = re.compile(r"(?:in|among|during|at|within|for|on|under)\b", re.IGNORECASE)
 _NO_QUESTION = re.compile(
     r"\b(\w+) \1\b|[=<>≥≤]|\bbut\b|[;:?!|]|\bet al\b|\b(?:the|a|an|of|and|or|by|to|with|in|from|for|than),? ?$|\(|\)"
 )
@@ -153,9 +154,10 @@ def _write(span: Span, doc: "Doc", before: "Doc | None", context: Context) -> "l
     drafts = list(_draft(clause))
     if not drafts:
         return Refused(span, "no_rule")
-    written = [made for draft in drafts if (made := _finish(span, clause, draft, context))]
+    made = [_finish(span, clause, draft, context) for draft in drafts]
+    written = [one for one in made if isinstance(one, Written)]
     if not written:
-        return Refused(span, "poor_question")
+        return Refused(span, "too_general" if "too_general" in made else "poor_question")
     return sorted(written, key=lambda one: (-score_written(one), one.question))
 
 
@@ -173,23 +175,27 @@ def names_topic(question: str, draft: Draft, context: Context) -> bool:
     return named or bool(context.title_words & set(list_content_words(question)))
 
 
-def _finish(span: Span, clause: Clause, draft: Draft, context: Context) -> Written | None:
+def _finish(span: Span, clause: Clause, draft: Draft, context: Context) -> Written | str:
+    """The question with its setting, or the reason against it."""
     if find_open(draft.tokens, context.title_words):
-        return None
+        return "open_reference"
     sentence = context.paper.txt[span[0] : span[1]]
     question = f"{draft.front}, {draft.body}" if draft.front else draft.body
-    setting = ""
-    if not re.match(r"(?:in|among|during|at|within|for)\b", draft.front, re.IGNORECASE):
-        heading = context.find_heading(span[0]).split(" / ")[-1]
-        near = find_phrases(heading, context.spelling)
-        setting = choose_setting(question, sentence, [*near, *context.settings])
+    setting = _choose_setting(span, question, draft, context)
+    if clause.is_past and not setting and not names_topic(question, draft, context):
+        return "too_general"
     question = f"{setting}, {question}" if setting else question
     question = expand_abbreviations(question[0].upper() + question[1:] + "?", context.definitions)
-    num_words = len(question.split())
-    if not MIN_WORDS <= num_words <= MAX_WORDS or _NO_QUESTION.search(question[:-1]):
-        return None
-    if clause.is_past and not setting and not names_topic(question, draft, context):
-        return None
+    if not MIN_WORDS <= len(question.split()) <= MAX_WORDS or _NO_QUESTION.search(question[:-1]):
+        return "poor_question"
     features = describe_question(question, sentence, draft, clause, setting, context.title_words)
     features["position"] = span[0] / max(1, len(context.paper.txt))
     return Written(span, question, draft.rule, setting, features)
+
+
+def _choose_setting(span: Span, question: str, draft: Draft, context: Context) -> str:
+    """None for a question that opens with a place of its own, or that asks what something is."""
+    if draft.rule in ("definition", "naming") or _PLACED.match(draft.front):
+        return ""
+    near = find_phrases(context.find_heading(span[0]).split(" / ")[-1], context.spelling)
+    return choose_setting(question, context.paper.txt[span[0] : span[1]], [*near, *context.settings])
