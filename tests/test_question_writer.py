@@ -269,6 +269,24 @@ def test_brackets_leave_the_question_and_stay_in_the_answer() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("Frost kills buds (Figure 2) and moss (see Table S1 and Fig. 3A).", "Frost kills buds and moss."),
+        ("Frost kills buds (data not shown).", "Frost kills buds."),
+        ("Frost kills buds (P < 0.05; Figure 2).", "Frost kills buds (P < 0.05; Figure 2)."),  # a statistic stays
+        ("Frost kills buds (of plums).", "Frost kills buds (of plums)."),
+    ],
+)
+def test_brackets_that_only_point_are_no_part_of_the_answer(sentence: str, expected: str) -> None:
+    assert strip_citations(sentence) == expected
+
+
+def test_a_question_that_two_sentences_answer_is_refused() -> None:
+    text = "The median yield of apple trees was 9 tons. The median yield of apple trees was 4 tons."
+    assert list_best(text) == ["asked_twice", "asked_twice"]
+
+
 def test_no_question_asks_yes_or_no_or_holds_what_is_no_word_of_the_sentence() -> None:
     text = (
         "Late frost reduces the fruit set of young trees. Yields of old trees were higher in clay soils than in sandy "

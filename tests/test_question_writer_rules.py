@@ -61,6 +61,12 @@ EXAMPLES = {
         "Young salmon produced more urea in warm water than cold.": None,
         "Ground beetles in hedges produce quinones for defense.": "what do ground beetles in hedges produce",
     },
+    "any_object": {
+        "Ants of many kinds can bury the seeds of violets.": "what can ants of many kinds bury",
+        "Beavers in the north built large stone dams.": "what did beavers in the north build",
+        "Large trout in the lakes eat small white fish.": "what do large trout in the lakes eat",
+        "Older farmers of the valley described three severe winters.": "what did older farmers of the valley describe",
+    },
     "consequence": {
         "Heavy grazing leads to soil erosion.": "what does heavy grazing lead to",
         "The mild winter resulted in an early bloom.": "what did the mild winter result in",
@@ -98,6 +104,12 @@ EXAMPLES = {
         "Milk production has increased by 8% in small herds.":
             "by how much has milk production increased in small herds",
     },
+    "trend": {
+        "Milk yields decreased after weaning.": "how did milk yields change after weaning",
+        "The number of wolves increased sharply with the ban.": "how did the number of wolves change with the ban",
+        "Enzyme levels were reduced in the cold water.": "how were enzyme levels changed in the cold water",
+        "The demand for water rose when prices were low.": "how did the demand for water change when prices were low",
+    },
     "comparison": {
         "Yields were higher in clay soils than in sandy soils.":
             "how did yields differ between clay soils and sandy soils",
@@ -114,6 +126,22 @@ EXAMPLES = {
             "how did enzyme activity differ between warm water and cold water",
         "Fat content is lower in wild salmon compared with farmed salmon.":
             "how does fat content differ between wild salmon and farmed salmon",
+    },
+    "possession": {
+        "Oak trees had thicker bark than pine trees.": "how did oak trees compare with pine trees in bark",
+        "Wild salmon have a lower fat content than farmed salmon.":
+            "how do wild salmon compare with farmed salmon in fat content",
+        "The new alloy showed less wear than steel.": "how did the new alloy compare with steel in wear",
+        "Patients with asthma reported more pain than controls.":
+            "how did patients with asthma compare with controls in pain",
+    },
+    "likeness": {
+        "There was no difference in height between oak and pine.": "how did height compare between oak and pine",
+        "Nest success did not differ between hedges and fields.":
+            "how did nest success compare between hedges and fields",
+        "Egg size does not vary between old and young hens.": "how does egg size compare between old and young hens",
+        "The new hens did not differ from the old hens in weight.":
+            "how did the new hens compare with the old hens in weight",
     },
     "difference": {
         "Oak differs from pine in its density.": "how does oak differ from pine",
@@ -181,6 +209,12 @@ EXAMPLES = {
         "Diatom shells are made of silica.": "what are diatom shells made of",
         "The upper layer of the peat consists of living moss.": "what does the upper layer of the peat consist of",
     },
+    "identity": {
+        "The main cause of losses was frost.": "what was the main cause of losses",
+        "Frost is the most common cause of losses in spring.": "what is the most common cause of losses in spring",
+        "The strongest predictors of survival were age and weight.": "what were the strongest predictors of survival",
+        "Lignin is one of the hardest parts of wood.": "what is one of the hardest parts of wood",
+    },
     "use": {
         "Chitinase is involved in the molting of crabs.": "what is chitinase involved in",
         "Sphagnum moss is used as a wound dressing.": "what is sphagnum moss used as",
@@ -209,14 +243,18 @@ COUNTER_EXAMPLES = {
     "agent": ["Growth was determined by weighing.", "Yields were reduced by 12%.", "It was written by Darwin."],
     "cause_of": ["The results explain the gap.", "It delays flowering.", "Old trees have deep roots."],
     "object": ["It requires calcium.", "The law requires that farms close.", "The valve opens slowly."],
+    "any_object": ["Oak has deep roots.", "Frost plays a role in spring.", "It eats small fish."],
     "consequence": ["The road leads north.", "It led to erosion.", "Heavy grazing did not lead to erosion."],
     "number": ["The trip took 3 days.", "Two of them were lost.", "One reason was the cold."],
     "share": ["A share of 40% is high.", "Wells of 40 m were dry.", "Yields fell by 40%."],
     "value": ["Depth was 61 m.", "The river is long.", "The results were 4% and 9%, respectively."],
     "range": ["The topics ranged from ethics to law.", "It ranged from 3 to 9 m.", "The mountain range is old."],
     "change": ["The birds fell silent.", "Yields fell in spring.", "It fell by 12%."],
+    "trend": ["Yields fell.", "Yields fell by 12% in spring.", "It fell after the war."],
     "comparison": ["More than 40 wells were dry.", "The well is deep.", "It was sold rather than kept."],
     "shift": ["Clay was compared with sand.", "Growth was reduced in clay.", "Growth was slow compared with that."],
+    "possession": ["Oak had more than 40 rings.", "Oak had thick bark.", "They ate more roots than usual."],
+    "likeness": ["Heights differed between oak and pine.", "There was a gap between the rocks.", "Oak is like ash."],
     "difference": ["Oak and pine differ widely.", "The price is different.", "Oak does not differ from pine in cost."],
     "correlation": ["Related work was read.", "Age was not correlated with height.", "She relates an old story."],
     "condition": ["Nobody knew if it rained.", "When it rains, the frogs are loud.", "The frogs sing at night."],
@@ -229,6 +267,9 @@ COUNTER_EXAMPLES = {
     "defined": ["Groups were defined by age.", "It is defined as runoff.", "The terms are clear."],
     "naming": ["Help was called.", "They called the hill a drumlin.", "The hill is known to many."],
     "parts": ["It consists of quartz.", "Cheese is made in Italy.", "The choir sang of spring."],
+    "identity": [
+        "The main aim of the work was a test.", "Frost was strongest in May.", "It is the main cause of losses.",
+    ],
     "use": ["The pump was used for the test.", "They are involved in trade.", "Oak is hard."],
     "meaning": ["The results suggest that trees died.", "It implies that trees died.", "Maps show old roads."],
 }  # fmt: skip

@@ -34,7 +34,7 @@ def ask_means(clause: Clause) -> Iterator[Draft | None]:
     verb ("helps to save water by closing pores").
     """
     ways = [head for head in clause.find("prep", "agent") if _is_way(head)]
-    if clause.verb == clause.finite:  # "are available by post"
+    if clause.verb == clause.finite or clause.verb.lemma_ in ("cause", "explain", "drive", "determine"):
         return
     if ways and not clause.is_compound and (len(clause.verbs) == 1 or ways[0].head == clause.verbs[-1]):
         yield ask_inverted(clause, "how", list_subtrees(ways[:1]))
@@ -66,7 +66,10 @@ def ask_event(clause: Clause) -> Iterator[Draft | None]:
     """
     for head in clause.fronted:
         opening = head.left_edge.lower_
-        own = any(child.dep_ in ("nsubj", "nsubjpass") and child.pos_ != "PRON" for child in head.children)
+        own = any(
+            child.dep_ in ("nsubj", "nsubjpass") and child.pos_ != "PRON" and child.lower_ != "one"
+            for child in head.children
+        )
         if head.dep_ == "advcl" and opening in ("when", "if") and own and not clause.subject.lower_ == "we":
             happen = "happened" if clause.is_past else "happens"
             others = {other for other in clause.fronted if other != head}

@@ -90,7 +90,12 @@ def find_clause(doc: "Doc") -> Clause | None:
     subject = next((child for child in verb.children if child.dep_ in SUBJECTS and child.i < verb.i), None)
     helpers = [child for child in verb.children if child.dep_ in ("aux", "auxpass") and child.tag_ != "TO"]
     finite = helpers[0] if helpers else verb if verb.lemma_ == "be" else None
-    if subject is None or (finite or verb).tag_ not in FINITE or (finite or verb).i < subject.i:
+    if (
+        subject is None
+        or subject.left_edge.tag_.startswith("W")
+        or (finite or verb).tag_ not in FINITE
+        or (finite or verb).i < subject.i
+    ):
         return None
     verbs, is_compound = _collect_verbs(verb)
     start, end = subject.left_edge.i, max(token.i for token in subject.subtree)
@@ -153,6 +158,7 @@ def _list_asides(verb: "Token", tokens: list["Token"]) -> set["Token"]:
         contrast = token.dep_ == "advcl" and any(child.lower_ in _CONTRAST for child in token.children)
         participle = token.dep_ == "advcl" and token.tag_ in ("VBG", "VBN")
         aside = token.dep_ == "advcl" and edge.lower_ in ("especially", "particularly", "even")
+        aside = aside or token.dep_ == "prep" and edge.lower_ == "including"
         if after_comma and (token.dep_ in ("relcl", "appos", "acl") or contrast or participle or aside):
             asides.update(token.subtree)
         elif token.text in (":", "–", "—") and token.i > verb.i and token.whitespace_:
@@ -161,7 +167,9 @@ def _list_asides(verb: "Token", tokens: list["Token"]) -> set["Token"]:
 
 
 def _is_loose(token: "Token") -> bool:
-    return token.dep_ == "advmod" and token.lower_ in DISCOURSE and not list(token.children)
+    """ "also grows", but not "too old"."""
+    plain = token.dep_ == "advmod" and token.head.pos_ in ("VERB", "AUX") and not list(token.children)
+    return plain and token.lower_ in DISCOURSE
 
 
 def list_phrase(head: "Token", drop: Collection["Token"] = ()) -> list["Token"]:

@@ -9,8 +9,9 @@ correlation  "Height was strongly related to age."        -> "How was height rel
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sciqag_lib.question_writer.clauses import Clause, list_subtrees
+from sciqag_lib.question_writer.clauses import Clause, list_phrase, list_subtrees
 from sciqag_lib.question_writer.turning import Draft, ask_about, ask_inverted
+from sciqag_lib.question_writer.verbs import choose_do
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _PLACES = ("in", "among", "for", "at", "during")
 _TIED = frozenset("correlate associate relate link".split())
 _SIGNS = frozenset("positively negatively inversely directly strongly weakly linearly closely significantly".split())
+_HAVING = frozenset("have show exhibit display report contain produce express reach possess".split())
 _SHIFTED = frozenset(
     "increase decrease reduce elevate upregulate downregulate enhance lower raise diminish impair prolong".split()
 )
@@ -62,11 +64,13 @@ def _ask_between(clause: Clause, than: "Token", degree: "Token") -> Draft | None
 
 def _ask_with(clause: Clause, than: "Token") -> Draft | None:
     """ "denser than pine": the other follows "than" itself."""
-    noun = than.nbor(1) if than.i + 1 < len(than.doc) else than
-    nouns = [child for child in than.children if child.dep_ == "pobj"]
-    if not nouns or noun.tag_ in ("IN", "CD") or any(token.like_num for token in nouns[0].subtree):
+    others = [token for token in clause.predicate if token.i > than.i]
+    commas = [token.i for token in others if token.text == ","]
+    others = [token for token in others if not commas or token.i < commas[0]]
+    verbal = any(token.pos_ in ("VERB", "AUX") and token.dep_ in ("advcl", "relcl", "ccomp") for token in others)
+    if not others or verbal or others[0].tag_ in ("IN", "CD") or any(token.like_num for token in others):
         return None
-    return ask_about(clause, f"how {_do(clause)}", [clause.subject_tokens, "compare with", list(nouns[0].subtree)])
+    return ask_about(clause, f"how {_do(clause)}", [clause.subject_tokens, "compare with", others])
 
 
 def _list_object(preposition: "Token", end: int) -> list["Token"]:
@@ -101,6 +105,59 @@ def ask_shift(clause: Clause) -> Iterator[Draft | None]:
         if all(places):
             between = [clause.subject_tokens, "differ between", places[0], "and", places[1]]
             yield ask_about(clause, f"how {did}", between)
+
+
+def ask_possession(clause: Clause) -> Iterator[Draft | None]:
+    """Pattern: subject "has" or shows "more" or "higher" of something "than" another.
+
+    Example: "Oak had thicker bark than pine." Not: "Oak had more than 40 rings.", "Oak had thick bark."
+    """
+    objects = [head for head in clause.find("dobj") if any(child.tag_ == "JJR" for child in head.children)]
+    than = [token for token in clause.predicate if token.lower_ == "than" and objects and token.i > objects[0].i]
+    if clause.core.lemma_ not in _HAVING or len(objects) != 1 or len(than) != 1 or len(clause.verbs) > 1:
+        return
+    others = [token for token in clause.predicate if token.i > than[0].i]
+    if not others or others[0].tag_ in ("IN", "CD", "VBD", "VBG") or any(token.like_num for token in others):
+        return
+    if any(token.pos_ in ("VERB", "AUX") and token.dep_ != "amod" for token in others):
+        return
+    degree = {child for child in objects[0].children if child.tag_ == "JJR" or child.dep_ in ("det", "neg")}
+    what = [token for token in objects[0].subtree if token.i < than[0].i and token not in list_subtrees(degree)]
+    commas = [token.i for token in others if token.text == ","]
+    others = [token for token in others if not commas or token.i < commas[0]]
+    did = choose_do(clause.finite or clause.verb)
+    yield ask_about(clause, f"how {did}", [clause.subject_tokens, "compare with", others, "in", what])
+
+
+def ask_likeness(clause: Clause) -> Iterator[Draft | None]:
+    """Pattern: subject does not differ "between" one and another, or there is no difference "in" something "between".
+
+    Example: "There was no difference in height between oak and pine." Not: "Heights differed between oak and pine.",
+    which says not how.
+    """
+    if clause.subject.lower_ == "there":
+        nouns = [head for head in clause.find("attr") if head.lemma_ == "difference"]
+        negated = any(child.lower_ == "no" for noun in nouns for child in noun.children)
+        inside = [token for noun in nouns for token in noun.subtree if token.dep_ == "prep" and token.lower_ == "in"]
+        what = list_subtrees(child for head in inside[:1] for child in head.children)
+    else:
+        negated = clause.verb.lemma_ in ("differ", "vary") and clause.is_negated
+        what = set(clause.subject_tokens)
+    pairs = [head for head in clause.predicate if head.dep_ == "prep" and head.lower_ in ("between", "among", "from")]
+    if not negated or len(pairs) != 1 or len(clause.verbs) > 1 or clause.is_compound:
+        return
+    pair = list_phrase(pairs[0])
+    if pairs[0].lower_ != "from" and not any(token.lower_ == "and" for token in pair):
+        return
+    what = sorted(what - set(pair), key=lambda token: token.i)
+    helper = (clause.finite or clause.verb).lower_
+    many = what[-1:] and what[-1].tag_ in ("NNS", "NNPS")
+    did = helper if helper in ("do", "does", "did") else "did" if clause.is_past else "do" if many else "does"
+    if what and pairs[0].lower_ == "from":
+        behind = [token for token in clause.predicate if token.i > pair[-1].i]
+        yield ask_about(clause, f"how {did}", [what, "compare with", pair[1:], behind])
+    elif what:
+        yield ask_about(clause, f"how {did}", [what, "compare", pair])
 
 
 def ask_difference(clause: Clause) -> Iterator[Draft | None]:

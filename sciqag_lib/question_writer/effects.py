@@ -39,6 +39,10 @@ LEADING = {"lead": ("to",), "result": ("in",), "contribute": ("to",), "depend": 
            "respond": ("to",), "bind": ("to",), "interact": ("with",), "consist": ("of",), "belong": ("to",),
            "feed": ("on",), "act": ("on",), "translate": ("into",), "differentiate": ("into",), "develop": ("into",),
            "convert": ("into",), "localize": ("to",)}  # fmt: skip
+_LIGHT = frozenset(
+    "have make take play do use perform show give get be become provide suggest indicate offer occupy follow pose face "
+    "undergo gain pay raise receive complete reach exceed range average number mean conduct employ adopt".split()
+)
 _LIMITING = frozenset("not only mainly largely primarily both partly solely mostly essentially either".split())
 # "What" does not ask for them.
 PEOPLE = frozenset(
@@ -83,6 +87,8 @@ def ask_agent(clause: Clause) -> Iterator[Draft | None]:
     Example: "Flowering is delayed by frost." Not: "Growth was determined by weighing." and "by 10%".
     """
     agents = [head for head in clause.verb.children if head.dep_ == "agent" and head.lower_ == "by"]
+    if clause.verb.lemma_ == "determine" and clause.is_past:
+        return  # "was determined by weighing"
     if len(agents) != 1 or clause.subject.dep_ != "nsubjpass" or len(clause.verbs) > 1 or clause.is_negated:
         return
     nouns = [child for child in agents[0].children if child.dep_ == "pobj"]
@@ -113,6 +119,8 @@ def ask_effect(clause: Clause) -> Iterator[Draft | None]:
         return
     if clause.subject.dep_ == "expl" or not names_something(clause.subject):
         return
+    if any(head.lower_ == "from" and not has_number(head) for head in clause.find("prep")):
+        return  # "protects buds from frost"
     measures = [head for head in clause.find("prep", "npadvmod") if head.lower_ in ("by", "from") or has_number(head)]
     manner = [head for head in clause.find("advmod", "neg") if head.i < objects[0].i or head.right_edge == head]
     affect = {"VBN": "affected", "VBG": "affecting"}.get(clause.core.tag_, "affect")
@@ -131,8 +139,30 @@ def ask_object(clause: Clause) -> Iterator[Draft | None]:
         return
     if names_something(clause.subject) and objects[0].lemma_ not in EMPTY and not clause.is_negated:
         compared = any(token.lower_ == "than" or token.tag_ in ("JJR", "RBR") for token in clause.predicate)
-        if not compared and (clause.core.lemma_ != "represent" or objects[0].i - objects[0].left_edge.i > 1):
+        behind = [token for token in clause.predicate if token.i > objects[0].right_edge.i and token.text == ","]
+        if (
+            not compared
+            and not behind
+            and (clause.core.lemma_ != "represent" or objects[0].i - objects[0].left_edge.i > 1)
+        ):
             yield ask_inverted(clause, "what", list_subtrees(objects))
+
+
+def ask_any_object(clause: Clause) -> Iterator[Draft | None]:
+    """Pattern: as ask_object, of any other verb that says something; the object must have two words of content.
+
+    Example: "Old maps record the course of lost rivers." Not: "Oak has deep roots." and "Frost plays a role."
+    """
+    objects = find_objects(clause)
+    lemma = clause.core.lemma_
+    if lemma in TAKING or lemma in CHANGING or lemma in _LIGHT or len(objects) != 1 or len(clause.verbs) > 1:
+        return
+    content = [token for token in objects[0].subtree if token.pos_ in ("NOUN", "PROPN", "ADJ")]
+    compared = any(token.lower_ == "than" or token.tag_ in ("JJR", "RBR") for token in clause.predicate)
+    behind = [token for token in clause.predicate if token.i > objects[0].right_edge.i and token.text == ","]
+    told = names_something(clause.subject) and objects[0].lemma_ not in EMPTY and len(content) > 1
+    if told and not compared and not behind and not clause.is_negated and not clause.find("ccomp"):
+        yield ask_inverted(clause, "what", list_subtrees(objects))
 
 
 def ask_consequence(clause: Clause) -> Iterator[Draft | None]:

@@ -11,7 +11,7 @@ meaning     "Low pollen counts imply that trees died."   -> "What do low pollen 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sciqag_lib.question_writer.clauses import Clause, list_subtrees
+from sciqag_lib.question_writer.clauses import Clause, list_phrase, list_subtrees
 from sciqag_lib.question_writer.effects import names_something
 from sciqag_lib.question_writer.turning import Draft, ask_about, ask_inverted
 
@@ -22,6 +22,8 @@ MAX_NAME_WORDS = 6
 _USES = {"involve": ("in",), "implicate": ("in",), "require": ("for",), "need": ("for",), "use": ("as", "for"),
          "know": ("for",), "base": ("on",), "characterize": ("by",), "derive": ("from",)}  # fmt: skip
 _MEANING = frozenset("suggest imply indicate reveal show demonstrate".split())
+_FIRST = frozenset("main major primary leading principal predominant only".split())
+_AIMS = frozenset("aim goal objective purpose limitation strength task advantage problem challenge".split())
 _VAGUE = frozenset(
     "means tool key target sign structure marker reminder source area topic feature example reason step way part "
     "result case issue problem question finding limitation goal aim one challenge advantage strength factor method "
@@ -116,6 +118,39 @@ def ask_meaning(clause: Clause) -> Iterator[Draft | None]:
     """
     told = [head for head in clause.find("ccomp") if any(child.lower_ == "that" for child in head.children)]
     words = [token for token in clause.subject_tokens if token.is_alpha]
-    if clause.verb.lemma_ in _MEANING and told and len(clause.verbs) == 1 and len(words) > 2:
+    if (
+        clause.verb.lemma_ in _MEANING
+        and told
+        and not clause.find("dobj")
+        and len(clause.verbs) == 1
+        and len(words) > 2
+    ):
         if names_something(clause.subject) and clause.subject.pos_ == "NOUN":
             yield ask_inverted(clause, "what", list_subtrees(told))
+
+
+def ask_identity(clause: Clause) -> Iterator[Draft | None]:
+    """Pattern: the main, most common or strongest of a kind "is" something, in either order.
+
+    Example: "The main cause of losses was frost." Not: "The main aim was to grow.", "Frost was strongest in May.", "It
+    is the main cause."
+    """
+    nouns = [head for head in clause.find("attr") if head.pos_ in ("NOUN", "PROPN") or head.lower_ == "one"]
+    if clause.verb != clause.finite or clause.verb.lemma_ != "be" or len(nouns) != 1 or len(clause.verbs) > 1:
+        return
+    if clause.is_negated or not names_something(nouns[0]) and not _is_first(nouns[0]):
+        return
+    be = clause.verb.lower_  # as the noun that is asked about has it
+    if _is_first(clause.subject) and clause.subject.lemma_ not in _AIMS:
+        yield ask_about(clause, f"what {be}", [clause.subject_tokens])
+    elif _is_first(nouns[0]) and names_something(clause.subject) and nouns[0].lemma_ not in _AIMS:
+        yield ask_about(clause, f"what {be}", [list_phrase(nouns[0])])
+
+
+def _is_first(noun: "Token") -> bool:
+    """ "the main cause of", "one of the most common causes of": of its kind, and the kind is named."""
+    if noun.lower_ in ("most", "majority"):
+        return False
+    named = any(child.dep_ in ("prep", "relcl", "acl") for child in noun.children)
+    inside = [token for token in noun.subtree if token.i <= noun.i + 5]
+    return named and any(token.tag_ in ("JJS", "RBS") or token.lower_ in _FIRST for token in inside)

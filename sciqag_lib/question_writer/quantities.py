@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sciqag_lib.question_writer.clauses import Clause, list_subtrees
+from sciqag_lib.question_writer.clauses import FINITE, Clause, list_subtrees
 from sciqag_lib.question_writer.effects import has_number, names_something
 from sciqag_lib.question_writer.turning import Draft, ask_about, ask_inverted, write_tokens
 
@@ -24,6 +24,10 @@ _UNIT = re.compile(
     r"|months?|years?|degrees?|nm|cm|mm|km|ml|mg|kg|fold|times?|points?|orders?|meters?|kilometers?|grams?|pages?"
     r"|mice|steps?)\.?$"
 )
+_SHIFTING = frozenset(
+    "reduce elevate upregulate downregulate enhance lower raise diminish impair increase decrease suppress".split()
+)
+_WITH = frozenset("in after with during among following upon under on as within".split())
 _FOLD = re.compile(r"(?:\d[\d.]*|two|three|four|five|six|ten)-?\s?fold$", re.IGNORECASE)
 _PLACES = frozenset("in for at among during".split())
 _DIMENSIONS = frozenset("length width height depth size diameter area weight total age volume".split())
@@ -133,6 +137,23 @@ def ask_change(clause: Clause) -> Iterator[Draft | None]:
         drop |= {token for token in clause.predicate if commas and token.i >= commas[0]}
         adverbs = [head for head in clause.find("advmod") if head.tag_ == "RB" and head.right_edge == head]
         yield ask_inverted(clause, how, drop | set(adverbs))
+
+
+def ask_trend(clause: Clause) -> Iterator[Draft | None]:
+    """Pattern: a verb of rise or fall without a number, and what the change goes with.
+
+    Example: "Milk yields decreased after weaning." Not: "Yields fell.", which says nothing of when, and "Yields fell by
+    12%.", which has a number.
+    """
+    passive = clause.subject.dep_ == "nsubjpass" and clause.core == clause.verb
+    if clause.core.lemma_ not in (_SHIFTING if passive else _MOVING) or len(clause.verbs) > 1 or clause.is_compound:
+        return
+    held = [head for head in clause.find("prep", "advcl") if head.lower_ in _WITH or head.tag_ in FINITE]
+    numbers = clause.find("dobj", "agent", "npadvmod") or any(has_number(head) for head in clause.find("prep"))
+    if held and not numbers and clause.subject.pos_ in ("NOUN", "PROPN") and names_something(clause.subject):
+        change = {"VBN": "changed", "VBG": "changing"}.get(clause.core.tag_, "change")
+        drop = [head for head in clause.find("advmod", "neg", "acomp") if head.right_edge == head]
+        yield ask_inverted(clause, "how", set(drop), {clause.core: change})
 
 
 # Numbers -------------------------------------------------------------------------------------------------------------

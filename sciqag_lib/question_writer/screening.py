@@ -26,6 +26,7 @@ REASONS = (
     "no_rule",
     "too_general",  # it names nothing of what the paper is about
     "poor_question",  # what the rules made is too short, too long or lopsided
+    "asked_twice",  # two sentences of the paper answer it
 )
 MIN_WORDS, MAX_WORDS = 6, 45
 MIN_LETTERS = 0.75  # of the characters
@@ -38,14 +39,25 @@ METHODS = re.compile(
     r"\b(?:methods?|materials?|procedures?|experimental|participants|protocols?|implementation)\b", re.I
 )
 CITATION = re.compile(r"\s?\[\s?\d{1,4}(?:\s?[,;–-]\s?\d{1,4}){0,40}\s?\]")
+# "(Figure 2)", "(see Table S1 and Fig. 3A)", "(data not shown)": brackets that hold nothing but a pointer.
+_POINTER = re.compile(
+    r"\s?\((?:see |cf\.? |also |and |shown in |summarized in ){0,4}"
+    r"(?:supp\w{0,12}\.? |supporting |additional |extended data )?"
+    r"(?:figs?\b|figures?|tables?|eqs?\b|equations?|text|movies?|videos?|datasets?|files?|box|appendix|sections?|methods"
+    r"|materials and methods|information|s\d+ (?:fig|table|text|file)|data not shown|not shown|unpublished)"
+    r"[^()]{0,80}\)",
+    re.IGNORECASE,
+)
 _BRACKET = re.compile(r"\s\([^()]{0,300}\)|\s\[[^\[\]]{0,300}\]")
 _ELSEWHERE = re.compile(
     r"\b(?:figs?|figures?|tables?|eqs?|equations?|sections?|appendix|supplementary|supporting information|panels?)\b"
     r"|\b(?:this|the present|our|the current|these) (?:study|work|paper|article|report|review|manuscript|studies)\b"
     r"|\b(?:see|as|described|mentioned|shown|discussed|defined|listed) (?:above|below|elsewhere|previously|earlier)\b"
+    r"|https?:|www\."
     r"|\bdata not shown\b|\bin (?:this|that|each|both) cases?\b|\bet al\b|\bas follows\b|\bthe following\b"
     r"|\brespective(?:ly)?\b"
-    r"|\b(?:experiment|study|sequence|model|site|example|simulation|scenario|condition|cohort|sample) (?:\d|[A-Z]\b)"
+    r"|\b(?:experiment|study|sequence|model|site|example|simulation|scenario|condition|cohort|sample)"
+    r" (?:\d|(?-i:[A-Z])\b)"
     r"|\bfor (?:example|instance)\b|\be\.g\.|\bi\.e\.",
     re.IGNORECASE,
 )
@@ -63,13 +75,20 @@ _OTHER = frozenset(
 
 # ", p = .02" and "F(1, 20) = 3.4" without brackets
 _STATISTIC = re.compile(
-    r",?\s(?:[pPrRtFzZdnN]|β|χ2|χ²|OR|HR|RR|SD|SE|95% CI)(?:\s?\([\d., ]{1,20}\))?\s?[=<>≤≥:]\s?[-−–]?\d*\.?\d+"
+    r",?\s(?:[pPrRtFzZdnN]|β|χ2|χ²|OR|HR|RR|SD|SE|95% CI)"
+    r"(?:\s?\([\d., ]{1,20}\))?\s?[=<>≤≥:]\s?[-−–]?\d*\.?\d+"
     r"(?:\s?[-–]\s?\d*\.?\d+)?"
 )
 
 
+def strip_citations(text: str) -> str:
+    """The sentence as an answer shows it: on one line, without the marks of citations and brackets that only point to
+    a figure or table. What else is in brackets stays."""
+    return " ".join(_POINTER.sub("", CITATION.sub("", text)).split())
+
+
 def is_english(text: str) -> bool:
-    """Whether the little words of a text are English: at least two, and more than those of other languages."""
+    """Whether the little words of a text are English: one in twelve or more, and more than those of others."""
     words = list_words(text)
     english = sum(word in _ENGLISH for word in words)
     return english >= max(1, len(words) // 12) and english > sum(word in _OTHER for word in words)
@@ -77,6 +96,7 @@ def is_english(text: str) -> bool:
 
 def find_reason(text: str) -> str:
     """Why no question can be made of a sentence, one of REASONS; "" where one may be."""
+    text = strip_citations(text)
     words = text.split()
     if is_mostly_unspaced(text):
         return "not_english"
@@ -94,12 +114,7 @@ def find_reason(text: str) -> str:
         return "symbols"
     if any(text.count(left) != text.count(right) for left, right in ("()", "[]", "{}", "“”")) or text.count('"') % 2:
         return "unbalanced_brackets"
-    return "points_elsewhere" if _ELSEWHERE.search(CITATION.sub("", text)) else ""
-
-
-def strip_citations(text: str) -> str:
-    """The sentence as an answer shows it: on one line, without citation marks; what else stands in brackets stays."""
-    return " ".join(CITATION.sub("", text).split())
+    return "points_elsewhere" if _ELSEWHERE.search(text) else ""
 
 
 def strip_brackets(text: str) -> str:

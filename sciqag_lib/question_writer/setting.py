@@ -15,7 +15,8 @@ _SEGMENT = re.compile(r"\s?[:;?!]\s|\s[–—-]\s|\.\s(?=[A-Z][a-z]{3})|,\s")
 _PHRASE = re.compile(r"\b([Ii]n|[Aa]mong|[Dd]uring|[Tt]hroughout|[Ww]ithin)\s(?!vitro|vivo|silico|situ)(.{3,80})$")
 # "Belief in God", "Advances in Genetics": what follows is no setting.
 _BOUND = re.compile(
-    r"\b(?:belief|advances?|roles?|interest|progress|trends?|involved|used|confidence|insights?)$", re.I
+    r"\b(?:belief|advances?|roles?|interest|progress|trends?|changes?|differences?|variations?|variability|(?:in|de)creases?|declines?|shifts?|improvements?|involved|used|confidence|insights?)$",
+    re.I,
 )
 _NO_SETTING = re.compile(
     r"(?:\w+ing\b|\d|an?\b|this|these|our|its|their|general|response)"

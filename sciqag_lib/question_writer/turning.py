@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sciqag_lib.question_writer.clauses import FINITE, Clause, list_phrase
-from sciqag_lib.question_writer.verbs import agree, base_form, choose_do
+from sciqag_lib.question_writer.verbs import agree, base_form, choose_do, is_verb
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -80,7 +80,7 @@ def ask_inverted(
     if any(child.dep_ in ("aux", "auxpass") for verb in others for child in verb.children):
         return None
     if clause.finite is None:
-        if any(verb.tag_ != clause.verb.tag_ for verb in others):
+        if not is_verb(clause.verb.lemma_) or any(verb.tag_ != clause.verb.tag_ for verb in others):
             return None
         helper, change = choose_do(clause.verb), {verb: base_form(verb) for verb in clause.verbs}
     else:

@@ -43,6 +43,12 @@ def inflect(lemma: str, tag: str) -> str:
     return forms[0] if forms else lemma
 
 
+@lru_cache(maxsize=4096)
+def is_verb(lemma: str) -> bool:
+    """Whether the dictionary has the verb: the parser takes a plural now and then for one ("expectancies")."""
+    return bool(_load_inflector().getAllInflections(lemma, upos="VERB"))
+
+
 def agree(verb: "Token") -> str:
     """The verb as it follows "what": third person singular; a past form or a modal stays as it is."""
     word = verb.lower_

@@ -39,14 +39,18 @@ RULES = (
     ("agent", effects.ask_agent),
     ("cause_of", effects.ask_cause_of),
     ("object", effects.ask_object),
+    ("any_object", effects.ask_any_object),
     ("consequence", effects.ask_consequence),
     ("number", quantities.ask_number),
     ("share", quantities.ask_share),
     ("value", quantities.ask_value),
     ("range", quantities.ask_range),
     ("change", quantities.ask_change),
+    ("trend", quantities.ask_trend),
     ("comparison", comparisons.ask_comparison),
     ("shift", comparisons.ask_shift),
+    ("possession", comparisons.ask_possession),
+    ("likeness", comparisons.ask_likeness),
     ("difference", comparisons.ask_difference),
     ("correlation", comparisons.ask_correlation),
     ("condition", circumstances.ask_condition),
@@ -57,12 +61,21 @@ RULES = (
     ("defined", names.ask_defined),
     ("naming", names.ask_naming),
     ("parts", names.ask_parts),
+    ("identity", names.ask_identity),
     ("use", names.ask_use),
     ("meaning", names.ask_meaning),
 )
+_WHY = ("cause", "purpose")  # what was done is worth asking about only for its reason
+_PROCEDURES = frozenset(
+    "analyze apply amplify assess calculate carry collect compare conduct construct create determine estimate evaluate "
+    "examine exclude extract generate include incubate measure obtain perform process profile purchase quantify "
+    "randomize record sample screen select sequence stain test treat use wash identify model".split()
+)
 _PLACED = re.compile(r"(?:in|among|during|at|within|for|on|under)\b", re.IGNORECASE)
+# Marks of a question that was put together wrongly: a word twice, a hole before a comma, an end in the air.
 _NO_QUESTION = re.compile(
-    r"\b(\w+) \1\b|[=<>≥≤]|\bbut\b|[;:?!|]|\bet al\b|\b(?:the|a|an|of|and|or|by|to|with|in|from|for|than),? ?$|\(|\)"
+    r"\b(\w+) \1\b|[=<>≥≤;:?!|()]|\bbut\b|\bet al\b|\b(?:if|when|that|which|and|or|of|the),\s"
+    r"|\b(?:the|a|an|of|and|or|by|to|with|in|from|for|than),? ?$"
 )
 
 
@@ -122,7 +135,18 @@ def write_questions(spans: Sequence[Span], paper: Paper) -> list[Written | Refus
         made = Refused(span, refused[span]) if doc is None else _write(span, doc, before, context)
         results += [made] if isinstance(made, Refused) else made
         before = doc
-    return results
+    return _drop_repeated(results)
+
+
+def _drop_repeated(results: list[Written | Refused]) -> list[Written | Refused]:
+    """Without the questions that two sentences answer: neither answers as the paper does."""
+    askers: dict[str, set[Span]] = {}
+    for one in results:
+        if isinstance(one, Written):
+            askers.setdefault(one.question, set()).add(one.span)
+    kept = [one for one in results if isinstance(one, Refused) or len(askers[one.question]) == 1]
+    lost = {one.span for one in results} - {one.span for one in kept}
+    return sorted([*kept, *(Refused(span, "asked_twice") for span in lost)], key=lambda one: one.span)
 
 
 def _screen(span: Span, context: Context) -> str:
@@ -152,6 +176,10 @@ def _write(span: Span, doc: "Doc", before: "Doc | None", context: Context) -> "l
     if find_open(clause.verb.subtree, context.title_words):
         return Refused(span, "open_reference")
     drafts = list(_draft(clause))
+    if clause.is_past and clause.subject.dep_ == "nsubjpass" and clause.verb.lemma_ in _PROCEDURES:
+        drafts = [draft for draft in drafts if draft.rule in _WHY]
+        if not drafts:
+            return Refused(span, "procedure")
     if not drafts:
         return Refused(span, "no_rule")
     made = [_finish(span, clause, draft, context) for draft in drafts]
