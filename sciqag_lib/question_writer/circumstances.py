@@ -75,7 +75,12 @@ def ask_event(clause: Clause) -> Iterator[Draft | None]:
             others = {other for other in clause.fronted if other != head}
             helper = clause.finite.lower_ if clause.finite is not None and clause.finite.tag_ == "MD" else ""
             verb = f"{helper} happen" if helper else happen
-            yield ask_about(clause, f"what {verb}", [list_phrase(head)], [head]) if not others else None
+            yield ask_about(clause, f"what {verb}", [_drop_then(list_phrase(head))], [head]) if not others else None
+
+
+def _drop_then(tokens: list["Token"]) -> list["Token"]:
+    """Without the "then" that opens the main clause and is parsed as the end of this one."""
+    return tokens[:-1] if tokens[-1].lower_ == "then" else tokens
 
 
 def ask_time(clause: Clause) -> Iterator[Draft | None]:

@@ -188,7 +188,8 @@ def _is_listed(noun: "Token") -> bool:
 def _is_value(head: "Token") -> bool:
     if head.like_num and head.pos_ == "NUM" and head.lower_ != "one":
         return True
-    return bool(_UNIT.match(head.text)) and any(child.dep_ == "nummod" for child in head.children)
+    numbers = [child for child in head.children if child.dep_ == "nummod"]
+    return bool(numbers) and (_UNIT.match(head.text) is not None or numbers[0].text[0].isdigit())
 
 
 def _split_at(tokens: list["Token"], noun: "Token") -> tuple[list["Token"], list["Token"]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sciqag_lib.question_writer.clauses import Clause, list_subtrees
+from sciqag_lib.question_writer.effects import names_something
 from sciqag_lib.question_writer.turning import Draft, ask_inverted
 
 if TYPE_CHECKING:
@@ -32,8 +33,11 @@ def ask_cause(clause: Clause) -> Iterator[Draft | None]:
     """
     for head in _find_adjuncts(clause, _CAUSE):
         drop = list_subtrees([head])
-        if _says_enough(clause, drop) and not clause.find("ccomp"):
-            yield ask_inverted(clause, "why", drop)
+        named = clause.subject.dep_ == "expl" or names_something(clause.subject)
+        if _says_enough(clause, drop) and named and not clause.find("ccomp"):
+            draft = ask_inverted(clause, "why", drop)
+            is_left = draft and any(token.lower_ in ("because", "due") for token in draft.tokens)
+            yield None if is_left else draft
 
 
 def ask_source(clause: Clause) -> Iterator[Draft | None]:
@@ -89,7 +93,7 @@ def _gives_ground(head: "Token") -> bool:
 
 def _open_text(head: "Token") -> str:
     edge = head.left_edge
-    return head.doc[edge.i : edge.i + 7].text
+    return head.doc[edge.i : min(edge.i + 7, head.right_edge.i + 1)].text
 
 
 def _says_enough(clause: Clause, drop: set["Token"]) -> bool:
