@@ -153,6 +153,8 @@ def _list_asides(verb: "Token", tokens: list["Token"]) -> set["Token"]:
     """What a question leaves out: clauses set off by a comma, and what follows a colon."""
     asides: set[Token] = set()
     for token in tokens:
+        if token == verb:
+            continue
         edge = token.left_edge
         after_comma = edge.i > 0 and edge.nbor(-1).text in (",", "–", "—", ":")
         contrast = token.dep_ == "advcl" and any(child.lower_ in _CONTRAST for child in token.children)
