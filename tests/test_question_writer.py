@@ -144,6 +144,13 @@ def test_what_is_not_named_is_refused_and_what_is_named_is_asked_about() -> None
     assert list_best(text) == ["no_rule", "In apple orchards, why did the slow mutants die in June?"]
 
 
+def test_a_name_from_the_sentence_before_is_marked_and_none_is_taken_across_paragraphs() -> None:
+    text = "There were many slow mutants in May.{}The mutants died in June because of a late frost."
+    near = [one for one in write(text.format(" ")) if isinstance(one, Written)]
+    assert [one.features["answer_points"] for one in near] == [1.0]
+    assert list_best(text.format("\n"))[1] == "open_reference"
+
+
 def test_abbreviations_are_written_out_as_the_paper_defines_them() -> None:
     text = "Late spring frost (LSF) is common. LSF reduces the fruit set of young apple trees."
     assert list_best(text)[1] == "How does late spring frost affect the fruit set of young apple trees?"

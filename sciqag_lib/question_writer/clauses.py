@@ -61,14 +61,17 @@ class Clause:
 
     @property
     def subject_tokens(self) -> list["Token"]:
+        """The subject's phrase, without its asides."""
         return list_phrase(self.subject)
 
     @property
     def is_past(self) -> bool:
+        """Whether it is told in the simple past."""
         return (self.finite or self.verb).tag_ == "VBD"
 
     @property
     def is_negated(self) -> bool:
+        """Whether its verb has "not"."""
         return any(child.dep_ == "neg" for child in self.verb.children)
 
     def find(self, *names: str) -> list["Token"]:
@@ -182,4 +185,5 @@ def list_phrase(head: "Token", drop: Collection["Token"] = ()) -> list["Token"]:
 
 
 def list_subtrees(heads: Iterable["Token"]) -> set["Token"]:
+    """The heads and all that depends on them."""
     return {token for head in heads for token in head.subtree}

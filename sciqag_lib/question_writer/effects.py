@@ -182,6 +182,7 @@ def ask_consequence(clause: Clause) -> Iterator[Draft | None]:
 
 
 def find_objects(clause: Clause) -> list["Token"]:
+    """The direct objects of the verb that says what happens, pronouns left out."""
     return [head for head in clause.find("dobj") if head.head == clause.core and head.pos_ != "PRON"]
 
 
@@ -191,6 +192,7 @@ def names_something(noun: "Token") -> bool:
 
 
 def has_number(head: "Token") -> bool:
+    """Whether a phrase holds a number or a percentage."""
     return any(token.like_num or token.text == "%" for token in head.subtree)
 
 

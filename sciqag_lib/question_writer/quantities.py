@@ -112,10 +112,10 @@ def ask_range(clause: Clause) -> Iterator[Draft | None]:
         behind = [token for token in clause.predicate if token.i > max(head.right_edge.i for head in heads)]
         behind = [token for token in behind if not has_number(token)]
         be = "was" if clause.verb.tag_ == "VBD" else "is"
-        yield ask_about(clause, f"what {be} the range of", [clause.subject_tokens, [] if has_to(behind) else behind])
+        yield ask_about(clause, f"what {be} the range of", [clause.subject_tokens, [] if _has_to(behind) else behind])
 
 
-def has_to(tokens: list["Token"]) -> bool:
+def _has_to(tokens: list["Token"]) -> bool:
     return any(token.lower_ == "to" for token in tokens)
 
 

@@ -45,5 +45,10 @@ def score_written(written: Written) -> float:
     features, score = written.features, WEIGHTS.get(written.rule, 0.5)
     score += 0.3 * min(3.0, features["names_topic"]) + 0.2 * min(2.0, features["names"]) + 0.5 * features["has_setting"]
     score -= 0.05 * abs(features["words"] - 14) + 0.08 * features["cut"] + 0.4 * features["pronouns"]
-    score -= 1.0 * (features["left_to_tell"] < 2) + 0.5 * features["compound"] + 0.1 * max(0.0, features["depth"] - 6)
+    score -= (
+        0.7 * features["answer_points"]
+        + 1.0 * (features["left_to_tell"] < 2)
+        + 0.5 * features["compound"]
+        + 0.1 * max(0.0, features["depth"] - 6)
+    )
     return score

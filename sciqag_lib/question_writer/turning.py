@@ -27,6 +27,7 @@ def join_words(parts: Iterable[tuple[str, str]]) -> str:
 
 
 def write_tokens(tokens: Iterable["Token"]) -> str:
+    """The tokens as text, the sentence's first word without its capital."""
     return join_words(_pair_words(tokens))
 
 

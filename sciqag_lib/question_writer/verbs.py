@@ -63,4 +63,5 @@ def choose_do(verb: "Token") -> str:
 
 
 def base_form(verb: "Token") -> str:
+    """The verb as it follows "do"."""
     return inflect(verb.lemma_, "VB") if verb.tag_ in ("VBD", "VBZ") else verb.lower_

@@ -89,6 +89,8 @@ class Context:
     def __post_init__(self) -> None:
         self.apart = find_captions(self.paper.txt)
 
+    # Of the whole paper, and only when a sentence first needs them.
+
     @cached_property
     def spelling(self) -> Spelling:
         return Spelling(f"{self.paper.abstract} {self.paper.txt}")
@@ -106,6 +108,7 @@ class Context:
         return frozenset(list_content_words(expand_abbreviations(self.paper.title, self.definitions)))
 
     def is_apart(self, start: int) -> bool:
+        """Whether a sentence that starts there belongs to a caption."""
         place = bisect_right(self.apart, (start, len(self.paper.txt))) - 1
         return place >= 0 and start < self.apart[place][1]
 
@@ -129,12 +132,14 @@ def write_questions(spans: Sequence[Span], paper: Paper) -> list[Written | Refus
     kept = [span for span in spans if not refused[span]]
     docs = dict(zip(kept, parse_sentences(strip_brackets(paper.txt[start:end]) for start, end in kept)))
     results: list[Written | Refused] = []
-    before: Doc | None = None
+    before: Doc | None = None  # the sentence before, of the same paragraph
+    end = 0
     for span in spans:
         doc = docs.get(span)
+        before = None if "\n" in paper.txt[end : span[0]] else before
         made = Refused(span, refused[span]) if doc is None else _write(span, doc, before, context)
         results += [made] if isinstance(made, Refused) else made
-        before = doc
+        before, end = doc, span[1]
     return _drop_repeated(results)
 
 
@@ -162,6 +167,7 @@ def _write(span: Span, doc: "Doc", before: "Doc | None", context: Context) -> "l
     named = name_references(doc, before, context.title_words)
     if named:
         doc = next(iter(parse_sentences([named])))
+        doc.user_data["named"] = True  # the question says what the answer only points to
     is_name = context.spelling.opens_with_name(doc[0].text)
     if is_name is not None:
         doc.user_data["opens_with_name"] = is_name
@@ -217,6 +223,7 @@ def _finish(span: Span, clause: Clause, draft: Draft, context: Context) -> Writt
     if not MIN_WORDS <= len(question.split()) <= MAX_WORDS or _NO_QUESTION.search(question[:-1]):
         return "poor_question"
     features = describe_question(question, sentence, draft, clause, setting, context.title_words)
+    features["answer_points"] = float("named" in clause.verb.doc.user_data)
     features["position"] = span[0] / max(1, len(context.paper.txt))
     return Written(span, question, draft.rule, setting, features)
 
