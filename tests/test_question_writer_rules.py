@@ -174,7 +174,7 @@ EXAMPLES = {
         "The old dam broke in 1963.": "when did the old dam break",
         "Zebra mussels reached the lake in 1994.": "when did zebra mussels reach the lake",
         "The island was declared a reserve in 1972.": "when was the island declared a reserve",
-        "Wolves have been protected in Poland since 1998.": "when have wolves been protected in Poland",
+        "Wolves have been protected in Poland since 1998.": "since when have wolves been protected in Poland",
     },
     "place": {
         "The enzyme is found in young leaves.": "where is the enzyme found",
@@ -214,6 +214,7 @@ EXAMPLES = {
         "Frost is the most common cause of losses in spring.": "what is the most common cause of losses in spring",
         "The strongest predictors of survival were age and weight.": "what were the strongest predictors of survival",
         "Lignin is one of the hardest parts of wood.": "what is one of the hardest parts of wood",
+        "Frost and hail were the main cause of losses.": "what was the main cause of losses",
     },
     "use": {
         "Chitinase is involved in the molting of crabs.": "what is chitinase involved in",
@@ -240,7 +241,12 @@ COUNTER_EXAMPLES = {
     "effect": [
         "A late frost can delay the harvest and kill buds.", "It delays flowering.", "Old trees have deep roots.",
     ],
-    "agent": ["Growth was determined by weighing.", "Yields were reduced by 12%.", "It was written by Darwin."],
+    "agent": [
+        "Growth was determined by weighing.",
+        "Yields were reduced by 12%.",
+        "It was written by Darwin.",
+        "Light was controlled by turning lamps.",
+    ],
     "cause_of": ["The results explain the gap.", "It delays flowering.", "Old trees have deep roots."],
     "object": ["It requires calcium.", "The law requires that farms close.", "The valve opens slowly."],
     "any_object": ["Oak has deep roots.", "Frost plays a role in spring.", "It eats small fish."],

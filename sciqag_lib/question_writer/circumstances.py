@@ -93,7 +93,8 @@ def ask_time(clause: Clause) -> Iterator[Draft | None]:
         and any(_YEAR.match(child.text) and child.right_edge == child for child in head.children)
     ]  # fmt: skip
     if len(years) == 1 and len(clause.verbs) == 1 and not clause.is_compound:
-        yield ask_inverted(clause, "when", list_subtrees(years))
+        opening = "since when" if years[0].lower_ == "since" else "when"
+        yield ask_inverted(clause, opening, list_subtrees(years))
 
 
 def ask_place(clause: Clause) -> Iterator[Draft | None]:

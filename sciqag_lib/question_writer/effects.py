@@ -92,6 +92,8 @@ def ask_agent(clause: Clause) -> Iterator[Draft | None]:
     if len(agents) != 1 or clause.subject.dep_ != "nsubjpass" or len(clause.verbs) > 1 or clause.is_negated:
         return
     nouns = [child for child in agents[0].children if child.dep_ == "pobj"]
+    if agents[0].nbor(1).tag_ == "VBG":
+        return  # "by varying the order": a way
     if (
         clause.verb.lemma_ not in CAUSING
         or not nouns

@@ -140,10 +140,11 @@ def ask_identity(clause: Clause) -> Iterator[Draft | None]:
         return
     if clause.is_negated or not names_something(nouns[0]) and not _is_first(nouns[0]):
         return
-    be = clause.verb.lower_  # as the noun that is asked about has it
+    be = clause.verb.lower_
     if _is_first(clause.subject) and clause.subject.lemma_ not in _AIMS:
         yield ask_about(clause, f"what {be}", [clause.subject_tokens])
     elif _is_first(nouns[0]) and names_something(clause.subject) and nouns[0].lemma_ not in _AIMS:
+        be = be if nouns[0].tag_ in ("NNS", "NNPS") else {"are": "is", "were": "was"}.get(be, be)
         yield ask_about(clause, f"what {be}", [list_phrase(nouns[0])])
 
 

@@ -233,4 +233,5 @@ def _choose_setting(span: Span, question: str, draft: Draft, context: Context) -
     if draft.rule in ("definition", "naming") or _PLACED.match(draft.front):
         return ""
     near = find_phrases(context.find_heading(span[0]).split(" / ")[-1], context.spelling)
-    return choose_setting(question, context.paper.txt[span[0] : span[1]], [*near, *context.settings])
+    told = f"{question} {context.paper.txt[span[0] : span[1]]}"
+    return choose_setting(expand_abbreviations(told, context.definitions), told, [*near, *context.settings])
