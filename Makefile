@@ -50,13 +50,14 @@ gpu: $(INSTALLED)
 	$(PIP) --no-build-isolation -r requirements-gpu.txt
 
 # torch comes first: deepspeed and flash-attn look for it while they are built.
-$(INSTALLED): requirements.txt requirements-nodeps.txt pyproject.toml
+$(INSTALLED): requirements.txt requirements-nodeps.txt requirements-hashed.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or 3.12 with venv found. Install one, or name it: make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c '$(CHECK_PYTHON)' || { echo "$(PYTHON): expected Python 3.11 or 3.12 with venv"; exit 1; }
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.txt)
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps -r requirements-nodeps.txt
+	$(PIP) --no-deps --require-hashes -r requirements-hashed.txt
 	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
 

@@ -18,8 +18,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def read_requirements(name: str) -> list[Requirement]:
-    lines = (line.split(" #")[0].strip() for line in (ROOT / name).read_text().splitlines())
+    lines = (re.split(" #| --hash", line)[0].strip() for line in (ROOT / name).read_text().splitlines())
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def read_without_dependencies() -> list[Requirement]:
+    return read_requirements("requirements-nodeps.txt") + read_requirements("requirements-hashed.txt")
 
 
 # Licences ------------------------------------------------------------------------------------------------------------
@@ -67,7 +71,7 @@ def collect_distributions(roots: list[Requirement], with_dependencies: bool = Tr
 
 def test_nothing_installed_is_copyleft() -> None:
     everything = collect_distributions(read_requirements("requirements.txt"))
-    everything |= collect_distributions(read_requirements("requirements-nodeps.txt"), with_dependencies=False)
+    everything |= collect_distributions(read_without_dependencies(), with_dependencies=False)
     assert len(everything) > 100  # the closure, not the list
     refused = {name: found for name, d in everything.items() for found in [read_licences(d.metadata)]
                if name not in EXCEPTIONS and (not found or any(map(is_copyleft, found)))}  # fmt: skip
@@ -102,14 +106,22 @@ def test_the_licence_is_apache() -> None:
 # Pins ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-nodeps.txt", "requirements-gpu.txt"])
+NAMES = ["requirements.txt", "requirements-nodeps.txt", "requirements-hashed.txt", "requirements-gpu.txt"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_requirement_is_pinned(name: str) -> None:
     for requirement in read_requirements(name):
         assert [specifier.operator for specifier in requirement.specifier] == ["=="], f"{name}: {requirement}"
 
 
+def test_every_hashed_requirement_has_one_hash() -> None:
+    lines = [line for line in (ROOT / "requirements-hashed.txt").read_text().splitlines() if not line.startswith("#")]
+    assert lines and all(re.fullmatch(r"\S+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in lines)
+
+
 def test_the_pins_are_what_is_installed() -> None:
-    for requirement in read_requirements("requirements.txt") + read_requirements("requirements-nodeps.txt"):
+    for requirement in read_requirements("requirements.txt") + read_without_dependencies():
         installed = metadata.version(requirement.name)
         assert requirement.specifier.contains(installed), f"{requirement} is pinned, {installed} is installed"
 
@@ -123,7 +135,7 @@ def test_conda_and_pip_have_the_same_pins() -> None:
 
 
 def test_every_import_is_a_requirement() -> None:
-    requirements = read_requirements("requirements.txt") + read_requirements("requirements-nodeps.txt")
+    requirements = read_requirements("requirements.txt") + read_without_dependencies()
     pinned = {canonicalize_name(requirement.name) for requirement in requirements}
     owners = metadata.packages_distributions()
     own = {
@@ -160,7 +172,8 @@ def iterate_imports() -> list[tuple[str, str]]:
 
 # Light imports -------------------------------------------------------------------------------------------------------
 
-HEAVY = ("torch", "transformers", "sentence_transformers", "sklearn", "pandas", "matplotlib", "papermill", "deepspeed")
+HEAVY = ("torch", "transformers", "sentence_transformers", "sklearn", "pandas", "matplotlib", "papermill", "deepspeed",
+         "spacy", "lemminflect")  # fmt: skip
 IMPORT_ALL = f"""
 import importlib, pkgutil, sys
 import sciqag_lib
@@ -204,7 +217,8 @@ def test_make_installs_torch_first_and_only_once(tmp_path: Path) -> None:
     installs = [line for line in lines if "pip install" in line]
     assert "--index-url https://example.org/cpu" in installs[0] and "torch==" in installs[0]
     assert "-r requirements.txt" in installs[1] and "--no-deps -r requirements-nodeps.txt" in installs[2]
-    assert "--no-deps" in installs[3] and installs[3].endswith("-e .")
+    assert installs[3].endswith("--no-deps --require-hashes -r requirements-hashed.txt")
+    assert "--no-deps" in installs[4] and installs[4].endswith("-e .")
     assert lines[-1].endswith("-m sciqag_lib.run params/demo.yaml")
     venv.mkdir()
     (venv / ".installed").touch()

@@ -13,7 +13,7 @@ FLOORS = [  # from the ground
     {"engines"},
     {"metrics"},
     {"inference"},
-    {"ingest", "checks"},
+    {"ingest", "checks", "question_writer"},
     {"generation", "analysis", "racar", "tasks"},
     {"dataset", "agreement", "benchmark", "training"},
     {"review", "long_context", "downstream"},
