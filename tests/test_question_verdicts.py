@@ -12,7 +12,7 @@ def test_verdicts_are_whole_and_their_papers_are_named() -> None:
     lines = (ROOT / "data" / "question_verdicts" / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     assert len(rows) == 947 and len({(row["doi"], row["start"]) for row in rows}) == 816
-    assert len({(row["doi"], row["start"], row["question"]) for row in rows}) == len(rows)
+    assert len({(row["doi"], row["start"], row["question"], row["rule"]) for row in rows}) == len(rows)
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
     assert all(f"\n{row['doi']} | " in notice for row in rows)
     for row in rows:

@@ -10,7 +10,7 @@ from sciqag_lib.question_writer.results import Written
 from sciqag_lib.question_writer.turning import Draft
 from sciqag_lib.text.sentences import list_content_words
 
-# By the share of good questions among those read.
+# Set by hand, after reading: a learned chooser is to replace them.
 WEIGHTS = {"cause": 2.0, "effect": 1.5, "comparison": 1.5, "shift": 1.5, "means": 1.5, "purpose": 1.5, "share": 1.5,
            "value": 1.2, "change": 1.2, "correlation": 1.0, "agent": 1.2, "cause_of": 1.0, "object": 1.0,
            "identity": 1.5, "possession": 1.2, "any_object": 0.2}  # fmt: skip
