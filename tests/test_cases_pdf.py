@@ -1,7 +1,6 @@
 """The PDF cases of tests/cases, and the kinds of faults they show, in small PDF files made here."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -9,23 +8,17 @@ from sciqag_lib.ingest.document import Document, cut_boilerplate
 from sciqag_lib.ingest.headings import bare_heading, is_caption
 from sciqag_lib.ingest.pdf.pdf import read_pdf
 from sciqag_lib.ingest.pdf.scripts import drop_bracketed, is_citation, join_runs
-from sciqag_lib.ingest.readers import PreparedPaper, read_papers
+from sciqag_lib.ingest.readers import PreparedPaper
 from sciqag_lib.ingest.text import count_words, join_lines
+from tests.case_papers import read_case
 from tests.pdf_factory import Page, PdfLine, make_pages, set_lines
 
-CASES = Path(__file__).parent / "cases"
 SAMPLED = (
     "The river was sampled every week from May to October at the same six places, and every sample was kept cold and "
     "dark until it was measured in the laboratory on the next day. Each place was visited at the same hour, so that "
     "the daily swing of oxygen did not enter the comparison."
 )
 BODY = "The river {n} was sampled every week at the same six places, and every sample was kept cold until the next day."
-
-
-def read_case(name: str) -> PreparedPaper:
-    item = next(iter(read_papers(CASES / name)))
-    assert isinstance(item, PreparedPaper)
-    return item
 
 
 def list_sections(item: PreparedPaper) -> list[tuple[str, str]]:

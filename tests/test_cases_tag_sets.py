@@ -5,15 +5,11 @@ from pathlib import Path
 import pytest
 
 from sciqag_lib.errors import BadRecord, InputError
-from sciqag_lib.ingest.document import Document
 from sciqag_lib.ingest.readers import PreparedPaper, read_papers
 from sciqag_lib.ingest.xml.tag_sets import read_xml
+from tests.case_papers import CASES, texts
 
 CASES = Path(__file__).resolve().parent / "cases"
-
-
-def texts(document: Document) -> list[str]:
-    return [f"{block.kind[0]}{block.level or ''}:{block.text}" for block in document.blocks]
 
 
 def test_case_of_elseviers_dtd() -> None:

@@ -1,31 +1,17 @@
 """Faults met on public TEI and in captions: one test per case file, and the variations of its kind."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from lxml import etree
 
 from sciqag_lib.ingest.document import Document, cut_boilerplate
 from sciqag_lib.ingest.pages.html import read_html
-from sciqag_lib.ingest.readers import PreparedPaper, read_papers
 from sciqag_lib.ingest.running_text.captions import join_caption, join_cut_label
 from sciqag_lib.ingest.running_text.inline import inline_text
 from sciqag_lib.ingest.running_text.nodes import parse_xml
 from sciqag_lib.ingest.xml.tei import read_tei
-
-CASES = Path(__file__).resolve().parent / "cases"
-FIRST = "The river was sampled every week"  # how the paragraph begins that makes each case long enough
-
-
-def read_case(name: str) -> PreparedPaper:
-    (item,) = read_papers(CASES / name)
-    assert isinstance(item, PreparedPaper), item
-    return item
-
-
-def lines(prepared: PreparedPaper) -> list[str]:
-    return [line for line in prepared.paper.txt.split("\n") if not line.startswith(FIRST)]
+from tests.case_papers import lines, read_case, texts
 
 
 def inline(xml: str) -> str:
@@ -39,10 +25,6 @@ def tei(body: str, header: str = "", front: str = "", attributes: str = "") -> D
     document = read_tei(parse_xml(xml.encode()))
     cut_boilerplate(document)
     return document
-
-
-def texts(document: Document) -> list[str]:
-    return [f"{block.kind[0]}{block.level or ''}:{block.text}" for block in document.blocks]
 
 
 # Sentences, lines, captions

@@ -9,7 +9,7 @@ from sciqag_lib.ingest.document import cut_boilerplate
 from sciqag_lib.ingest.headings import find_boilerplate_kind, is_caption, match_keywords_line
 from sciqag_lib.ingest.pdf.pdf import read_pdf
 from sciqag_lib.ingest.text import read_text
-from tests.web_pages import read_case, read_page, texts, titles
+from tests.case_papers import read_case, read_page, texts, titles
 
 # Abstracts ------------------------------------------------------------------------------------------------------------
 

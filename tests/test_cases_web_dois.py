@@ -6,7 +6,7 @@ import pytest
 
 from sciqag_lib.ingest.readers import PreparedPaper, read_papers
 from sciqag_lib.records.dois import bare_doi, find_doi, normalize_doi
-from tests.web_pages import CASES, read_page
+from tests.case_papers import CASES, read_page
 
 SICI = "10.9999/(SICI)0000-0000(199823)43:4<338::AID-CASE16>3.0.CO;2-B"
 

@@ -8,7 +8,7 @@ from sciqag_lib.ingest.document import Document, cut_boilerplate
 from sciqag_lib.ingest.pages.html import read_html
 from sciqag_lib.ingest.pages.markdown import is_markdown
 from sciqag_lib.ingest.text import read_text
-from tests.web_pages import read_case, texts, titles
+from tests.case_papers import read_case, texts, titles
 
 
 def test_markdown_of_marker() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sciqag_lib.ingest.document import cut_boilerplate
 from sciqag_lib.ingest.pages.html import read_html
 from sciqag_lib.ingest.text import read_text
-from tests.web_pages import read_case, read_page, texts
+from tests.case_papers import read_case, read_page, texts
 
 # Formulas -------------------------------------------------------------------------------------------------------------
 

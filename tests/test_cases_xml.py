@@ -1,29 +1,16 @@
 """Faults met on public JATS files: one test per case file, and the variations of its kind."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from sciqag_lib.ingest.document import Document, cut_boilerplate
-from sciqag_lib.ingest.readers import PreparedPaper, read_papers
 from sciqag_lib.ingest.running_text.nodes import parse_xml
 from sciqag_lib.ingest.xml.jats import read_jats
 from sciqag_lib.ingest.xml.keyword_groups import KeywordGroup, choose_keywords
+from tests.case_papers import lines, read_case, texts
 
-CASES = Path(__file__).resolve().parent / "cases"
-FIRST = "The river was sampled every week"  # how the paragraph begins that makes each case long enough
 NOTE = '<xref ref-type="fn" rid="fn1">%s</xref>'
-
-
-def read_case(name: str) -> PreparedPaper:
-    (item,) = read_papers(CASES / name)
-    assert isinstance(item, PreparedPaper), item
-    return item
-
-
-def lines(prepared: PreparedPaper) -> list[str]:
-    return [line for line in prepared.paper.txt.split("\n") if not line.startswith(FIRST)]
 
 
 def jats(body: str, front: str = "", back: str = "", attributes: str = "", rest: str = "") -> Document:
@@ -34,10 +21,6 @@ def jats(body: str, front: str = "", back: str = "", attributes: str = "", rest:
     document = read_jats(parse_xml(xml.encode()))
     cut_boilerplate(document)
     return document
-
-
-def texts(document: Document) -> list[str]:
-    return [f"{block.kind[0]}{block.level or ''}:{block.text}" for block in document.blocks]
 
 
 # Boxes and glossaries

@@ -1,4 +1,4 @@
-"""Pages and papers for the tests of web pages and Markdown: the committed cases, and pages built around a body."""
+"""Papers for the tests of cases: the committed ones, and pages built around a body."""
 
 from pathlib import Path
 
@@ -7,12 +7,17 @@ from sciqag_lib.ingest.pages.html import read_html
 from sciqag_lib.ingest.readers import PreparedPaper, read_papers
 
 CASES = Path(__file__).parent / "cases"
+FIRST = "The river was sampled every week"  # how the paragraph begins that makes each case long enough
 
 
 def read_case(name: str) -> PreparedPaper:
     (item,) = read_papers(CASES / name)
     assert isinstance(item, PreparedPaper), item
     return item
+
+
+def lines(item: PreparedPaper) -> list[str]:
+    return [line for line in item.paper.txt.split("\n") if not line.startswith(FIRST)]
 
 
 def titles(item: PreparedPaper) -> list[str]:
