@@ -139,8 +139,8 @@ def test_a_service_that_is_gone_is_named_and_the_other_files_go_on(tmp_path: Pat
         (tmp_path / "in" / name).write_bytes(PDF)
     report = prepare_papers(tmp_path / "in", tmp_path / "out", extract=False, grobid_url=server.url)
     assert [item.file for item in report.bad] == ["a.pdf", "b.pdf"] and report.num_papers == 1
-    assert f"GROBID at {server.url} did not answer" in report.bad[0].message and "5 tries" in report.bad[0].message
-    assert "status 503; 1 tries" in report.bad[1].message  # known to be gone: not five tries for each of many files
+    assert f"GROBID at {server.url} did not answer" in report.bad[0].message and "tries: 5" in report.bad[0].message
+    assert "status 503; tries: 1" in report.bad[1].message  # known to be gone: not five tries for each of many files
 
 
 def test_a_service_that_is_down_stops_the_run_before_it_begins(tmp_path: Path, server: FakeGrobid) -> None:

@@ -82,7 +82,7 @@ def _ask(data: bytes, grobid_url: str) -> httpx.Response:
             time.sleep(choose_pause(attempt, asked_pause))
     _lost.add(grobid_url)
     raise InputError(
-        f"GROBID at {grobid_url} did not answer ({problem}; {tries} tries): see that it runs, then run this again, or "
+        f"GROBID at {grobid_url} did not answer ({problem}; tries: {tries}): see that it runs, then run this again, or "
         "leave grobid_url out"
     )
 
